@@ -1,0 +1,1 @@
+"""Darknet in, Keras out."""

@@ -1,0 +1,60 @@
+"""What can go wrong while a network is converted or its file is read.
+
+    Yolo3Error
+    ├── InputError            the input or the command was wrong       (exit code 2)
+    │   ├── CfgError          a .cfg that cannot be understood
+    │   ├── WeightsError      a .weights file that does not fit its .cfg
+    │   ├── NamesError        class names that do not fit the network
+    │   ├── ModelFileError    an .h5 that is not one of ours, or is damaged
+    │   └── OutputError       an output path that cannot be written to
+    └── WorkError             the work itself failed                   (exit code 1)
+        └── DownloadError     weights could not be fetched
+
+Each message names the file and the line or byte offset, what was found, what was expected, and what to do.
+`detector.errors` continues this tree. A caller that wants one net for all of them catches `Yolo3Error`:
+
+    try:
+        convert("yolov3.cfg", "yolov3.weights", "yolov3.h5")
+    except Yolo3Error as error:
+        print(error)
+"""
+
+
+class Yolo3Error(Exception):
+    """The root: every error this project raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(Yolo3Error):
+    """The input or the command was wrong; running it again will not help."""
+
+    exit_code = 2
+
+
+class CfgError(InputError):
+    """A .cfg file cannot be read or understood."""
+
+
+class WeightsError(InputError):
+    """A .weights file is not one, or does not fit the network."""
+
+
+class NamesError(InputError):
+    """The class names cannot be read or do not fit the network."""
+
+
+class ModelFileError(InputError):
+    """An .h5 file is missing, damaged, unsafe, or was not made by this project."""
+
+
+class OutputError(InputError):
+    """An output path cannot be written to."""
+
+
+class WorkError(Yolo3Error):
+    """The command was right but the work failed: a full disk, a lost connection."""
+
+
+class DownloadError(WorkError):
+    """A file could not be fetched from any of its addresses."""

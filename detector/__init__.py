@@ -1,0 +1,1 @@
+"""A picture in, boxes out; frames in, files out."""

@@ -1,0 +1,53 @@
+"""What can go wrong while finding objects; continues the tree of `convert.errors`.
+
+    Yolo3Error
+    ├── InputError            the input or the command was wrong       (exit code 2)
+    │   ├── …                 those of convert.errors
+    │   ├── SettingsError     a setting out of range, an unknown class name
+    │   ├── PictureError      a picture that cannot be opened
+    │   ├── VideoError        a video that cannot be opened or holds no frames
+    │   └── CameraError       a camera that does not open
+    └── WorkError             the work itself failed                   (exit code 1)
+        ├── WriteError        a file could not be written to its end (full disk)
+        └── StreamError       a video or camera broke off in the middle
+"""
+
+from convert.errors import InputError, ModelFileError, OutputError, WorkError, Yolo3Error
+
+__all__ = [
+    "CameraError",
+    "InputError",
+    "ModelFileError",
+    "OutputError",
+    "PictureError",
+    "SettingsError",
+    "StreamError",
+    "VideoError",
+    "WorkError",
+    "WriteError",
+    "Yolo3Error",
+]
+
+
+class SettingsError(InputError):
+    """A setting is out of its range or names something unknown."""
+
+
+class PictureError(InputError):
+    """A picture cannot be opened: missing, truncated, not a picture, or dangerously large."""
+
+
+class VideoError(InputError):
+    """A video cannot be opened or holds no frames."""
+
+
+class CameraError(InputError):
+    """A camera does not open."""
+
+
+class WriteError(WorkError):
+    """An output could not be written to its end."""
+
+
+class StreamError(WorkError):
+    """A video or camera broke off before its end."""

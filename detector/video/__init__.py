@@ -1,0 +1,1 @@
+"""The frame loop and what it streams between: sources, sinks, the frame log."""
