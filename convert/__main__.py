@@ -1,0 +1,43 @@
+"""`python -m convert CFG WEIGHTS OUT.h5 [--names FILE] [--resize letterbox|stretch]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from convert.conversion import convert
+from convert.errors import Yolo3Error
+from convert.model_file import RESIZE_MODES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Convert one network; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130."""
+    parser = argparse.ArgumentParser(prog="python -m convert", description="Convert a Darknet network to Keras.")
+    parser.add_argument("cfg", help="the network's Darknet .cfg")
+    parser.add_argument("weights", help="its Darknet .weights")
+    parser.add_argument("model", help="the Keras .h5 to write")
+    parser.add_argument("--names", help="class names, one a line")
+    parser.add_argument("--resize", choices=RESIZE_MODES, help="how training fitted pictures to the network")
+    options = parser.parse_args(arguments)
+    try:
+        conversion = convert(
+            options.cfg,
+            options.weights,
+            options.model,
+            names=options.names,
+            resize=options.resize,
+            tell=lambda note: print(note, file=sys.stderr),
+        )
+    except Yolo3Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(conversion)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""A Darknet .cfg as typed sections that remember their lines, so that every error can name one.
+
+The rules are Darknet's own (`parser.c`, `option_list.c`, `utils.c`): white space is dropped everywhere, a line that
+begins with `#` or `;` is a comment, the first of two equal keys wins, and numbers are read as C's atoi and atof read
+them, where a numeric prefix is enough (`filters=255 # 3*(80+5)` is 255).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convert.errors import CfgError
+
+ALIASES = {
+    "network": "net",
+    "conv": "convolutional",
+    "max": "maxpool",
+    "avg": "avgpool",
+    "conn": "connected",
+    "soft": "softmax",
+    "local_avg": "local_avgpool",
+}
+"""Short section names that Darknet accepts, and what they stand for."""
+
+LARGEST_INTEGER = 2**31 - 1
+
+_INTEGER = re.compile(r"[+-]?\d+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Option:
+    """The value of one key and the line it stands on."""
+
+    value: str
+    line: int
+
+
+@dataclass
+class Section:
+    """One `[section]`: its kind, its options, and which of them have been read."""
+
+    kind: str
+    """The section's full name, aliases resolved: `convolutional`, never `conv`."""
+
+    line: int
+    """1-based line of the `[kind]` header."""
+
+    path: str
+    """The cfg's name, for messages."""
+
+    options: dict[str, Option] = field(default_factory=dict)
+    read_keys: set[str] = field(default_factory=set)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.options
+
+    def error(self, message: str, key: str | None = None) -> CfgError:
+        """An error that names the file, the line (of `key`, else of the header) and the section."""
+        line = self.options[key].line if key in self.options else self.line
+        return CfgError(f"{self.path}, line {line}: [{self.kind}] {message}")
+
+    def text(self, key: str, default: str = "") -> str:
+        """The value as it stands, without white space."""
+        self.read_keys.add(key)
+        return self.options[key].value if key in self.options else default
+
+    def integer(
+        self, key: str, default: int, *, minimum: int = -LARGEST_INTEGER, maximum: int = LARGEST_INTEGER
+    ) -> int:
+        """The value as C's atoi reads it; `CfgError` when no number begins it or it is out of range."""
+        if key not in self.options:
+            return default
+        return self._ranged(key, self._atoi(key, self.text(key)), minimum, maximum)
+
+    def number(self, key: str, default: float) -> float:
+        """The value as C's atof reads it; `CfgError` when no number begins it."""
+        return self._atof(key, self.text(key)) if key in self.options else default
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Any integer but 0."""
+        return self.integer(key, int(default)) != 0
+
+    def choice(self, key: str, allowed: Iterable[str], default: str) -> str:
+        """One of the allowed words; `CfgError` for any other."""
+        value, allowed = self.text(key, default), sorted(allowed)
+        if value not in allowed:
+            raise self.error(f"{key}={value} is not known; expected one of {', '.join(allowed)}", key)
+        return value
+
+    def integers(self, key: str, *, minimum: int = -LARGEST_INTEGER) -> tuple[int, ...]:
+        """A comma-separated list; empty when the key is absent."""
+        return tuple(
+            self._ranged(key, self._atoi(key, item), minimum, LARGEST_INTEGER) for item in self._items(key)
+        )
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A comma-separated list; empty when the key is absent."""
+        return tuple(self._atof(key, item) for item in self._items(key))
+
+    def unread_keys(self) -> list[str]:
+        """Keys that nobody asked for, in the order of their lines."""
+        return [key for key in self.options if key not in self.read_keys]
+
+    def _items(self, key: str) -> list[str]:
+        # Darknet counts commas and stops at a '#'; a trailing comma adds nothing.
+        return [item for item in self.text(key).split("#")[0].split(",") if item]
+
+    def _ranged(self, key: str, value: int, minimum: int, maximum: int) -> int:
+        if value < minimum:
+            raise self.error(f"{key}={value} is too small; expected at least {minimum}", key)
+        if value > maximum:
+            raise self.error(f"{key}={value} is too large; expected at most {maximum}", key)
+        return value
+
+    def _atoi(self, key: str, value: str) -> int:
+        match = _INTEGER.match(value)
+        if match is None or len(match[0]) > 18:
+            raise self.error(f"{key}={value} is not an integer", key)
+        return int(match[0])
+
+    def _atof(self, key: str, value: str) -> float:
+        match = _NUMBER.match(value)
+        if match is None:
+            raise self.error(f"{key}={value} is not a number", key)
+        return float(match[0])
+
+
+@dataclass(frozen=True)
+class Cfg:
+    """A whole .cfg: the `[net]` section and the layers in order."""
+
+    path: str
+    text: str
+    net: Section
+    layers: tuple[Section, ...]
+
+    def with_classes(self, classes: int) -> Cfg:
+        """The same network for another number of classes: heads, and the filters of the layer before each.
+
+        The answer to "which class count would these weights fit?"; used to explain a mismatch, never to convert.
+        """
+        layers = [
+            Section(section.kind, section.line, section.path, dict(section.options))
+            for section in self.layers
+        ]
+        for before, head in zip(layers, layers[1:], strict=False):
+            old = head.integer("classes", 20) if "classes" in head else None
+            filters = before.integer("filters", 1)
+            if old is None or "filters" not in before or classes == old:
+                continue
+            boxes = len(head.integers("mask")) or head.integer("num", 1)
+            rest = filters - boxes * old
+            head.options["classes"] = Option(str(classes), head.line)
+            before.options["filters"] = Option(str(rest + boxes * classes), before.line)
+        return Cfg(self.path, self.text, self.net, tuple(layers))
+
+
+def read_cfg(path: Path | str) -> Cfg:
+    """Read a .cfg file; `CfgError` names the file and the line of whatever is wrong with it."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise CfgError(f"{path}: no such file; expected a Darknet .cfg") from None
+    except OSError as error:
+        raise CfgError(f"{path}: cannot be read ({error.strerror}); expected a Darknet .cfg") from None
+    if b"\0" in data:
+        raise CfgError(
+            f"{path}: a binary file, not a Darknet .cfg (a zero byte at offset {data.index(0)}); "
+            "are the cfg and the weights the wrong way round?"
+        )
+    return parse_cfg(data.decode("utf-8-sig", errors="replace"), str(path))
+
+
+def parse_cfg(text: str, path: str = "cfg") -> Cfg:
+    """Parse the text of a .cfg; `path` is the name used in messages."""
+    sections: list[Section] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = "".join(raw.split())
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[":
+            if not line.endswith("]"):
+                raise CfgError(f"{path}, line {number}: {raw.strip()!r} is no section; expected [name]")
+            kind = line[1:-1]
+            sections.append(Section(ALIASES.get(kind, kind), number, path))
+            continue
+        key, equals, value = line.partition("=")
+        if not equals or not key:
+            raise CfgError(f"{path}, line {number}: {_shortened(raw)!r} is neither [section] nor key=value")
+        if not sections:
+            raise CfgError(f"{path}, line {number}: {key}= stands before the first section; expected [net]")
+        sections[-1].options.setdefault(key, Option(value, number))
+    if not sections:
+        raise CfgError(f"{path}: no sections; expected a Darknet .cfg that begins with [net]")
+    if sections[0].kind != "net":
+        raise CfgError(
+            f"{path}, line {sections[0].line}: the first section is [{sections[0].kind}]; expected [net]"
+        )
+    if len(sections) == 1:
+        raise CfgError(f"{path}: a [net] section without any layer after it")
+    return Cfg(path, text, sections[0], tuple(sections[1:]))
+
+
+def unread_keys(cfg: Cfg) -> Mapping[str, list[int]]:
+    """Keys that no layer asked for, each with its lines: what a conversion ignored (training keys, mostly)."""
+    found: dict[str, list[int]] = {}
+    for section in (cfg.net, *cfg.layers):
+        for key in section.unread_keys():
+            found.setdefault(key, []).append(section.options[key].line)
+    return found
+
+
+def _shortened(line: str, limit: int = 60) -> str:
+    line = line.strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,133 @@
+"""The conversion as a whole: a cfg and weights in, a self-describing .h5 out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.cfg import Cfg, read_cfg, unread_keys
+from convert.diagnosis import check_weights
+from convert.keras_import import import_keras
+from convert.model_file import RESIZE_MODES, Description, check_replaceable, save_model
+from convert.names import default_names, read_names
+from convert.network import Network, build, plan, read_arrays, set_arrays
+from convert.weights import WeightsReader, sha256
+
+ALEXEYAB_KEYS = frozenset(
+    """
+    adversarial_lr antialiasing assisted_excitation attention batch_refresh beta_nms blur cls_normalizer
+    contrastive counters_per_class cutmix delta_normalizer dynamic_minibatch equidistant_point flip focal_loss
+    gaussian_noise group_id input_calibration iou_loss iou_normalizer iou_thresh iou_thresh_kind label_smooth_eps
+    max_delta maxpool_depth mixup mosaic mosaic_bound new_coords nms_kind obj_normalizer objectness_smooth
+    optimized_memory out_channels scale_x_y stride_x stride_y track try_fix_nan uc_normalizer use_cuda_graph
+    weights_normalization weights_type workspace_size_limit_MB
+    """.split()
+)
+"""Keys that only AlexeyAB's Darknet and its successors read: a cfg with one was trained on stretched pictures."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did."""
+
+    model: Path
+    network: Network
+    description: Description
+    floats_read: int
+    floats_in_file: int
+    notes: tuple[str, ...]
+    """What was decided or ignored, a sentence each."""
+
+    def __str__(self) -> str:
+        return f"Read {self.floats_read} of {self.floats_in_file} from Darknet weights."
+
+
+def convert(
+    cfg: Path | str,
+    weights: Path | str,
+    model: Path | str,
+    *,
+    names: Path | str | None = None,
+    resize: str | None = None,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Conversion:
+    """Convert a Darknet network into a Keras .h5 that describes itself.
+
+    `names` is a file of class names; without it 80 classes are COCO's, 20 are VOC's, others get numbers. `resize`
+    (`letterbox` or `stretch`) overrides what the cfg says of its training. `tell` is called with each note as it
+    arises. Raises the errors of `convert.errors`; nothing is left under `model`'s name unless all went well.
+    """
+    model = Path(model)
+    check_replaceable(model)
+    parsed = read_cfg(cfg)
+    network = plan(parsed)
+    notes: list[str] = []
+
+    def note(sentence: str) -> None:
+        notes.append(sentence)
+        tell(sentence)
+
+    with WeightsReader.open(weights) as reader:
+        check_weights(network, reader)
+        description = describe(network, reader, names=names, resize=resize, note=note)
+        import_keras()
+        built = build(network)
+        set_arrays(network, built, read_arrays(network, reader))
+        save_model(built, model, description)
+        return Conversion(model, network, description, reader.taken, reader.total, tuple(notes))
+
+
+def describe(
+    network: Network,
+    weights: WeightsReader,
+    *,
+    names: Path | str | None = None,
+    resize: str | None = None,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> Description:
+    """What the model file will say of itself."""
+    cfg, outputs = network.cfg, network.outputs
+    if resize is None:
+        resize, why = trained_resize(cfg)
+        note(f"resize: {resize} ({why})")
+    elif resize not in RESIZE_MODES:
+        raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, not {resize!r}")
+    heads = tuple(layer.head for layer in outputs if layer.head)
+    classes = heads[0].classes if heads else outputs[0].shape.channels
+    if names is None:
+        class_names, sentence = default_names(classes)
+        note(sentence)
+    else:
+        class_names = read_names(names, classes)
+    ignored = unread_keys(cfg)
+    if ignored:
+        note(f"keys not needed: {', '.join(sorted(ignored))}")
+    return Description(
+        cfg=cfg.text,
+        cfg_sha256=hashlib.sha256(Path(cfg.path).read_bytes()).hexdigest(),
+        weights_sha256=sha256(weights.path),
+        width=network.picture.width,
+        height=network.picture.height,
+        channels=network.picture.channels,
+        resize=resize,
+        names=class_names,
+        heads=heads,
+        fixed_size=network.fixed_size,
+        weights_header=weights.header,
+    )
+
+
+def trained_resize(cfg: Cfg) -> tuple[str, str]:
+    """How the network's training fitted pictures to its input, and the sign that tells.
+
+    pjreddie's Darknet letterboxes; AlexeyAB's stretches unless `letter_box=1`.
+    """
+    if cfg.net.flag("letter_box"):
+        return "letterbox", "letter_box=1"
+    for section in (cfg.net, *cfg.layers):
+        for key, option in section.options.items():
+            if key in ALEXEYAB_KEYS:
+                return "stretch", f"{key}= on line {option.line} is a key of AlexeyAB's Darknet"
+    return "letterbox", "no key of AlexeyAB's Darknet"

@@ -1,0 +1,46 @@
+"""Importing Keras without TensorFlow's start-up chatter on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def import_keras() -> Any:
+    """The `keras` module; the first call takes some seconds. Its messages are shown only if the import fails."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back_stderr():
+        import absl.logging
+        import keras
+
+        # Keras warns on each .h5 it saves that a newer format exists; .h5 is what this project is about.
+        absl.logging.set_verbosity(absl.logging.ERROR)
+    return keras
+
+
+@contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    # TensorFlow's C++ side logs before its log level is read, so only the file descriptor can be held back.
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error at all, as under some services
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(saved, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,148 @@
+"""What every section becomes: a `Layer` with its shape, its parameters and the way to build it in Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.cfg import Section
+from convert.head import Head
+
+Tensor = Any
+"""A symbolic Keras tensor, NHWC."""
+
+PICTURE = -1
+"""The index by which a layer names the network's input."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a feature map at the cfg's own input size."""
+
+    height: int
+    width: int
+    channels: int
+    stride: Fraction = Fraction(1)
+    """Input pixels per cell, vertically and horizontally alike."""
+
+    @property
+    def size(self) -> int:
+        """Numbers in the map."""
+        return self.height * self.width * self.channels
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}x{self.channels}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One array of a layer: its shape in Darknet's file and its place in the Keras model."""
+
+    name: str
+    shape: tuple[int, ...]
+    """In Darknet's order."""
+
+    keras_layer: str
+    keras_variable: str
+    axes: tuple[int, ...] = ()
+    """How Darknet's axes are permuted into Keras's; empty when they are the same."""
+
+    @property
+    def count(self) -> int:
+        """Floats in the file."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def to_keras(self, values: NDArray[np.float32], keras_shape: Sequence[int]) -> NDArray[np.float32]:
+        """Darknet's array in Keras's order and shape."""
+        return values.reshape(self.shape).transpose(self._axes).reshape(keras_shape)
+
+    def from_keras(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The inverse of `to_keras`."""
+        permuted = values.reshape([self.shape[axis] for axis in self._axes])
+        return permuted.transpose(np.argsort(self._axes))
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return self.axes or tuple(range(len(self.shape)))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One section of the cfg, understood."""
+
+    section: Section
+    index: int
+    inputs: tuple[int, ...]
+    """Indices of the layers it reads; `PICTURE` for the network's input."""
+
+    shape: Shape
+    build: Callable[[Sequence[Tensor]], Tensor]
+    """Adds this layer's Keras layers to the inputs' tensors and returns the output tensor."""
+
+    parameters: tuple[Parameter, ...] = ()
+    """In the order of Darknet's file."""
+
+    head: Head | None = None
+    flops: int = 0
+    """Multiplications and additions for one picture of the cfg's size."""
+
+    fixed_size: str = ""
+    """Why this layer ties the network to one input size; empty when it does not."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it: `layer 81 [convolutional] (line 600)`."""
+        return f"layer {self.index} [{self.section.kind}] (line {self.section.line})"
+
+    @property
+    def parameter_count(self) -> int:
+        """Floats this layer has in the file."""
+        return sum(parameter.count for parameter in self.parameters)
+
+
+@dataclass(frozen=True)
+class Before:
+    """The layers that stand before a section: what it can read from."""
+
+    picture: Shape
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def index(self) -> int:
+        """The index that the next layer gets."""
+        return len(self.layers)
+
+    @property
+    def previous(self) -> int:
+        """The index of the layer directly before, `PICTURE` for the first."""
+        return self.index - 1
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the layer directly before."""
+        return self.shape_of(self.previous)
+
+    def shape_of(self, index: int) -> Shape:
+        """The output shape of a layer, or of the picture."""
+        return self.picture if index == PICTURE else self.layers[index].shape
+
+    def resolve(self, section: Section, key: str) -> tuple[int, ...]:
+        """The layers that a key such as `layers=-1,61` names, as absolute indices.
+
+        Negative numbers count from here. `CfgError` when the key is missing or names a layer that is not before.
+        """
+        numbers = section.integers(key)
+        if not numbers:
+            raise section.error(f"has no {key}=; expected the layers it reads, such as {key}=-1,{self.index - 1}")
+        found = tuple(number if number >= 0 else self.index + number for number in numbers)
+        for number, index in zip(numbers, found, strict=True):
+            if not 0 <= index < self.index:
+                raise section.error(
+                    f"{key}={number} names layer {index}; expected one of the {self.index} layers before it", key
+                )
+        return found

@@ -1,0 +1,52 @@
+"""Class names: one a line, in the order of the class ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convert.errors import NamesError
+from convert.recognise import recognise
+
+KNOWN_LISTS = {80: "coco.names", 20: "voc.names"}
+"""The lists of `configs/` that a network of so many classes gets when none is named."""
+
+
+def configs_folder() -> Path:
+    """Where the project's own .cfg and .names files are: in the checkout, or inside the installed package."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def read_names(path: Path | str, classes: int | None = None) -> tuple[str, ...]:
+    """Read a .names file; `NamesError` when it cannot be read or, with `classes` given, has another count."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise NamesError(f"{path}: no such file; expected class names, one a line") from None
+    except OSError as error:
+        raise NamesError(f"{path}: cannot be read ({error.strerror}); expected class names") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        what = recognise(data[:4096]) or f"byte {error.start} is not UTF-8"
+        raise NamesError(f"{path}: {what}; expected class names in UTF-8, one a line") from None
+    names = tuple(line.strip() for line in text.rstrip().split("\n"))
+    empty = [number for number, name in enumerate(names, 1) if not name]
+    if empty:
+        raise NamesError(f"{path}, line {empty[0]}: empty; expected a class name on every line")
+    if classes is not None and len(names) != classes:
+        raise NamesError(
+            f"{path}: {len(names)} names; the network has {classes} classes. "
+            "Use the names it was trained with, in their order"
+        )
+    return names
+
+
+def default_names(classes: int) -> tuple[tuple[str, ...], str]:
+    """Names for a network that none were given for, and a sentence that says which were taken."""
+    if classes in KNOWN_LISTS:
+        path = configs_folder() / KNOWN_LISTS[classes]
+        return read_names(path, classes), f"{classes} classes: names taken from {KNOWN_LISTS[classes]}"
+    made = tuple(f"class {number}" for number in range(classes))
+    return made, f"{classes} classes: named class 0 to class {classes - 1}; give --names FILE for real names"

@@ -1,0 +1,161 @@
+"""From sections to a network: first a plan (shapes, parameters, heads; no Keras), then a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.cfg import Cfg
+from convert.errors import CfgError, WeightsError
+from convert.keras_import import import_keras
+from convert.layers import KINDS
+from convert.layers.layer import PICTURE, Before, Layer, Shape
+from convert.weights import WeightsReader
+
+LARGEST_SIDE = 16384
+"""Pixels; a network input beyond this is a slip of the pen."""
+
+LARGEST_NETWORK = 2**31
+"""Floats; Darknet itself counts them in an int."""
+
+Arrays = list[list[NDArray[np.float32]]]
+"""Per layer its parameters, in Darknet's order and shapes."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A planned network: every layer with its shape and parameters, nothing built yet."""
+
+    cfg: Cfg
+    picture: Shape
+    layers: tuple[Layer, ...]
+
+    @property
+    def parameter_count(self) -> int:
+        """Floats that the weights file must hold."""
+        return sum(layer.parameter_count for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of the counted layers for one picture of the cfg's size."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def outputs(self) -> tuple[Layer, ...]:
+        """The heads, coarsest first; for a network without heads its last layer."""
+        heads = [layer for layer in self.layers if layer.head]
+        return tuple(sorted(heads, key=lambda layer: (-layer.shape.stride, layer.index))) or self.layers[-1:]
+
+    @property
+    def fixed_size(self) -> str:
+        """Why the network takes one input size only; empty when it takes any."""
+        return next((f"{layer.name}: {layer.fixed_size}" for layer in self.layers if layer.fixed_size), "")
+
+
+def plan(cfg: Cfg) -> Network:
+    """Work out every layer's shape and parameters; `CfgError` names the line of whatever does not fit."""
+    net = cfg.net
+    height, width = (_side(cfg, key) for key in ("height", "width"))
+    channels = net.integer("channels", 3, minimum=1, maximum=1024)
+    before = Before(Shape(height, width, channels))
+    total = 0
+    for section in cfg.layers:
+        if section.kind not in KINDS:
+            raise CfgError(
+                f"{cfg.path}, line {section.line}: section [{section.kind}] is not supported; "
+                f"known are {', '.join(sorted(KINDS))}"
+            )
+        layer = KINDS[section.kind](section, before)
+        if min(layer.shape.height, layer.shape.width) < 1:
+            raise section.error(f"leaves nothing of its input of {before.shape}: the network input is too small")
+        total += layer.parameter_count
+        if max(layer.shape.size, total) > LARGEST_NETWORK:
+            raise section.error("makes the network larger than 2^31 numbers; a slip of the pen?")
+        before = Before(before.picture, (*before.layers, layer))
+    return Network(cfg, before.picture, before.layers)
+
+
+def _side(cfg: Cfg, key: str) -> int:
+    if key not in cfg.net:
+        raise cfg.net.error(f"has no {key}=; expected the network input's size in pixels, such as {key}=416")
+    return cfg.net.integer(key, 0, minimum=1, maximum=LARGEST_SIDE)
+
+
+def read_arrays(network: Network, weights: WeightsReader) -> Arrays:
+    """Read every layer's parameters in order; `WeightsError` at the first layer that has too few."""
+    return [
+        [weights.take(layer.name, parameter.name, parameter.shape) for parameter in layer.parameters]
+        for layer in network.layers
+    ]
+
+
+def build(network: Network) -> Any:
+    """The network as a `keras.Model` of built-in layers, its parameters not yet set.
+
+    Input: (batch, height, width, channels), RGB in 0..1, any size where the network allows it. Outputs: the raw
+    heads (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, anchors * (5 + classes)); for a
+    classifier its probabilities, (batch, classes).
+    """
+    keras = import_keras()
+
+    picture = network.picture
+    size = (picture.height, picture.width) if network.fixed_size else (None, None)
+    source = keras.Input((*size, picture.channels), name="picture")
+    tensors = {PICTURE: source}
+    for layer in network.layers:
+        tensors[layer.index] = layer.build([tensors[index] for index in layer.inputs])
+    outputs = [_output(layer, tensors[layer.index], keras) for layer in network.outputs]
+    return keras.Model(source, outputs, name="darknet")
+
+
+def _output(layer: Layer, tensor: Any, keras: Any) -> Any:
+    if layer.head or layer.shape.height * layer.shape.width > 1:
+        return tensor
+    return keras.layers.Reshape((layer.shape.channels,), name="probabilities")(tensor)
+
+
+def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
+    """Put the parameters into a model that `build` made of the same network."""
+    for layer, values in zip(network.layers, arrays, strict=True):
+        for parameter, value in zip(layer.parameters, values, strict=True):
+            variable = getattr(model.get_layer(parameter.keras_layer), parameter.keras_variable)
+            variable.assign(parameter.to_keras(value, variable.shape))
+
+
+def get_arrays(network: Network, variable_of: Callable[[str, str], NDArray[np.float32]]) -> Arrays:
+    """The parameters in Darknet's order; `variable_of(layer, variable)` gives a Keras variable's value."""
+    return [
+        [
+            parameter.from_keras(variable_of(parameter.keras_layer, parameter.keras_variable))
+            for parameter in layer.parameters
+        ]
+        for layer in network.layers
+    ]
+
+
+def fitting_class_count(cfg: Cfg, floats: int) -> int | None:
+    """The number of classes with which this cfg would need exactly so many floats, if there is one.
+
+    The total grows by the same amount with each class, so two plans give the line.
+    """
+    try:
+        one, two = (plan(cfg.with_classes(classes)).parameter_count for classes in (1, 2))
+        if two <= one or (floats - one) % (two - one):
+            return None
+        classes = 1 + (floats - one) // (two - one)
+        fits = classes >= 1 and plan(cfg.with_classes(classes)).parameter_count == floats
+    except (CfgError, WeightsError):
+        return None
+    return classes if fits else None
+
+
+def ledger_totals(network: Network) -> Mapping[str, int]:
+    """Floats per section kind."""
+    totals: dict[str, int] = {}
+    for layer in network.layers:
+        totals[layer.section.kind] = totals.get(layer.section.kind, 0) + layer.parameter_count
+    return totals

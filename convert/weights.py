@@ -1,0 +1,171 @@
+"""The .weights byte stream: its header, a reader that knows what it has read, and a writer.
+
+Layout (Darknet's `load_weights_upto` and `save_weights_upto` in parser.c), little endian throughout:
+
+    int32 major, minor, revision
+    seen: int64 when major * 10 + minor >= 2 and both < 1000, else int32
+    float32 …    each layer's parameters in the order of the layers
+
+A `major` or `minor` above 1000 marks connected layers stored transposed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import WeightsError
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first 16 or 20 bytes of a .weights file."""
+
+    major: int = 0
+    minor: int = 2
+    revision: int = 5
+    seen: int = 0
+    """Pictures seen in training."""
+
+    @property
+    def long_seen(self) -> bool:
+        """Whether `seen` takes 8 bytes rather than 4."""
+        return self.major * 10 + self.minor >= 2 and self.major < 1000 and self.minor < 1000
+
+    @property
+    def transposed(self) -> bool:
+        """Whether connected layers are stored input by output."""
+        return self.major > 1000 or self.minor > 1000
+
+    @property
+    def size_bytes(self) -> int:
+        """20, or 16 for files of before version 0.2."""
+        return 20 if self.long_seen else 16
+
+    def pack(self) -> bytes:
+        """The header as it stands in a file."""
+        seen = struct.pack("<Q" if self.long_seen else "<I", self.seen)
+        return struct.pack("<iii", self.major, self.minor, self.revision) + seen
+
+    @classmethod
+    def unpack(cls, data: bytes, path: str = "weights") -> Header:
+        """Read a header from a file's first bytes; `WeightsError` when there are too few."""
+        if len(data) >= 12:
+            major, minor, revision = struct.unpack_from("<iii", data)
+            header = cls(major, minor, revision)
+            if len(data) >= header.size_bytes:
+                (seen,) = struct.unpack_from("<Q" if header.long_seen else "<I", data, 12)
+                return cls(major, minor, revision, seen)
+        raise WeightsError(
+            f"{path}: {len(data)} bytes; expected a header of 16 or 20 bytes and floats after it. "
+            "The download was probably cut short: fetch the file again"
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger: where a layer's parameter came from."""
+
+    layer: str
+    parameter: str
+    offset_bytes: int
+    count: int
+
+
+@dataclass
+class WeightsReader:
+    """Reads floats in order and keeps a ledger of who got them.
+
+    A context manager: `with WeightsReader.open(path) as weights: weights.take("layer 0", "biases", (16,))`.
+    """
+
+    path: str
+    header: Header
+    total: int
+    """Floats in the file."""
+
+    odd_bytes: int
+    """Bytes at the end that make no whole float; 0 in a sound file."""
+
+    _file: BinaryIO
+    taken: int = 0
+    """Floats read so far."""
+
+    ledger: list[Entry] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a .weights file and read its header; `WeightsError` when it is missing or too short."""
+        path = Path(path)
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise unreadable(path, error) from None
+        try:
+            header = Header.unpack(file.read(20), str(path))
+            file.seek(header.size_bytes)
+            body = os.fstat(file.fileno()).st_size - header.size_bytes
+        except (OSError, WeightsError):
+            file.close()
+            raise
+        return cls(str(path), header, body // FLOAT_BYTES, body % FLOAT_BYTES, file)
+
+    def take(self, layer: str, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The next floats, as an array of `shape`; `WeightsError` when fewer are left."""
+        count = int(np.prod(shape, dtype=np.int64))
+        offset = self.header.size_bytes + self.taken * FLOAT_BYTES
+        if count > self.total - self.taken:
+            raise WeightsError(
+                f"{self.path}, offset {offset}: {layer} needs {count} floats for its {parameter}, "
+                f"{self.total - self.taken} are left"
+            )
+        values = np.fromfile(self._file, "<f4", count)
+        if values.size != count:
+            raise WeightsError(f"{self.path}, offset {offset}: the file became shorter while it was read")
+        self.ledger.append(Entry(layer, parameter, offset, count))
+        self.taken += count
+        return values.astype(np.float32, copy=False).reshape(shape)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def write_weights(file: BinaryIO, arrays: Iterable[NDArray[np.float32]], header: Header | None = None) -> int:
+    """Write a .weights stream and return the number of floats written."""
+    file.write((header or Header()).pack())
+    count = 0
+    for array in arrays:
+        file.write(np.ascontiguousarray(array, "<f4").tobytes())
+        count += array.size
+    return count
+
+
+def sha256(path: Path | str) -> str:
+    """The file's digest in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unreadable(path: Path, error: OSError) -> WeightsError:
+    """Why a weights file cannot be opened, in plain words."""
+    if isinstance(error, FileNotFoundError):
+        return WeightsError(
+            f"{path}: no such file; expected Darknet weights (scripts/download_weights fetches the published ones)"
+        )
+    return WeightsError(f"{path}: cannot be read ({error.strerror}); expected Darknet weights")
