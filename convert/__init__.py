@@ -1,6 +1,19 @@
 """Darknet in, Keras out: `convert("yolov3.cfg", "yolov3.weights", "yolov3.h5")`."""
 
-from convert.conversion import Conversion, convert
+from typing import TYPE_CHECKING, Any
+
 from convert.errors import Yolo3Error
 
+if TYPE_CHECKING:
+    from convert.conversion import Conversion, convert
+
 __all__ = ["Conversion", "Yolo3Error", "convert"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: whoever needs only an error or a description starts at once.
+    if name in ("Conversion", "convert"):
+        from convert import conversion
+
+        return getattr(conversion, name)
+    raise AttributeError(f"module 'convert' has no attribute {name!r}")

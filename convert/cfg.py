@@ -7,6 +7,7 @@ them, where a numeric prefix is enough (`filters=255 # 3*(80+5)` is 255).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -93,9 +94,7 @@ class Section:
 
     def integers(self, key: str, *, minimum: int = -LARGEST_INTEGER) -> tuple[int, ...]:
         """A comma-separated list; empty when the key is absent."""
-        return tuple(
-            self._ranged(key, self._atoi(key, item), minimum, LARGEST_INTEGER) for item in self._items(key)
-        )
+        return tuple(self._ranged(key, self._atoi(key, item), minimum, LARGEST_INTEGER) for item in self._items(key))
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """A comma-separated list; empty when the key is absent."""
@@ -143,11 +142,8 @@ class Cfg:
 
         The answer to "which class count would these weights fit?"; used to explain a mismatch, never to convert.
         """
-        layers = [
-            Section(section.kind, section.line, section.path, dict(section.options))
-            for section in self.layers
-        ]
-        for before, head in zip(layers, layers[1:], strict=False):
+        layers = [Section(section.kind, section.line, section.path, dict(section.options)) for section in self.layers]
+        for before, head in itertools.pairwise(layers):
             old = head.integer("classes", 20) if "classes" in head else None
             filters = before.integer("filters", 1)
             if old is None or "filters" not in before or classes == old:
@@ -198,9 +194,7 @@ def parse_cfg(text: str, path: str = "cfg") -> Cfg:
     if not sections:
         raise CfgError(f"{path}: no sections; expected a Darknet .cfg that begins with [net]")
     if sections[0].kind != "net":
-        raise CfgError(
-            f"{path}, line {sections[0].line}: the first section is [{sections[0].kind}]; expected [net]"
-        )
+        raise CfgError(f"{path}, line {sections[0].line}: the first section is [{sections[0].kind}]; expected [net]")
     if len(sections) == 1:
         raise CfgError(f"{path}: a [net] section without any layer after it")
     return Cfg(path, text, sections[0], tuple(sections[1:]))

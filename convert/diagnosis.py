@@ -50,7 +50,9 @@ def _advice(network: Network, weights: WeightsReader) -> str:
         )
     prefix = _prefix_layers(network, weights.total)
     if prefix:
-        return f"The file ends after layer {prefix - 1}: it holds the first {prefix} layers only, to start a training from"
+        return (
+            f"The file ends after layer {prefix - 1}: it holds the first {prefix} layers only, to start a training from"
+        )
     if weights.total < network.parameter_count:
         share = weights.total / network.parameter_count
         return (

@@ -103,9 +103,7 @@ class Description:
         description = cls(**data)
         for head in description.heads:
             if head.classes != len(description.names):
-                raise ValueError(
-                    f"{len(description.names)} names for the {head.classes} classes of layer {head.layer}"
-                )
+                raise ValueError(f"{len(description.names)} names for the {head.classes} classes of layer {head.layer}")
         return description
 
 
@@ -121,9 +119,7 @@ def read_description(path: Path | str) -> Description:
     try:
         return Description.from_json(str(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(
-            f"{path}: its description is damaged ({error}); convert the network again"
-        ) from None
+        raise ModelFileError(f"{path}: its description is damaged ({error}); convert the network again") from None
 
 
 def check_layers(path: Path | str) -> None:
@@ -207,9 +203,7 @@ def _opened(path: Path | str) -> Iterator[h5py.File]:
     path = Path(path)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
-        raise ModelFileError(
-            f"{path}: {what}; expected a model made by `yolo3 convert CFG WEIGHTS {path.name}`"
-        )
+        raise ModelFileError(f"{path}: {what}; expected a model made by `yolo3 convert CFG WEIGHTS {path.name}`")
     try:
         file = h5py.File(path, "r")
     except OSError as error:

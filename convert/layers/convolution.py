@@ -82,9 +82,7 @@ def convolutional(section: Section, before: Before) -> Layer:
         return activate(tensor, str(index))
 
     if depthwise:
-        kernel = Parameter(
-            "weights", (groups, filters // groups, size, size), convolution, "kernel", (2, 3, 0, 1)
-        )
+        kernel = Parameter("weights", (groups, filters // groups, size, size), convolution, "kernel", (2, 3, 0, 1))
     else:
         kernel = Parameter(
             "weights", (filters, source.channels // groups, size, size), convolution, "kernel", (2, 3, 1, 0)
@@ -106,6 +104,4 @@ def convolutional(section: Section, before: Before) -> Layer:
 def batch_norm_parameters(channels: int, keras_layer: str) -> tuple[Parameter, ...]:
     """Darknet's order: biases (beta), scales (gamma), rolling mean, rolling variance."""
     names = {"biases": "beta", "scales": "gamma", "mean": "moving_mean", "variance": "moving_variance"}
-    return tuple(
-        Parameter(name, (channels,), keras_layer, variable) for name, variable in names.items()
-    )
+    return tuple(Parameter(name, (channels,), keras_layer, variable) for name, variable in names.items())

@@ -32,9 +32,7 @@ def route(section: Section, before: Before) -> Layer:
 
         return inputs[0] if len(inputs) == 1 else Concatenate(name=f"route_{before.index}")(inputs)
 
-    return Layer(
-        section, before.index, sources, Shape(first.height, first.width, channels, first.stride), build
-    )
+    return Layer(section, before.index, sources, Shape(first.height, first.width, channels, first.stride), build)
 
 
 def shortcut(section: Section, before: Before) -> Layer:
