@@ -39,9 +39,7 @@ class Detections:
     @classmethod
     def empty(cls, names: tuple[str, ...] = ()) -> Detections:
         """No boxes."""
-        return cls(
-            np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), names
-        )
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), names)
 
     def __len__(self) -> int:
         return len(self.xyxy)

@@ -1,15 +1,15 @@
 """What can go wrong while finding objects; continues the tree of `convert.errors`.
 
-    Yolo3Error
-    ├── InputError            the input or the command was wrong       (exit code 2)
-    │   ├── …                 those of convert.errors
-    │   ├── SettingsError     a setting out of range, an unknown class name
-    │   ├── PictureError      a picture that cannot be opened
-    │   ├── VideoError        a video that cannot be opened or holds no frames
-    │   └── CameraError       a camera that does not open
-    └── WorkError             the work itself failed                   (exit code 1)
-        ├── WriteError        a file could not be written to its end (full disk)
-        └── StreamError       a video or camera broke off in the middle
+Yolo3Error
+├── InputError            the input or the command was wrong       (exit code 2)
+│   ├── …                 those of convert.errors
+│   ├── SettingsError     a setting out of range, an unknown class name
+│   ├── PictureError      a picture that cannot be opened
+│   ├── VideoError        a video that cannot be opened or holds no frames
+│   └── CameraError       a camera that does not open
+└── WorkError             the work itself failed                   (exit code 1)
+    ├── WriteError        a file could not be written to its end (full disk)
+    └── StreamError       a video or camera broke off in the middle
 """
 
 from convert.errors import InputError, ModelFileError, OutputError, WorkError, Yolo3Error

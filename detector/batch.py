@@ -1,0 +1,123 @@
+"""A batch of pictures: each one's boxes printed, drawn into a copy, written as JSON; a bad one does not stop it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.detections import Detections
+from detector.draw import draw
+from detector.errors import OutputError, PictureError, WriteError
+from detector.picture_sources import output_name
+from detector.pictures import read_picture, write_picture
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Where the annotated copies of a batch go: one name for each source, none of them taken."""
+
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def plan(cls, sources: Sequence[str], folder: Path, *, overwrite: bool = False) -> Copies:
+        """Choose the names before any work; `OutputError` when one would replace a file.
+
+        Two pictures of one name from different folders get `-2`, `-3`, … A source is never replaced, not even with
+        `overwrite`.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+        originals = {Path(source).resolve() for source in sources if "://" not in source}
+        paths: dict[str, Path] = {}
+        taken: set[str] = set()
+        for source in sources:
+            path = folder / output_name(source, taken=taken)
+            taken.add(path.name)
+            if path.resolve() in originals:
+                raise OutputError(f"{path}: is one of the pictures to read; choose another --out folder")
+            if path.exists() and not overwrite:
+                raise OutputError(f"{path}: is there already; pass --overwrite or choose another --out folder")
+            paths[source] = path
+        return cls(paths)
+
+
+def run_batch(
+    sources: Sequence[str],
+    detect: Callable[[Picture], Detections],
+    *,
+    read: Callable[[str], Picture] = read_picture,
+    say: Callable[[str], None] = print,
+    complain: Callable[[str], None] = print,
+    copies: Copies | None = None,
+    json_lines: IO[str] | None = None,
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
+) -> int:
+    """Detect in every source and return how many could not be read.
+
+    `say` gets the lines for people, `complain` one line for each bad picture, `json_lines` one object for each good
+    one; `progress` wraps the sources, as tqdm does. Raises `WriteError` and `OutputError` when an output cannot be
+    written.
+    """
+    failed = 0
+    for source in progress(sources):
+        try:
+            picture = read(source)
+        except PictureError as error:
+            failed += 1
+            complain(str(error))
+            continue
+        detections = detect(picture)
+        for line in describe(source, detections):
+            say(line)
+        if json_lines:
+            record = as_record(source, picture, detections)
+            json_lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            json_lines.flush()
+        if copies:
+            drawn = np.array(picture)
+            draw(drawn, detections)
+            write_picture(copies.paths[source], drawn)
+    return failed
+
+
+def describe(source: str, detections: Detections) -> Iterator[str]:
+    """The lines for people: `Found 1 boxes for dog.jpg`, then `dog 0.97 (131, 219) (310, 541)` per box, best first."""
+    yield f"Found {len(detections)} boxes for {source}"
+    for (left, top, right, bottom), confidence, _, name in detections:
+        yield f"{name} {confidence:.2f} ({left:.0f}, {top:.0f}) ({right:.0f}, {bottom:.0f})"
+
+
+def as_record(source: str, picture: Picture, detections: Detections) -> dict[str, Any]:
+    """The JSON object of one picture."""
+    height, width = picture.shape[:2]
+    return {"source": source, "width": width, "height": height, "detections": detections.as_records()}
+
+
+@contextmanager
+def json_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[str]]:
+    """A text file that takes its name when it is whole; a run that breaks off leaves `NAME.part`."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: is there already; pass --overwrite or choose another name")
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = part.open("w", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written to ({error.strerror})") from None
+    try:
+        with file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise WriteError(f"{path}: could not be written to its end ({error.strerror}); see {part}") from None

@@ -1,0 +1,159 @@
+"""The command `yolo3`: one thin function per verb.
+
+Nothing heavy is imported here; each verb imports what it needs, so that `yolo3 --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from convert.errors import Yolo3Error
+from detector.settings import Settings
+
+app = typer.Typer(
+    help="Take a Darknet network into Keras once; then find objects in pictures, videos and live cameras.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_MODEL = Path("model_data/yolov3.h5")
+
+Model = Annotated[Path, typer.Option(help="the model, made by yolo3 convert")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
+Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
+
+
+def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb one option per field of `Settings` in place of its parameter `settings`."""
+    hints = get_type_hints(Settings)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[hints[field.name], typer.Option(help=field.metadata["help"])],
+        )
+        for field in fields(Settings)
+    ]
+    own = inspect.signature(verb, eval_str=True)
+    kept = [parameter for name, parameter in own.parameters.items() if name != "settings"]
+
+    @functools.wraps(verb)
+    def wrapper(**given: Any) -> None:
+        settings = Settings(**{option.name: given.pop(option.name) for option in options})
+        verb(**given, settings=settings)
+
+    wrapper.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {item.name: item.annotation for item in (*kept, *options)}
+    return wrapper
+
+
+@app.command("convert")
+def convert_verb(
+    cfg: Annotated[Path, typer.Argument(help="the network's Darknet .cfg")],
+    weights: Annotated[Path, typer.Argument(help="its Darknet .weights")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
+    names: Annotated[Path | None, typer.Option(help="class names, one a line")] = None,
+    resize: Annotated[
+        Literal["letterbox", "stretch"] | None,
+        typer.Option(help="how training fitted pictures to the network; the cfg tells in most cases"),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a Darknet network into a Keras .h5, once."""
+    from convert import convert
+
+    print(convert(cfg, weights, model, names=names, resize=resize, tell=_teller(quiet)))
+
+
+@app.command("image")
+@with_settings
+def image_verb(
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="files, folders, globs or URLs")],
+    settings: Settings,
+    model: Model = DEFAULT_MODEL,
+    out: Annotated[Path | None, typer.Option(help="folder for annotated copies")] = None,
+    json: Annotated[str | None, typer.Option(help="file for one JSON object per picture; - for stdout")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find objects in pictures."""
+    from detector.batch import Copies, json_file, run_batch
+    from detector.detector import Detector
+    from detector.picture_sources import find_pictures
+
+    sources = find_pictures(pictures)
+    copies = Copies.plan(sources, out, overwrite=overwrite) if out else None
+    lines: contextlib.AbstractContextManager[IO[str] | None] = contextlib.nullcontext()
+    if json == "-":
+        lines = contextlib.nullcontext(sys.stdout)
+    elif json:
+        lines = json_file(Path(json), overwrite=overwrite)
+    with lines as json_lines:
+        detector = Detector.open(model, settings)
+        failed = run_batch(
+            sources,
+            detector.detect,
+            say=_nothing if json == "-" else _say,
+            complain=_complain,
+            copies=copies,
+            json_lines=json_lines,
+            progress=functools.partial(_bar, quiet=quiet or len(sources) == 1, unit="picture"),
+        )
+    if failed:
+        # One picture that is no picture is a wrong command; among several it is work partly done.
+        raise typer.Exit(2 if len(sources) == 1 else 1)
+
+
+def main() -> None:
+    """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: files whole
+    try:
+        app()
+    except Yolo3Error as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _say(line: str) -> None:
+    # Through tqdm, so that a running progress bar is not cut in two.
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stdout)
+
+
+def _complain(message: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(f"error: {message}", file=sys.stderr)
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    return _nothing if quiet else functools.partial(print, file=sys.stderr)
+
+
+def _bar(things: Any, *, quiet: bool, unit: str) -> Any:
+    """A progress bar on standard error around a sequence."""
+    from tqdm import tqdm
+
+    return tqdm(things, unit=unit, disable=quiet, leave=False, dynamic_ncols=True)
+
+
+def _nothing(line: str) -> None:
+    """Say it to nobody."""

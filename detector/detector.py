@@ -1,0 +1,112 @@
+"""The detector: a model file opened once, then a picture in, boxes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.model_file import Description, read_description
+from detector.decode import decode
+from detector.detections import Detections
+from detector.engines import Engine, open_engine
+from detector.errors import ModelFileError
+from detector.letterbox import Fit, fit_picture
+from detector.nms import suppress, to_edges
+from detector.pictures import read_picture
+from detector.settings import Resize, Settings
+
+
+class Detector:
+    """Finds objects in pictures with one network; holds no state from one picture to the next.
+
+    `Detector.open("yolov3.h5")` for a model file; the constructor takes the parts, for tests and other engines.
+    """
+
+    def __init__(self, description: Description, engine: Engine, settings: Settings | None = None) -> None:
+        self.description = description
+        self.engine = engine
+        self.settings = settings or Settings()
+        self._width, self._height = self.settings.input_size(description)
+        self._resize: Resize = self.settings.resize or cast(Resize, description.resize)
+        self._class_ids = self.settings.class_ids(description)
+        # Darknet takes the suppression's kind from the cfg's last layer.
+        self._last_head = max(description.heads, key=lambda head: head.layer)
+
+    @classmethod
+    def open(cls, model: Path | str, settings: Settings | None = None, **options: Any) -> Detector:
+        """Open a model file made by `convert`; options are those of `Settings`, by name.
+
+        Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range.
+        """
+        if settings is not None and options:
+            raise TypeError("give settings or single options, not both")
+        settings = settings or Settings(**options)
+        description = read_description(model)
+        if not description.heads:
+            raise ModelFileError(
+                f"{model}: a classifier; it names whole pictures and finds no objects in them. "
+                "Expected a network with [yolo] heads"
+            )
+        if description.channels != 3:
+            raise ModelFileError(f"{model}: takes pictures of {description.channels} channels; expected 3 (RGB)")
+        # What the settings ask of the network is checked before the engine takes its seconds to start.
+        settings.input_size(description)
+        settings.class_ids(description)
+        return cls(description, open_engine(settings.engine, Path(model)), settings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The network's class names."""
+        return self.description.names
+
+    def detect(self, picture: Any) -> Detections:
+        """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, or a Pillow image.
+
+        Raises `PictureError` when it cannot be opened.
+        """
+        rgb = read_picture(picture)
+        fit = self.fit(rgb.shape[1], rgb.shape[0])
+        batch = fit.network_input(rgb, self.settings.interpolation)[None]
+        return self.interpret([output[0] for output in self.engine.run(batch)], fit)
+
+    def fit(self, picture_width: int, picture_height: int) -> Fit:
+        """How a picture of this size is laid into the network's input."""
+        return fit_picture(
+            picture_width,
+            picture_height,
+            width=self._width,
+            height=self._height,
+            resize=self._resize,
+            shape=self.settings.shape,
+            stride=self.description.stride,
+        )
+
+    def interpret(self, outputs: list[NDArray[np.float32]], fit: Fit) -> Detections:
+        """The boxes that one picture's raw heads, each (rows, columns, channels), mean."""
+        candidates = decode(
+            outputs,
+            self.description.heads,
+            confidence=self.settings.confidence,
+            width=fit.width,
+            height=fit.height,
+            classes=self._class_ids,
+        )
+        boxes = fit.to_picture(candidates.boxes)
+        kept = suppress(
+            boxes,
+            candidates.score,
+            candidates.class_id,
+            threshold=self.settings.nms,
+            kind=self._last_head.nms_kind,
+            beta=self._last_head.beta_nms,
+        )
+        size = np.array([fit.picture_width, fit.picture_height] * 2, np.float32)
+        return Detections(
+            np.clip(to_edges(boxes[kept]) * size, 0, size),
+            candidates.score[kept],
+            candidates.class_id[kept],
+            self.names,
+        )

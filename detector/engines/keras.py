@@ -1,0 +1,33 @@
+"""The reference engine: the .h5 as Keras runs it, on whatever Keras runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.keras_import import import_keras
+from convert.model_file import check_layers
+from detector.errors import ModelFileError
+
+
+class KerasEngine:
+    """A Keras model; the first picture of each input size takes longer, because Keras traces the network then."""
+
+    name = "keras"
+
+    def __init__(self, model: Path) -> None:
+        check_layers(model)
+        keras = import_keras()
+        try:
+            self._model = keras.models.load_model(model, compile=False, safe_mode=True)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelFileError(f"{model}: Keras cannot load it ({reason}); convert the network again") from None
+
+    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        """The raw heads, coarsest first."""
+        outputs = self._model.predict_on_batch(batch)
+        return outputs if isinstance(outputs, list) else [outputs]

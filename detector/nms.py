@@ -1,0 +1,75 @@
+"""Non-max suppression: of boxes that overlap and name the same class, the best stays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+GREEDY_BETA = 0.6
+"""The exponent that `nms_kind=greedynms` always uses (`box_diou`, box.c)."""
+
+
+def suppress(
+    boxes: NDArray[np.float32],
+    score: NDArray[np.float32],
+    class_id: NDArray[np.int64],
+    *,
+    threshold: float,
+    kind: str = "default",
+    beta: float = GREEDY_BETA,
+) -> NDArray[np.intp]:
+    """Indices of the boxes that stay, best first.
+
+    Boxes (n, 4) are centre x, centre y, width, height as parts of the picture, not clipped to it; equal scores keep
+    their order. Within a class a box falls when its overlap with a better one that stays is above `threshold`. The
+    overlap is IoU (`do_nms_sort`, box.c) or, for `greedynms` and `diounms`, IoU less (distance of centres squared /
+    diagonal of the hull squared) to the power of `beta` (`diounms_sort`, box.c; AlexeyAB's `greedynms` is that too).
+    """
+    if kind == "greedynms":
+        beta = GREEDY_BETA
+    order = np.argsort(-score, kind="stable")
+    edges = to_edges(boxes)
+    kept: list[NDArray[np.intp]] = []
+    for one_class in np.unique(class_id):
+        left = order[class_id[order] == one_class]
+        while len(left):
+            best, left = left[:1], left[1:]
+            kept.append(best)
+            overlap = iou(edges[best], edges[left])
+            if kind != "default":
+                overlap = overlap - _distance(edges[best], edges[left]) ** np.float32(beta)
+            left = left[overlap <= threshold]
+    stays = np.zeros(len(score), bool)
+    if kept:
+        stays[np.concatenate(kept)] = True
+    return order[stays[order]]
+
+
+def to_edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centre x, centre y, width, height -> left, top, right, bottom."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+
+
+def iou(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of left, top, right, bottom boxes, row by row with broadcasting; 0 for empty ones."""
+    sides = np.minimum(one[:, 2:], others[:, 2:]) - np.maximum(one[:, :2], others[:, :2])
+    shared = np.maximum(sides, 0).prod(axis=1)
+    union = _area(one) + _area(others) - shared
+    ratio: NDArray[np.float32] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio
+
+
+def _area(edges: NDArray[np.float32]) -> NDArray[np.float32]:
+    area: NDArray[np.float32] = (edges[:, 2:] - edges[:, :2]).prod(axis=1)
+    return area
+
+
+def _distance(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared distance of the centres over the squared diagonal of the hull; 0 where the hull is a point."""
+    hull = np.maximum(one[:, 2:], others[:, 2:]) - np.minimum(one[:, :2], others[:, :2])
+    diagonal = np.square(hull).sum(axis=1)
+    between = ((one[:, :2] + one[:, 2:]) - (others[:, :2] + others[:, 2:])) / 2
+    distance = np.square(between).sum(axis=1)
+    ratio: NDArray[np.float32] = np.divide(distance, diagonal, out=np.zeros_like(distance), where=diagonal > 0)
+    return ratio
