@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detector.detections import Detections
 from detector.draw import draw
 from detector.errors import OutputError, PictureError, WriteError
-from detector.picture_sources import output_name
+from detector.picture_sources import is_url, output_name, without_password
 from detector.pictures import read_picture, write_picture
 
 Picture = NDArray[np.uint8]
@@ -38,7 +38,7 @@ class Copies:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-        originals = {Path(source).resolve() for source in sources if "://" not in source}
+        originals = {Path(source).resolve() for source in sources if not is_url(source)}
         paths: dict[str, Path] = {}
         taken: set[str] = set()
         for source in sources:
@@ -71,6 +71,7 @@ def run_batch(
     """
     failed = 0
     for source in progress(sources):
+        shown = without_password(source)
         try:
             picture = read(source)
         except PictureError as error:
@@ -78,10 +79,10 @@ def run_batch(
             complain(str(error))
             continue
         detections = detect(picture)
-        for line in describe(source, detections):
+        for line in describe(shown, detections):
             say(line)
         if json_lines:
-            record = as_record(source, picture, detections)
+            record = as_record(shown, picture, detections)
             json_lines.write(json.dumps(record, ensure_ascii=False) + "\n")
             json_lines.flush()
         if copies:

@@ -108,6 +108,7 @@ def image_verb(
         failed = run_batch(
             sources,
             detector.detect,
+            read=detector.read,
             say=_nothing if json == "-" else _say,
             complain=_complain,
             copies=copies,

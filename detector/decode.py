@@ -104,8 +104,7 @@ def _decode_yolo(
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """1 / (1 + exp(-x)), without overflow."""
-    bent: NDArray[np.float32] = np.tanh(values * np.float32(0.5))
-    return (bent + 1) * np.float32(0.5)
+    return np.float32(1) / (np.float32(1) + np.exp(-np.clip(values, -80, 80)))
 
 
 def _logit(probability: float) -> float:

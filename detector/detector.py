@@ -67,10 +67,14 @@ class Detector:
 
         Raises `PictureError` when it cannot be opened.
         """
-        rgb = read_picture(picture)
+        rgb = self.read(picture)
         fit = self.fit(rgb.shape[1], rgb.shape[0])
         batch = fit.network_input(rgb, self.settings.interpolation)[None]
         return self.interpret([output[0] for output in self.engine.run(batch)], fit)
+
+    def read(self, picture: Any) -> NDArray[np.uint8]:
+        """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays come back as they are."""
+        return read_picture(picture, as_darknet=self.settings.interpolation == "darknet")
 
     def fit(self, picture_width: int, picture_height: int) -> Fit:
         """How a picture of this size is laid into the network's input."""

@@ -61,7 +61,8 @@ class Fit:
         """
         inner_x, inner_y = self.inner_width / self.width, self.inner_height / self.height
         margins = np.array([(1 - inner_x) / 2, (1 - inner_y) / 2, 0, 0], np.float32)
-        return np.divide(boxes - margins, np.array([inner_x, inner_y] * 2, np.float32), dtype=np.float32)
+        moved: NDArray[np.float32] = np.divide(boxes - margins, np.array([inner_x, inner_y] * 2), dtype=np.float32)
+        return moved
 
 
 def fit_picture(
@@ -104,12 +105,12 @@ def _letterboxed(picture_width: int, picture_height: int, width: int, height: in
 def _nearest_rectangle(aspect: float, budget: int, stride: int) -> tuple[int, int]:
     """Width and height in whole strides within a budget of pixels, nearest to an aspect ratio (width / height).
 
-    Near means little lost to distortion and little of the budget unspent; both count as ratios.
+    Near means little distortion and little of the budget unspent, as ratios; distortion counts twice.
     """
     cells = budget // stride**2
 
     def loss(columns: int, rows: int) -> float:
-        return abs(math.log(columns / rows / aspect)) + math.log(cells / (columns * rows))
+        return 2 * abs(math.log(columns / rows / aspect)) + math.log(cells / (columns * rows))
 
     pairs = [(columns, rows) for columns in range(1, cells + 1) for rows in {cells // columns}]
     ideal = math.sqrt(cells / aspect)

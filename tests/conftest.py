@@ -1,0 +1,13 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Third-party pictures, videos and networks, kept outside the project."""
+    folder = Path(os.environ.get("YOLO3_SHARED") or Path(__file__).parents[2] / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"needs third-party test material: {folder} does not exist (YOLO3_SHARED names it)")
+    return folder
