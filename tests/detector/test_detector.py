@@ -1,0 +1,187 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convert.head import Head
+from convert.model_file import Description, read_description
+from detector import Detector, Settings
+from detector.errors import ModelFileError, PictureError, SettingsError
+
+HEAD = Head(kind="yolo", layer=1, stride=32, anchors=((32.0, 32.0),), classes=3)
+DESCRIPTION = Description(
+    cfg="", cfg_sha256="", weights_sha256="", width=96, height=96, channels=3, resize="letterbox",
+    names=("red", "green", "blue"), heads=(HEAD,),
+)  # fmt: skip
+
+
+class FakeEngine:
+    """Says the same of every picture and remembers what it was shown."""
+
+    name = "fake"
+
+    def __init__(self, *cells):
+        self.cells = cells
+        self.batch = None
+
+    def run(self, batch):
+        self.batch = batch
+        output = np.full((1, batch.shape[1] // 32, batch.shape[2] // 32, 8), -20, np.float32)
+        for row, column, values in self.cells:
+            output[0, row, column] = values
+        return [output]
+
+
+CENTRED_RED = (1, 1, [0, 0, 0, 0, 20, 20, -20, -20])
+
+
+def test_a_box_is_in_pixels_of_the_picture():
+    detector = Detector(DESCRIPTION, FakeEngine(CENTRED_RED))
+
+    ((box, confidence, class_id, name),) = detector.detect(np.zeros((192, 192, 3), np.uint8))
+
+    np.testing.assert_allclose(box, [64, 64, 128, 128], atol=1e-3)
+    assert confidence == pytest.approx(1)
+    assert (class_id, name) == (0, "red")
+
+
+def test_a_letterboxed_box_is_brought_back():
+    detector = Detector(DESCRIPTION, FakeEngine(CENTRED_RED))
+
+    ((box, *_),) = detector.detect(np.zeros((96, 192, 3), np.uint8))
+
+    # The picture of 192x96 lies in 96x96 as 96x48, rows 24 to 72; the cell is rows 32 to 64 of the input.
+    np.testing.assert_allclose(box, [64, 16, 128, 80], atol=1e-3)
+
+
+def test_boxes_are_clipped_to_the_picture():
+    wide = (0, 2, [0, 0, 2, 2, 20, 20, -20, -20])
+
+    ((box, *_),) = Detector(DESCRIPTION, FakeEngine(wide)).detect(np.zeros((96, 96, 3), np.uint8))
+
+    assert box.tolist() == [0, 0, 96, 96]
+
+
+def test_the_engine_sees_rgb_between_0_and_1():
+    engine = FakeEngine()
+    picture = np.zeros((96, 96, 3), np.uint8)
+    picture[..., 0] = 255
+
+    Detector(DESCRIPTION, engine).detect(picture)
+
+    assert engine.batch.shape == (1, 96, 96, 3)
+    assert engine.batch.dtype == np.float32
+    assert engine.batch[..., 0].min() == 1
+    assert engine.batch[..., 1:].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (96, 96)),
+        ({"size": 160}, (160, 160)),
+        ({"size": "160x64"}, (64, 160)),
+        ({"shape": "rect"}, (64, 96)),
+        ({"shape": "fit"}, (64, 128)),
+    ],
+)
+def test_size_and_shape_of_the_networks_input(options, expected):
+    engine = FakeEngine()
+
+    Detector(DESCRIPTION, engine, Settings(**options)).detect(np.zeros((100, 200, 3), np.uint8))
+
+    assert engine.batch.shape[1:3] == expected
+
+
+@pytest.mark.parametrize("resize", ["letterbox", "stretch"])
+def test_resize_follows_the_model_unless_set(resize):
+    description = dataclasses.replace(DESCRIPTION, resize=resize)
+    other = {"letterbox": "stretch", "stretch": "letterbox"}[resize]
+
+    assert Detector(description, FakeEngine()).fit(200, 100).inner_height == {"letterbox": 48, "stretch": 96}[resize]
+    overridden = Detector(description, FakeEngine(), Settings(resize=other)).fit(200, 100)
+    assert overridden.inner_height == {"letterbox": 48, "stretch": 96}[other]
+
+
+def test_suppression_is_of_the_kind_that_the_cfgs_last_layer_names():
+    coarse = dataclasses.replace(HEAD, layer=1, nms_kind="greedynms")
+    fine = dataclasses.replace(HEAD, layer=2, stride=16, nms_kind="default")
+    description = dataclasses.replace(DESCRIPTION, heads=(coarse, fine))
+
+    class TwoHeads(FakeEngine):
+        def run(self, batch):
+            near = [0, 0, 0, 0, 20, 20, -20, -20]
+            coarse_output = np.full((1, 3, 3, 8), -20, np.float32)
+            fine_output = np.full((1, 6, 6, 8), -20, np.float32)
+            coarse_output[0, 1, 1] = near
+            fine_output[0, 2, 2] = [0, 0, 0, 0, 10, 10, -20, -20]
+            return [coarse_output, fine_output]
+
+    # The two boxes of 32x32 lie 8 pixels apart both ways: IoU 0.39, so a threshold of 0.35 tells the kinds apart.
+    picture = np.zeros((96, 96, 3), np.uint8)
+    strict = Detector(description, TwoHeads(), Settings(nms=0.35)).detect(picture)
+    swapped = dataclasses.replace(description, heads=(coarse, dataclasses.replace(fine, nms_kind="greedynms")))
+    lenient = Detector(swapped, TwoHeads(), Settings(nms=0.35)).detect(picture)
+    assert (len(strict), len(lenient)) == (1, 2)
+
+
+def test_pictures_of_every_kind_give_the_same_boxes(colour_model, flag, tmp_path):
+    path = tmp_path / "Flagge mit Ümlaut 旗.png"
+    Image.fromarray(flag).save(path)
+    detector = Detector.open(colour_model)
+
+    found = [detector.detect(picture) for picture in (flag, path, str(path), Image.open(path))]
+
+    for detections in found:
+        assert [name for *_, name in detections] == ["red", "blue"]
+        np.testing.assert_allclose(detections.xyxy, [[0, 0, 32, 32], [32, 64, 64, 96]], atol=1e-3)
+        np.testing.assert_allclose(detections.confidence, 1, atol=1e-4)
+
+
+def test_only_the_chosen_classes(colour_model, flag):
+    detections = Detector.open(colour_model, classes="blue").detect(flag)
+
+    assert [name for *_, name in detections] == ["blue"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"confidence": 1.5}, ["confidence 1.5", "0 to 1"]),
+        ({"nms": -1}, ["nms -1"]),
+        ({"size": "big"}, ["size 'big'", "416"]),
+        ({"size": 100}, ["size 100", "stride 32", "96"]),
+        ({"size": 0}, ["size 0", "stride 32"]),
+        ({"shape": "round"}, ["shape 'round'", "square, rect, fit"]),
+        ({"resize": "crop"}, ["resize 'crop'", "letterbox, stretch"]),
+        ({"interpolation": "cubic"}, ["interpolation 'cubic'"]),
+        ({"engine": "steam"}, ["engine 'steam'", "keras"]),
+        ({"classes": "red,purple"}, ["class 'purple'", "red, green, blue"]),
+        ({"classes": " , "}, ["classes is empty"]),
+    ],
+)
+def test_a_setting_out_of_range_is_explained(colour_model, options, words):
+    with pytest.raises(SettingsError) as caught:
+        Detector.open(colour_model, **options)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_network_of_one_size_says_so(colour_model):
+    description = dataclasses.replace(read_description(colour_model), fixed_size="layer 3: it counts cells")
+
+    with pytest.raises(SettingsError, match="96x96 only .layer 3: it counts cells"):
+        Detector(description, FakeEngine(), Settings(size=128))
+
+
+def test_a_file_that_is_no_model(tmp_path):
+    path = tmp_path / "notes.h5"
+    path.write_text("milk, eggs")
+
+    with pytest.raises(ModelFileError, match="notes.h5"):
+        Detector.open(path)
+
+
+def test_a_picture_that_is_none():
+    with pytest.raises(PictureError, match="uint8"):
+        Detector(DESCRIPTION, FakeEngine()).detect(np.zeros((96, 96, 3), np.float32))
