@@ -1,0 +1,106 @@
+"""Stored pixels to RGB and back, by the colour matrix and range that the video itself names."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from detector.video.frames import RGB, Colours, Picture
+
+_SD_HEIGHT = 576
+
+_SWSCALE = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+"""ISO/IEC 23091-2 matrix code to libswscale's name."""
+
+# Without these two, libswscale's shortcut is a level too dark on average.
+_ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+def colours_of(frame: av.VideoFrame) -> Colours:
+    """What a decoded frame says about its colours."""
+    return Colours(
+        matrix=RGB.matrix if frame.format.is_rgb else int(frame.colorspace),
+        full_range=int(frame.color_range) == ColorRange.JPEG or frame.format.name.startswith("yuvj"),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+    )
+
+
+def stored_as_yuv(colours: Colours) -> Colours:
+    """The colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB."""
+    if colours.matrix != RGB.matrix:
+        return colours
+    return Colours(matrix=1, full_range=False, primaries=colours.primaries, transfer=colours.transfer)
+
+
+def _matrix(colours: Colours, height: int) -> Colorspace:
+    """The matrix to compute with; for a video that names none, the one that players take by its height."""
+    return _SWSCALE.get(colours.matrix, Colorspace.ITU601 if height <= _SD_HEIGHT else Colorspace.ITU709)
+
+
+def _range(colours: Colours) -> int:
+    return int(ColorRange.JPEG if colours.full_range else ColorRange.MPEG)
+
+
+class ToRgb:
+    """Decoded frames to RGB pictures of one size, (height, width, 3) as stored: not yet rotated."""
+
+    def __init__(self, *, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> Picture:
+        """The frame's picture."""
+        colours = colours_of(frame)
+        rgb_already = colours.matrix == RGB.matrix
+        converted = self._reformatter.reformat(
+            frame,
+            width=self._width,
+            height=self._height,
+            format="rgb24",
+            src_colorspace=None if rgb_already else _matrix(colours, frame.height),
+            src_color_range=None if rgb_already else _range(colours),
+            dst_color_range=int(ColorRange.JPEG),
+            interpolation=_ACCURATE,
+            threads=1,  # the frame loop's own threads keep the processor busy
+        )
+        return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+class FromRgb:
+    """RGB pictures to yuv420p frames that carry the colours they are stored in."""
+
+    def __init__(self, colours: Colours, *, height: int) -> None:
+        self._colours = colours
+        self._matrix = _matrix(colours, height)
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, picture: Picture) -> av.VideoFrame:
+        """The frame to encode; its size must be even."""
+        frame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(picture, format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=self._matrix,
+            src_color_range=int(ColorRange.JPEG),
+            dst_color_range=_range(self._colours),
+            threads=1,
+        )
+        tag(frame, self._colours)
+        return frame
+
+
+def tag(target: av.VideoFrame | av.VideoCodecContext, colours: Colours) -> None:
+    """Write colours onto a frame or an encoder, so that players show what was meant."""
+    target.colorspace = colours.matrix
+    target.color_range = _range(colours)
+    target.color_primaries = colours.primaries
+    target.color_trc = colours.transfer

@@ -1,0 +1,262 @@
+"""The frame log: what was found in every frame, as JSON Lines that are valid up to the last one written.
+
+Unlike other outputs it is written under its final name from the start: it is the journal of a run, of most use when
+the run did not end well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from detector.detections import Detections
+from detector.errors import InputError, OutputError, WriteError
+from detector.video.endings import Ending
+from detector.video.frames import Frame, Sink, VideoInfo
+from detector.video.outputs import check_output, create
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The log's first line: what was run on what."""
+
+    source: str
+    width: int
+    height: int
+    frame_rate: Fraction | None
+    """Frames per second on average; None where the source does not say."""
+    model: str
+    model_sha256: str
+    settings: Mapping[str, object]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        info: VideoInfo,
+        *,
+        model: str,
+        model_sha256: str,
+        settings: Mapping[str, object],
+        classes: Iterable[str],
+    ) -> RunRecord:
+        """The record of a run over the video that `info` describes; `settings` must be fit for JSON."""
+        return cls(
+            source=info.source,
+            width=info.width,
+            height=info.height,
+            frame_rate=info.frame_rate,
+            model=model,
+            model_sha256=model_sha256,
+            settings=settings,
+            classes=tuple(classes),
+        )
+
+
+@dataclass(frozen=True)
+class BoxRecord:
+    """One box of a frame."""
+
+    class_id: int
+    name: str
+    confidence: float
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the picture as displayed."""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """The line of one frame."""
+
+    frame: int
+    """Place in the source, from 0."""
+    time: float
+    """The frame's own timestamp in seconds, to the microsecond."""
+    detections: tuple[BoxRecord, ...]
+
+
+@dataclass(frozen=True)
+class EndRecord:
+    """The last line; absent where the run was killed."""
+
+    frames: int
+    status: Ending
+
+
+Record = RunRecord | FrameRecord | EndRecord
+
+
+class FrameLog(Sink):
+    """Writes a line for each frame, flushed before the next begins.
+
+    A log in which a run failed before its first frame is removed. Raises `OutputError` if `path` cannot or must
+    not be written, `WriteError` if the disk fills; the lines before stay whole.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        run: RunRecord,
+        *,
+        overwrite: bool = False,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._run = run
+        check_output(self.path, overwrite=overwrite, inputs=[run.source, *inputs])
+        self._file: FileIO | None = None
+        self._size = 0
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        create(self.path)
+        try:
+            # Unbuffered: a line is with the operating system, or refused by it, when `write` returns.
+            self._file = FileIO(self.path, "w")
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        run = self._run
+        self._append(
+            {
+                "type": "run",
+                "schema": SCHEMA,
+                "source": run.source,
+                "width": run.width,
+                "height": run.height,
+                "frame_rate": None if run.frame_rate is None else str(run.frame_rate),
+                "model": run.model,
+                "model_sha256": run.model_sha256,
+                "settings": dict(run.settings),
+                "classes": list(run.classes),
+            }
+        )
+        return self
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Append the frame's line."""
+        self._append(
+            {
+                "type": "frame",
+                "frame": frame.index,
+                "time": round(float(frame.time), 6),
+                "detections": detections.as_records(),
+            }
+        )
+        self._count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ending = Ending.of(error)
+        try:
+            self._append({"type": "end", "frames": self._count, "status": str(ending)})
+        except WriteError:
+            if error is None:
+                raise
+        finally:
+            if self._file is not None:
+                self._file.close()
+        if not self._count and not ending.keeps_output:
+            self.path.unlink(missing_ok=True)
+
+    def _append(self, record: dict[str, object]) -> None:
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        line = memoryview(text.encode() + b"\n")
+        assert self._file is not None
+        written = 0
+        try:
+            while written < len(line):  # a nearly full disk takes a part of it first
+                written += self._file.write(line[written:]) or 0
+        except OSError as error:
+            self._file.truncate(self._size)
+            self._file.seek(self._size)
+            raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
+        self._size += len(line)
+
+
+def read_log(path: str | os.PathLike[str]) -> Iterator[Record]:
+    """The records of a log: the run's, then one per frame, then the end's unless the run was killed.
+
+    A last line that the writer did not finish is passed over. Raises `InputError`, with the line's number, where
+    a line is not what it should be.
+    """
+    path = Path(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
+    with file:
+        previous: Record | None = None
+        number = 0
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                record = _record(json.loads(line))
+                _check_order(previous, record)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+                raise InputError(f"{path}: line {number} is no line of a frame log: {what}") from None
+            yield record
+            previous = record
+        if previous is None:
+            raise InputError(f"{path}: line {max(number, 1)} should begin a frame log but is not there or not whole")
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    match fields["type"]:
+        case "run":
+            if fields["schema"] != SCHEMA:
+                raise ValueError(f"schema {fields['schema']!r}; this program knows {SCHEMA}")
+            rate = fields["frame_rate"]
+            return RunRecord(
+                source=fields["source"],
+                width=int(fields["width"]),
+                height=int(fields["height"]),
+                frame_rate=None if rate is None else Fraction(rate),
+                model=fields["model"],
+                model_sha256=fields["model_sha256"],
+                settings=dict(fields["settings"]),
+                classes=tuple(fields["classes"]),
+            )
+        case "frame":
+            return FrameRecord(
+                frame=int(fields["frame"]),
+                time=float(fields["time"]),
+                detections=tuple(_box(found) for found in fields["detections"]),
+            )
+        case "end":
+            return EndRecord(frames=int(fields["frames"]), status=Ending(fields["status"]))
+        case other:
+            raise ValueError(f"its type is {other!r}; expected run, frame or end")
+
+
+def _box(fields: dict[str, Any]) -> BoxRecord:
+    left, top, right, bottom = (float(edge) for edge in fields["box"])
+    return BoxRecord(
+        class_id=int(fields["class_id"]),
+        name=fields["name"],
+        confidence=float(fields["confidence"]),
+        box=(left, top, right, bottom),
+    )
+
+
+def _check_order(previous: Record | None, record: Record) -> None:
+    if previous is None and not isinstance(record, RunRecord):
+        raise ValueError("the first line must be of type run")
+    if previous is not None and isinstance(record, RunRecord):
+        raise ValueError("a second line of type run")
+    if isinstance(previous, EndRecord):
+        raise ValueError("it follows the end")
+    if isinstance(previous, FrameRecord) and isinstance(record, FrameRecord) and record.frame <= previous.frame:
+        raise ValueError(f"frame {record.frame} after frame {previous.frame}")

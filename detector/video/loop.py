@@ -1,0 +1,210 @@
+"""The frame loop: frames from a source, through a detector, to sinks, in order and overlapped.
+
+Three threads, joined by two short pipes, so that memory does not grow with the video:
+
+    reader thread            main thread              writer thread
+    frames of the source  →  detect                →  annotate, then every sink
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Thread
+from time import monotonic
+from typing import Literal, Protocol
+
+from detector.detections import Detections
+from detector.errors import StreamError
+from detector.video.endings import Ending, Stopped
+from detector.video.frames import Frame, Picture, Sink, Source
+from detector.video.pipe import Pipe
+
+_PIPE_FRAMES = 3
+
+Detect = Callable[[Picture], Detections]
+Annotate = Callable[[Picture, Detections], object]
+
+
+class Progress(Protocol):
+    """What the loop needs of a tqdm bar."""
+
+    def update(self, n: int = 1, /) -> object:
+        """Count `n` more frames done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did."""
+
+    frames: int
+    """Frames that every sink has taken."""
+
+    boxes: int
+    """Boxes in them."""
+
+    seconds: float
+    """From the first step to the last file closed."""
+
+    status: Ending
+    """How it ended; never `FAILED`, which is raised instead."""
+
+    dropped: int = 0
+    """Frames of a live source that gave way to newer ones."""
+
+    notes: tuple[str, ...] = ()
+    """What the user should know, a line each: what the sinks noted, and why the source broke off if it did."""
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames done per second, all stages together."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+def run(
+    source: Source,
+    detect: Detect,
+    sinks: Sequence[Sink] = (),
+    *,
+    annotate: Annotate | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+    buffer: Literal["all", "latest"] = "all",
+) -> Summary:
+    """Detect in every frame and hand frame and detections to every sink; call it from the main thread.
+
+    `annotate` draws on the frame's own picture once it has been detected in, before any sink sees it. `stop` is asked
+    before each frame. `buffer="latest"` drops frames that the detector is too slow for, which suits a live source.
+    Sinks are entered in the order given and left in reverse, so a log given first also records how the rest ended.
+
+    Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished and the summary's
+    `status` says what happened. Any other exception, of the source, the detector or a sink, reaches the caller after
+    all sinks were told of it and both threads have ended.
+    """
+    started = monotonic()
+    work = _Work(sinks, annotate, progress)
+    frames: Pipe[Frame] = Pipe(1 if buffer == "latest" else _PIPE_FRAMES, latest=buffer == "latest")
+    reader = Thread(target=_read, args=(source, frames), name="frame-reader", daemon=True)
+    error: BaseException | None = None
+    try:
+        work.open()
+        reader.start()
+        for frame in frames:
+            if stop is not None and stop():
+                raise Stopped
+            if not work.take(frame, detect(frame.picture)):
+                break
+    except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
+        error = caught
+    frames.abandon()
+    error = work.close(error)
+    if reader.ident is not None:
+        # Only now: a source may take seconds to notice, and by now every file is whole.
+        reader.join()
+    status = Ending.of(error)
+    if status is Ending.FAILED:
+        assert error is not None
+        raise error
+    notes = [note for sink in sinks for note in sink.notes]
+    if isinstance(error, StreamError):
+        notes.append(str(error))
+    return Summary(
+        frames=work.frames,
+        boxes=work.boxes,
+        seconds=monotonic() - started,
+        status=status,
+        dropped=frames.dropped,
+        notes=tuple(notes),
+    )
+
+
+def _read(source: Source, frames: Pipe[Frame]) -> None:
+    """The reader thread."""
+    try:
+        for frame in source:
+            if not frames.put(frame):
+                return
+    except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+        frames.end(error)
+    else:
+        frames.end()
+
+
+class _Work:
+    """What happens to a frame once it was detected in: annotate, the sinks, the tally."""
+
+    def __init__(self, sinks: Sequence[Sink], annotate: Annotate | None, progress: Progress | None) -> None:
+        self._sinks = sinks
+        self._shown = [sink for sink in sinks if sink.main_thread]
+        self._written = [sink for sink in sinks if not sink.main_thread]
+        self._annotate = annotate
+        self._progress = progress
+        self._entered: list[Sink] = []
+        self._results: Pipe[tuple[Frame, Detections]] = Pipe(_PIPE_FRAMES)
+        self._writer = Thread(target=self._write, name="frame-writer", daemon=True)
+        self._error: BaseException | None = None
+        self.frames = 0
+        self.boxes = 0
+
+    def open(self) -> None:
+        """Enter the sinks and start the writer thread."""
+        for sink in self._sinks:
+            sink.__enter__()
+            self._entered.append(sink)
+        self._writer.start()
+
+    def take(self, frame: Frame, detections: Detections) -> bool:
+        """Pass a frame on; False if the writer has failed."""
+        if self._shown:
+            # What the main thread shows must be drawn by then.
+            self._draw(frame, detections)
+            for sink in self._shown:
+                sink.write(frame, detections)
+        return self._results.put((frame, detections))
+
+    def close(self, error: BaseException | None) -> BaseException | None:
+        """Let the writer finish, leave the sinks, and return the error to end with."""
+        self._results.end()
+        while self._writer.is_alive():
+            try:
+                self._writer.join()
+            except KeyboardInterrupt:  # a second Ctrl-C: what waits in the pipe waits in vain
+                self._results.abandon()
+        error = _worse(error, self._error)
+        for sink in reversed(self._entered):
+            try:
+                sink.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            except BaseException as another:  # noqa: BLE001 - the other sinks must still be told
+                error = _worse(error, another)
+        return error
+
+    def _write(self) -> None:
+        """The writer thread."""
+        try:
+            for frame, detections in self._results:
+                if not self._shown:
+                    self._draw(frame, detections)
+                for sink in self._written:
+                    sink.write(frame, detections)
+                self.frames += 1
+                self.boxes += len(detections)
+                if self._progress is not None:
+                    self._progress.update(1)
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            self._error = error
+            self._results.abandon()
+
+    def _draw(self, frame: Frame, detections: Detections) -> None:
+        if self._annotate is not None:
+            self._annotate(frame.picture, detections)
+
+
+def _worse(first: BaseException | None, second: BaseException | None) -> BaseException | None:
+    """The error to report of two: the earlier, unless only the later is a failure."""
+    if second is None:
+        return first
+    if first is None or Ending.of(first).keeps_output:
+        return second
+    first.add_note(f"Then also: {second!r}")
+    return first

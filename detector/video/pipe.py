@@ -1,0 +1,74 @@
+"""A bounded queue between two threads that either side can close, so that neither waits for a side that is gone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from threading import Condition
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+_WAKE_SECONDS = 1.0
+"""Waiting is cut into pieces of this length, as Ctrl-C cannot end an endless wait on every system."""
+
+
+class Pipe(Generic[Item]):
+    """One thread puts items in and says when it has ended; another iterates over them.
+
+    A full pipe makes `put` wait, or, with `latest`, drops its oldest item: then what comes out is never old.
+    """
+
+    def __init__(self, size: int, *, latest: bool = False) -> None:
+        self._items: deque[Item] = deque()
+        self._size = size
+        self._latest = latest
+        self._changed = Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self.dropped = 0
+        """Items that gave way to newer ones."""
+
+    def put(self, item: Item) -> bool:
+        """Hand an item over; False if nobody wants it any more."""
+        with self._changed:
+            if self._latest and len(self._items) >= self._size:
+                self._items.popleft()
+                self.dropped += 1
+            while len(self._items) >= self._size and not self._abandoned:
+                self._changed.wait(_WAKE_SECONDS)
+            if self._abandoned:
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing more will come; the other side gets what is inside and then this error, if any."""
+        with self._changed:
+            self._ended = True
+            self._error = error
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Nothing more will be taken; what is inside is dropped."""
+        with self._changed:
+            self._abandoned = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            with self._changed:
+                while not self._items and not self._ended and not self._abandoned:
+                    self._changed.wait(_WAKE_SECONDS)
+                if self._abandoned:
+                    return
+                if not self._items:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item

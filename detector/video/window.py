@@ -1,0 +1,95 @@
+"""A live window with the annotated pictures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import ClassVar, Self
+
+import cv2
+
+from detector.detections import Detections
+from detector.errors import SettingsError
+from detector.video.frames import Frame, Picture, Sink
+
+_QUIT_KEYS = (ord("q"), ord("Q"), 27)
+_RATE_FRAMES = 30
+_PROBE_SECONDS = 60
+_ADVICE = "run with --no-window, and with --out or --log to keep the result"
+_PROBE = "import cv2; cv2.namedWindow('yolo3', cv2.WINDOW_NORMAL); cv2.destroyAllWindows()"
+
+
+class Window(Sink):
+    """Shows each frame in a window; `q`, Esc or closing the window make `closed` true.
+
+    `caption` draws a line of text, the frames per second, onto a copy of each picture. Raises `SettingsError`
+    where no window can be opened.
+    """
+
+    main_thread: ClassVar[bool] = True
+
+    def __init__(self, title: str = "yolo3", *, caption: Callable[[Picture, str], object] | None = None) -> None:
+        super().__init__()
+        _check_display()
+        self._title = title
+        self._caption = caption
+        self._shown_at: deque[float] = deque(maxlen=_RATE_FRAMES)
+        self._quit = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the user has seen enough."""
+        return self._quit
+
+    def __enter__(self) -> Self:
+        try:
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        except cv2.error:
+            raise SettingsError(f"no window can be opened here; {_ADVICE}") from None
+        return self
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Show the frame."""
+        if self._quit:
+            return
+        picture = frame.picture
+        if not self._shown_at:
+            height, width = picture.shape[:2]
+            cv2.resizeWindow(self._title, width, height)
+        self._shown_at.append(monotonic())
+        if self._caption is not None:
+            picture = picture.copy()
+            self._caption(picture, f"{self.frames_per_second:.1f} frames/s")
+        cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        pressed = cv2.waitKey(1) & 0xFF
+        self._quit = pressed in _QUIT_KEYS or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+
+    @property
+    def frames_per_second(self) -> float:
+        """How fast frames were shown lately."""
+        if len(self._shown_at) < 2:
+            return 0.0
+        return (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        cv2.destroyAllWindows()
+
+
+def _check_display() -> None:
+    if sys.platform.startswith("linux"):
+        # Its warnings of missing fonts and the like would land between the user's lines.
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
+        if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+            raise SettingsError(f"there is no display to open a window on; {_ADVICE}")
+    # A display that refuses makes Qt abort the whole process, so another process tries first.
+    try:
+        subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True)
+    except (subprocess.SubprocessError, OSError):
+        raise SettingsError(f"no window can be opened here; {_ADVICE}") from None
