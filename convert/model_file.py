@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -20,10 +21,14 @@ from numpy.typing import NDArray
 
 from convert.errors import ModelFileError, OutputError, WorkError
 from convert.head import Head
+from convert.layers.layer import Dialect
 from convert.recognise import recognise
 from convert.weights import Header
 
 ATTRIBUTE = "yolo3"
+KEPT = "darknet_parameters"
+"""The group of arrays from the .weights file that no Keras variable holds as they are."""
+
 SCHEMA = 1
 RESIZE_MODES = ("letterbox", "stretch")
 
@@ -31,19 +36,28 @@ KERAS_LAYERS = frozenset(
     {
         "Activation",
         "Add",
+        "AveragePooling2D",
         "BatchNormalization",
         "Concatenate",
         "Conv2D",
         "Cropping2D",
         "DepthwiseConv2D",
         "Dropout",
+        "ELU",
+        "EinsumDense",
         "GlobalAveragePooling2D",
         "InputLayer",
         "LeakyReLU",
         "MaxPooling2D",
+        "Maximum",
+        "Multiply",
+        "Permute",
+        "ReLU",
         "Rescaling",
         "Reshape",
         "Softmax",
+        "Subtract",
+        "UnitNormalization",
         "UpSampling2D",
         "ZeroPadding2D",
     }
@@ -76,6 +90,9 @@ class Description:
     """Why the network takes no other input size; empty when it does."""
 
     weights_header: Header = field(default_factory=Header)
+    batch_norm: Dialect = "alexeyab"
+    """Whose batch normalisation is folded in."""
+
     schema: int = SCHEMA
 
     @property
@@ -142,6 +159,8 @@ def check_layers(path: Path | str) -> None:
 def read_variables(path: Path | str) -> Callable[[str, str], NDArray[np.float32]]:
     """A function from a Keras layer's and a variable's name to its value; needs no Keras.
 
+    An empty layer name stands for the arrays that are kept beside the model.
+
     The whole file is read at once: every variable's name is unique in it.
     """
     values: dict[tuple[str, str], NDArray[np.float32]] = {}
@@ -153,10 +172,18 @@ def read_variables(path: Path | str) -> Callable[[str, str], NDArray[np.float32]
 
     with _opened(path) as file:
         file["model_weights"].visititems(visit)
+        for name, item in file.get(KEPT, {}).items():
+            values["", name] = np.asarray(item, np.float32)
     return lambda layer, variable: values[layer, variable]
 
 
-def save_model(model: Any, path: Path | str, description: Description) -> None:
+def save_model(
+    model: Any,
+    path: Path | str,
+    description: Description,
+    *,
+    kept: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> None:
     """Write a Keras model and its description, under another name until the file is whole.
 
     A file of the same name is replaced only when yolo3 made it from a cfg and weights, so that it can be made
@@ -169,6 +196,8 @@ def save_model(model: Any, path: Path | str, description: Description) -> None:
         model.save(aside)
         with h5py.File(aside, "r+") as file:
             file.attrs[ATTRIBUTE] = description.as_json()
+            for name, value in kept.items():
+                file[f"{KEPT}/{name}"] = value
         aside.replace(path)
     except OSError as error:
         raise WorkError(f"{path}: could not be written ({error}); is the disk full?") from None
