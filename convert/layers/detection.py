@@ -13,6 +13,9 @@ from convert.layers.refusal import refuse
 from convert.tree import find_tree
 
 NMS_KINDS = ("default", "diounms", "greedynms")
+LARGEST_NUM = 10_000
+"""Anchors; more is a slip of the pen."""
+
 YOLO_POINTS = ("center", "left_top", "right_bottom")
 
 
@@ -31,7 +34,7 @@ def gaussian_yolo(section: Section, before: Before) -> Layer:
 
 def _yolo_like(section: Section, before: Before, *, new_coords: bool = False, yolo_point: str = "center") -> Layer:
     classes = section.integer("classes", 20, minimum=1)
-    total = section.integer("num", 1, minimum=1)
+    total = section.integer("num", 1, minimum=1, maximum=LARGEST_NUM)
     mask = section.integers("mask") or tuple(range(total))
     numbers = section.numbers("anchors")
     if len(numbers) != 2 * total:
@@ -65,7 +68,7 @@ def region(section: Section, before: Before) -> Layer:
     if section.integer("coords", 4) != 4:
         raise section.error(f"coords={section.text('coords')} (masks beside the boxes) is not supported", "coords")
     classes = section.integer("classes", 20, minimum=1)
-    number = section.integer("num", 1, minimum=1)
+    number = section.integer("num", 1, minimum=1, maximum=LARGEST_NUM)
     numbers = section.numbers("anchors")
     if len(numbers) < 2 * number:
         raise section.error(f"has {len(numbers)} numbers in anchors=; expected num={number} pairs", "anchors")
@@ -160,6 +163,8 @@ def _check_anchors(section: Section, numbers: Sequence[float]) -> None:
 def _head_layer(section: Section, before: Before, head: Head) -> Layer:
     """The identity, checked to have the channels that the head needs."""
     source = before.shape
+    if source.stride.denominator != 1:
+        raise section.error(f"has cells of {source.stride} network input pixels; expected whole pixels")
     if source.channels != head.channels:
         raise section.error(
             f"reads {source.channels} channels; expected {len(head.anchors)} anchors x ({head.numbers_per_box} + "
