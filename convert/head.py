@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+KINDS = ("Gaussian_yolo", "detection", "region", "yolo")
+"""The cfg sections that are heads."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -72,5 +75,7 @@ class Head:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Head:
         """The inverse of `as_json`; `TypeError`, `KeyError` or `ValueError` when it does not fit."""
+        if data["kind"] not in KINDS:
+            raise ValueError(f"a head of kind {data['kind']!r} is not known; update yolo3")
         anchors = tuple((float(width), float(height)) for width, height in data["anchors"])
         return cls(**{**data, "anchors": anchors, "tree": tuple(map(int, data.get("tree", ())))})

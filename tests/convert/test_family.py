@@ -73,6 +73,8 @@ def _difference(cfg, weights, model, reference, batch_norm, *, pjreddie):
     expected = reference_outputs(reference)
     if not heads:
         (only,) = expected.values()
+        assert outputs.shape == (1, len(only))
+        assert abs(outputs.sum() - 1) < 1e-4
         return difference(as_darknet(outputs, None, pjreddie=pjreddie), only)
     outputs = outputs if isinstance(outputs, list) else [outputs]
     return max(
