@@ -33,6 +33,9 @@ class Network:
     cfg: Cfg
     picture: Shape
     layers: tuple[Layer, ...]
+    darknet: Dialect = "alexeyab"
+    """Whose Darknet decides where the two compute different things."""
+
     batch_norm: Dialect = "alexeyab"
     """Whose batch normalisation is folded in."""
 
@@ -67,7 +70,7 @@ def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
     net = cfg.net
     height, width = (_side(cfg, key) for key in ("height", "width"))
     channels = net.integer("channels", 3, minimum=1, maximum=1024)
-    darknet = "pjreddie" if batch_norm == "pjreddie" else written_for(cfg)
+    darknet: Dialect = "pjreddie" if batch_norm == "pjreddie" else written_for(cfg)
     before = Before(Shape(height, width, channels), (), darknet, batch_norm)
     total = 0
     for section in cfg.layers:
@@ -83,7 +86,7 @@ def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
         if max(layer.shape.size, total) > LARGEST_NETWORK:
             raise section.error("makes the network larger than 2^31 numbers; a slip of the pen?")
         before = replace(before, layers=(*before.layers, layer))
-    return Network(cfg, before.picture, before.layers, batch_norm)
+    return Network(cfg, before.picture, before.layers, darknet, batch_norm)
 
 
 def written_for(cfg: Cfg) -> Dialect:
@@ -129,19 +132,28 @@ def build(network: Network) -> Any:
     """The network as a `keras.Model` of built-in layers, its parameters not yet set.
 
     Input: (batch, height, width, channels), RGB in 0..1, any size where the network allows it. Outputs: the raw
-    heads (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, anchors * (5 + classes)); for a
+    heads (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, channels of the head); for a
     classifier its probabilities, (batch, classes).
     """
-    keras = import_keras()
+    return assemble(network, connect(network))
 
+
+def connect(network: Network) -> dict[int, Any]:
+    """The output tensor of every layer, by its index, and the input's by `PICTURE`."""
+    keras = import_keras()
     picture = network.picture
     size = (picture.height, picture.width) if network.fixed_size else (None, None)
-    source = keras.Input((*size, picture.channels), name="picture")
-    tensors = {PICTURE: source}
+    tensors = {PICTURE: keras.Input((*size, picture.channels), name="picture")}
     for layer in network.layers:
         tensors[layer.index] = layer.build([tensors[index] for index in layer.inputs])
+    return tensors
+
+
+def assemble(network: Network, tensors: Mapping[int, Any]) -> Any:
+    """The model from the input to the network's outputs."""
+    keras = import_keras()
     outputs = [_output(layer, tensors[layer.index], keras) for layer in network.outputs]
-    return keras.Model(source, outputs, name="darknet")
+    return keras.Model(tensors[PICTURE], outputs, name="darknet")
 
 
 def _output(layer: Layer, tensor: Any, keras: Any) -> Any:

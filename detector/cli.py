@@ -76,12 +76,24 @@ def convert_verb(
         Literal["letterbox", "stretch"] | None,
         typer.Option(help="how training fitted pictures to the network; the cfg tells in most cases"),
     ] = None,
+    batch_norm: Annotated[
+        Literal["alexeyab", "pjreddie"],
+        typer.Option(help="whose batch normalisation to fold in: all GPU code's, or that of pjreddie's CPU code"),
+    ] = "alexeyab",
+    verify: Annotated[
+        bool | None,
+        typer.Option(help="run it beside plain NumPy, layer by layer; small networks are verified in any case"),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Convert a Darknet network into a Keras .h5, once."""
     from convert import convert
 
-    print(convert(cfg, weights, model, names=names, resize=resize, tell=_teller(quiet)))
+    print(
+        convert(
+            cfg, weights, model, names=names, resize=resize, batch_norm=batch_norm, verify=verify, tell=_teller(quiet)
+        )
+    )
 
 
 @app.command("image")

@@ -51,8 +51,8 @@ def tree_probabilities(raw: NDArray[np.float32], parents: tuple[int, ...]) -> ND
     """
     starts, group, levels = _tree_layout(parents)
     powers = np.exp(raw - np.maximum.reduceat(raw, starts, axis=1)[:, group])
-    sums = np.add.reduceat(powers, starts, axis=1).astype(np.float32, copy=False)
-    probable: NDArray[np.float32] = powers / sums[:, group]
+    sums = np.add.reduceat(powers, starts, axis=1)
+    probable = (powers / sums[:, group]).astype(np.float32, copy=False)
     parent = np.array(parents, np.intp)
     for level in levels:
         probable[:, level] *= probable[:, parent[level]]
