@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,23 @@ class Network:
         heads = [layer for layer in self.layers if layer.head]
         return tuple(sorted(heads, key=lambda layer: (-layer.shape.stride, layer.index))) or self.layers[-1:]
 
+    @cached_property
+    def used(self) -> frozenset[int]:
+        """The layers that the outputs depend on; a Keras model holds no others."""
+        found: set[int] = set()
+        left = [layer.index for layer in self.outputs]
+        while left:
+            index = left.pop()
+            if index not in found and index != PICTURE:
+                found.add(index)
+                left.extend(self.layers[index].inputs)
+        return frozenset(found)
+
     @property
     def fixed_size(self) -> str:
         """Why the network takes one input size only; empty when it takes any."""
-        return next((f"{layer.name}: {layer.fixed_size}" for layer in self.layers if layer.fixed_size), "")
+        found = (layer for layer in self.layers if layer.fixed_size and layer.index in self.used)
+        return next((f"{layer.name}: {layer.fixed_size}" for layer in found), "")
 
 
 def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
@@ -165,6 +179,8 @@ def _output(layer: Layer, tensor: Any, keras: Any) -> Any:
 def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
     """Put the parameters into a model that `build` made of the same network."""
     for layer, values in zip(network.layers, arrays, strict=True):
+        if layer.index not in network.used:
+            continue
         for parameter, value in zip(layer.parameters, values, strict=True):
             if parameter.keras_layer:
                 variable = getattr(model.get_layer(parameter.keras_layer), parameter.keras_variable)
@@ -183,8 +199,13 @@ def kept_arrays(network: Network, arrays: Arrays) -> dict[str, NDArray[np.float3
         kept_name(layer, parameter): value
         for layer, values in zip(network.layers, arrays, strict=True)
         for parameter, value in zip(layer.parameters, values, strict=True)
-        if not parameter.keras_layer
+        if is_kept(network, layer, parameter)
     }
+
+
+def is_kept(network: Network, layer: Layer, parameter: Parameter) -> bool:
+    """Whether no variable of the model holds the parameter as it is."""
+    return not parameter.keras_layer or layer.index not in network.used
 
 
 def kept_name(layer: Layer, parameter: Parameter) -> str:
@@ -199,9 +220,9 @@ def get_arrays(network: Network, variable_of: Callable[[str, str], NDArray[np.fl
     """
     return [
         [
-            parameter.from_keras(variable_of(parameter.keras_layer, parameter.keras_variable))
-            if parameter.keras_layer
-            else variable_of("", kept_name(layer, parameter)).reshape(parameter.shape)
+            variable_of("", kept_name(layer, parameter)).reshape(parameter.shape)
+            if is_kept(network, layer, parameter)
+            else parameter.from_keras(variable_of(parameter.keras_layer, parameter.keras_variable))
             for parameter in layer.parameters
         ]
         for layer in network.layers

@@ -72,10 +72,10 @@ def verify(
         darknet=network.darknet,
         batch_norm=network.batch_norm,
     )
-    found = _every_layer(network, tensors, picture.transpose(1, 2, 0)[None])
+    used = [layer for layer in network.layers if layer.index in network.used]
+    found = _outputs([tensors[PICTURE], *(tensors[layer.index] for layer in used)], picture.transpose(1, 2, 0)[None])
     comparisons = [
-        _compare(layer, keras_map[0], darknet_map)
-        for layer, keras_map, darknet_map in zip(network.layers, found, expected, strict=True)
+        _compare(layer, keras_map[0], expected[layer.index]) for layer, keras_map in zip(used, found, strict=True)
     ]
     worst = max(comparisons, key=lambda one: one.difference)
     if not worst.difference <= TOLERANCE:
@@ -88,13 +88,9 @@ def verify(
     return comparisons
 
 
-def _every_layer(
-    network: Network, tensors: Mapping[int, Any], batch: NDArray[np.float32]
-) -> Sequence[NDArray[np.float32]]:
-    """Every layer's output, by a model that ends in all of them."""
-    keras = import_keras()
-    model = keras.Model(tensors[PICTURE], [tensors[layer.index] for layer in network.layers])
-    outputs = model.predict_on_batch(batch)
+def _outputs(tensors: Sequence[Any], batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+    """The values of all tensors but the first, which is the input."""
+    outputs = import_keras().Model(tensors[0], list(tensors[1:])).predict_on_batch(batch)
     return outputs if isinstance(outputs, list) else [outputs]
 
 
