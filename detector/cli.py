@@ -96,6 +96,17 @@ def convert_verb(
     )
 
 
+@app.command("inspect")
+def inspect_verb(
+    file: Annotated[Path, typer.Argument(help="a .cfg, .weights or .h5 file")],
+    weights: Annotated[Path | None, typer.Argument(help="weights, to see whether they fit the .cfg")] = None,
+) -> None:
+    """Say what a network's file holds, or what is wrong with it."""
+    from convert.inspection import inspect
+
+    print(inspect(file, weights))
+
+
 @app.command("image")
 @with_settings
 def image_verb(
