@@ -22,6 +22,8 @@ def export_weights(model: Path | str, cfg: Path | str, weights: Path | str) -> i
     for path in (cfg, weights):
         _check_free(path)
     description = read_description(model)
+    if not description.cfg:
+        raise ModelFileError(f"{model}: was adopted from a Keras model; there is no cfg to go back to")
     network = plan(parse_cfg(description.cfg, str(model)), batch_norm=description.batch_norm)
     try:
         arrays = get_arrays(network, read_variables(model))

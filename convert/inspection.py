@@ -165,6 +165,10 @@ def _nearest(path: Path) -> str:
 def _model(path: Path) -> Iterator[str]:
     description = read_description(path)
     check_layers(path)
+    if not description.cfg:
+        yield f"{path}: adopted from a Keras model, {len(description.names)} classes, resize {description.resize}"
+        yield from _heads(description.heads)
+        return
     try:
         network = plan(parse_cfg(description.cfg, f"{path} (its cfg)"), batch_norm=description.batch_norm)
     except CfgError as error:

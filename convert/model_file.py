@@ -126,7 +126,7 @@ class Description:
 
 def read_description(path: Path | str) -> Description:
     """Read what a model file says of itself; `ModelFileError` when it is missing, damaged or not ours."""
-    with _opened(path) as file:
+    with opened(path) as file:
         text = file.attrs.get(ATTRIBUTE)
         if text is None:
             raise ModelFileError(
@@ -141,7 +141,7 @@ def read_description(path: Path | str) -> Description:
 
 def check_layers(path: Path | str) -> None:
     """Raise `ModelFileError` unless the file holds built-in Keras layers of the known kinds only."""
-    with _opened(path) as file:
+    with opened(path) as file:
         config = file.attrs.get("model_config")
     try:
         layers = json.loads(config)["config"]["layers"]
@@ -170,7 +170,7 @@ def read_variables(path: Path | str) -> Callable[[str, str], NDArray[np.float32]
             layer, *_, variable = name.split("/")
             values[layer, variable.removesuffix(":0")] = np.asarray(item, np.float32)
 
-    with _opened(path) as file:
+    with opened(path) as file:
         file["model_weights"].visititems(visit)
         for name, item in file.get(KEPT, {}).items():
             values["", name] = np.asarray(item, np.float32)
@@ -228,7 +228,8 @@ def check_replaceable(path: Path | str) -> None:
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[h5py.File]:
+def opened(path: Path | str) -> Iterator[h5py.File]:
+    """An .h5 file open for reading; `ModelFileError` when it is none."""
     path = Path(path)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"

@@ -107,6 +107,27 @@ def inspect_verb(
     print(inspect(file, weights))
 
 
+@app.command("adopt")
+def adopt_verb(
+    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model that an old Keras port saved")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
+    anchors: Annotated[str, typer.Option(help="a file of anchors, or the anchors: 10,13, 16,30, …")],
+    names: Annotated[Path, typer.Option(help="class names, one a line")],
+    repair_epsilon: Annotated[
+        bool, typer.Option("--repair-epsilon", help="the weights came from Darknet: take its batch-norm epsilon")
+    ] = False,
+    resize: Annotated[
+        Literal["letterbox", "stretch"], typer.Option(help="how training fitted pictures to the network")
+    ] = "letterbox",
+    quiet: Quiet = False,
+) -> None:
+    """Take over an .h5 of an old Keras port of YOLO, with its anchors and class names."""
+    from convert.adoption import adopt
+
+    options: dict[str, Any] = {"anchors": anchors, "names": names, "repair_epsilon": repair_epsilon, "resize": resize}
+    print(adopt(old, model, **options, tell=_teller(quiet)))
+
+
 @app.command("image")
 @with_settings
 def image_verb(
