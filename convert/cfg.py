@@ -25,8 +25,23 @@ ALIASES = {
     "conn": "connected",
     "soft": "softmax",
     "local_avg": "local_avgpool",
+    "lrn": "normalization",
+    "deconv": "deconvolutional",
+    "silence": "empty",
 }
 """Short section names that Darknet accepts, and what they stand for."""
+
+ALEXEYAB_KEYS = frozenset(
+    """
+    adversarial_lr antialiasing assisted_excitation attention batch_refresh beta_nms blur cls_normalizer contrastive
+    counters_per_class cutmix delta_normalizer dynamic_minibatch equidistant_point flip focal_loss gaussian_noise
+    group_id input_calibration iou_loss iou_normalizer iou_thresh iou_thresh_kind label_smooth_eps max_delta
+    maxpool_depth mixup mosaic mosaic_bound new_coords nms_kind obj_normalizer objectness_smooth optimized_memory
+    out_channels scale_x_y stride_x stride_y track try_fix_nan uc_normalizer use_cuda_graph weights_normalization
+    weights_type workspace_size_limit_MB
+    """.split()
+)
+"""Keys that only AlexeyAB's Darknet and its successors read: a cfg with one was trained on stretched pictures."""
 
 LARGEST_INTEGER = 2**31 - 1
 

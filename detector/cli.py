@@ -76,12 +76,56 @@ def convert_verb(
         Literal["letterbox", "stretch"] | None,
         typer.Option(help="how training fitted pictures to the network; the cfg tells in most cases"),
     ] = None,
+    batch_norm: Annotated[
+        Literal["alexeyab", "pjreddie"],
+        typer.Option(help="whose batch normalisation to fold in: all GPU code's, or that of pjreddie's CPU code"),
+    ] = "alexeyab",
+    verify: Annotated[
+        bool | None,
+        typer.Option(help="run it beside plain NumPy, layer by layer; small networks are verified in any case"),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Convert a Darknet network into a Keras .h5, once."""
     from convert import convert
 
-    print(convert(cfg, weights, model, names=names, resize=resize, tell=_teller(quiet)))
+    print(
+        convert(
+            cfg, weights, model, names=names, resize=resize, batch_norm=batch_norm, verify=verify, tell=_teller(quiet)
+        )
+    )
+
+
+@app.command("inspect")
+def inspect_verb(
+    file: Annotated[Path, typer.Argument(help="a .cfg, .weights or .h5 file")],
+    weights: Annotated[Path | None, typer.Argument(help="weights, to see whether they fit the .cfg")] = None,
+) -> None:
+    """Say what a network's file holds, or what is wrong with it."""
+    from convert.inspection import inspect
+
+    print(inspect(file, weights))
+
+
+@app.command("adopt")
+def adopt_verb(
+    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model that an old Keras port saved")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
+    anchors: Annotated[str, typer.Option(help="a file of anchors, or the anchors: 10,13, 16,30, …")],
+    names: Annotated[Path, typer.Option(help="class names, one a line")],
+    repair_epsilon: Annotated[
+        bool, typer.Option("--repair-epsilon", help="the weights came from Darknet: take its batch-norm epsilon")
+    ] = False,
+    resize: Annotated[
+        Literal["letterbox", "stretch"], typer.Option(help="how training fitted pictures to the network")
+    ] = "letterbox",
+    quiet: Quiet = False,
+) -> None:
+    """Take over an .h5 of an old Keras port of YOLO, with its anchors and class names."""
+    from convert.adoption import adopt
+
+    options: dict[str, Any] = {"anchors": anchors, "names": names, "repair_epsilon": repair_epsilon, "resize": resize}
+    print(adopt(old, model, **options, tell=_teller(quiet)))
 
 
 @app.command("image")

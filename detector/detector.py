@@ -50,6 +50,12 @@ class Detector:
                 f"{model}: a classifier; it names whole pictures and finds no objects in them. "
                 "Expected a network with [yolo] heads"
             )
+        for head in description.heads:
+            if head.tree_file and not head.tree:
+                raise ModelFileError(
+                    f"{model}: its classes are a hierarchy, and {head.tree_file} was not there when it was converted; "
+                    "put that file beside the cfg and convert again"
+                )
         if description.channels != 3:
             raise ModelFileError(f"{model}: takes pictures of {description.channels} channels; expected 3 (RGB)")
         # What the settings ask of the network is checked before the engine takes its seconds to start.
