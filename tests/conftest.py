@@ -10,9 +10,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from convert import convert
 from convert.weights import write_weights
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("yolo3", deadline=None)
+settings.load_profile("yolo3")
 
 CFG = """
 [net]
