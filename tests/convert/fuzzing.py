@@ -27,6 +27,7 @@ from convert.cfg import read_cfg
 from convert.conversion import convert
 from convert.errors import Yolo3Error
 from convert.inspection import inspect
+from convert.keras_import import import_keras
 from convert.layers import KINDS, KNOWN
 from convert.layers.activation import ACTIVATIONS
 from convert.network import plan
@@ -95,8 +96,8 @@ VALUES = """
 KEYS = """
     filters size stride pad padding groups dilation stride_x stride_y batch_normalize activation antialiasing from
     layers groups group_id weights_type weights_normalization classes num mask anchors output maxpool_depth out_channels
-    scale     temperature spatial side coords softmax tree share_index reverse extra crop_width crop_height atoms scale_wh width
-    height channels cbn xnor new_coords nms_kind scale_x_y probability
+    scale temperature spatial side coords softmax tree share_index reverse extra crop_width crop_height atoms scale_wh
+    width height channels cbn xnor new_coords nms_kind scale_x_y probability
 """.split()
 
 
@@ -209,6 +210,7 @@ def sound_weights(cfg: Path) -> bytes:
 
 def run(kind: str, count: int, seed: int, folder: Path) -> tuple[Counter[str], list[str]]:
     """How often each ending came up, and what went wrong."""
+    import_keras()  # its start is no conversion's time
     endings: Counter[str] = Counter()
     wrong: list[str] = []
 
@@ -249,9 +251,6 @@ def main() -> int:
     parser.add_argument("--weights", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    from convert.keras_import import import_keras
-
-    import_keras()  # its start is no conversion's time
     failed = 0
     for kind, count in (("cfg", options.cfgs), ("weights", options.weights)):
         with tempfile.TemporaryDirectory() as folder:
