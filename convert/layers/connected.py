@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
@@ -82,9 +83,12 @@ def local(section: Section, before: Before) -> Layer:
     )
     places, patch = shape.height * shape.width, source.channels * size * size
     name = f"local_{index}"
-    picks = np.zeros((size, size, source.channels, size * size), np.float32)
-    for place in range(size * size):
-        picks[place // size, place % size, :, place] = 1
+
+    def picks() -> NDArray[np.float32]:
+        kernel = np.zeros((size, size, source.channels, size * size), np.float32)
+        for place in range(size * size):
+            kernel[place // size, place % size, :, place] = 1
+        return kernel
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import DepthwiseConv2D, EinsumDense, Reshape, ZeroPadding2D

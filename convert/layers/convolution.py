@@ -171,8 +171,10 @@ def blurred(layer: Layer, kind: int, strides: tuple[int, int]) -> Layer:
         sharp.stride * max(strides),
     )
     name = f"blur_{index}"
-    kernel: NDArray[np.float32] = np.outer(line, line) / np.square(line.sum())
-    kernel = np.repeat(kernel[:, :, None, None], sharp.channels, axis=2)
+
+    def kernel() -> NDArray[np.float32]:
+        one: NDArray[np.float32] = np.outer(line, line) / np.square(line.sum())
+        return np.repeat(one[:, :, None, None], sharp.channels, axis=2)
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import DepthwiseConv2D, ZeroPadding2D

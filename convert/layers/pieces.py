@@ -6,7 +6,7 @@ so they are of no use here. `docs/caveats-notes.md` tells what stands in for the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +74,11 @@ def channel_maximum(tensor: Tensor, count: int, name: str) -> Tensor:
     return tensor
 
 
-def constant(keras_layer: str, keras_variable: str, value: NDArray[np.float32]) -> Derived:
-    """A variable that always has this value."""
+def constant(keras_layer: str, keras_variable: str, make: Callable[[], NDArray[np.float32]]) -> Derived:
+    """A variable that always has one value; it is made when the weights are known to be there, not before."""
 
     def compute(arrays: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        return value
+        return make()
 
     return Derived(keras_layer, keras_variable, compute)
 

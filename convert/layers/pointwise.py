@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
@@ -60,7 +61,9 @@ def implicit(section: Section, before: Before) -> Layer:
         values = Conv2D(filters * atoms, 1, name=name)(cell)
         return Reshape((atoms, 1, filters), name=f"{name}_map")(values)
 
-    zeros = np.zeros((1, 1, picture.channels, filters * atoms), np.float32)
+    def zeros() -> NDArray[np.float32]:
+        return np.zeros((1, 1, picture.channels, filters * atoms), np.float32)
+
     return Layer(
         section,
         index,

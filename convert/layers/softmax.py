@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.layer import Before, Derived, Layer, Tensor
@@ -63,9 +64,12 @@ def _over_tree(section: Section, before: Before, temperature: float) -> Layer:
         )
     if len(tree) != source.channels or source.height * source.width != 1:
         raise section.error(f"tree= has {len(tree)} classes, its input is {source}", "tree")
-    members = np.zeros((1, 1, len(tree), tree.groups), np.float32)
-    members[0, 0, np.arange(len(tree)), tree.group] = 1
-    back = np.ascontiguousarray(members.transpose(0, 1, 3, 2))
+
+    def members() -> NDArray[np.float32]:
+        matrix = np.zeros((1, 1, len(tree), tree.groups), np.float32)
+        matrix[0, 0, np.arange(len(tree)), tree.group] = 1
+        return matrix
+
     name = f"softmax_{index}"
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
@@ -84,7 +88,7 @@ def _over_tree(section: Section, before: Before, temperature: float) -> Layer:
 
     derived: tuple[Derived, ...] = (
         constant(f"{name}_sums", "kernel", members),
-        constant(f"{name}_back", "kernel", back),
+        constant(f"{name}_back", "kernel", lambda: members().transpose(0, 1, 3, 2)),
     )
     return Layer(section, index, (before.previous,), source, build, derived=derived)
 
