@@ -104,7 +104,7 @@ def image_verb(
     elif json:
         lines = json_file(Path(json), overwrite=overwrite)
     with lines as json_lines:
-        detector = Detector.open(model, settings)
+        detector = Detector.open(model, settings, tell=_teller(quiet))
         failed = run_batch(
             sources,
             detector.detect,
@@ -118,6 +118,22 @@ def image_verb(
     if failed:
         # One picture that is no picture is a wrong command; among several it is work partly done.
         raise typer.Exit(2 if len(sources) == 1 else 1)
+
+
+@app.command("export")
+def export_verb(
+    model: Annotated[Path, typer.Argument(metavar="M.h5", help="the model, made by yolo3 convert")],
+    out: Annotated[Path, typer.Argument(help="the file to write; for savedmodel a folder")],
+    to: Annotated[Literal["litert", "onnx", "openvino", "savedmodel"], typer.Option(help="what to write")] = "litert",
+    precision: Annotated[
+        Literal["float32", "float16", "int8"], typer.Option(help="of the weights; less is smaller and less exact")
+    ] = "float32",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a network in another runtime's format, batch normalisation folded, for every input size."""
+    from detector.engines.compiling import export
+
+    export(model, out, to=to, precision=precision, overwrite=overwrite)
 
 
 def main() -> None:

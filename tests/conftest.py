@@ -11,3 +11,11 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs third-party test material: {folder} does not exist (YOLO3_SHARED names it)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory):
+    """Compiled networks are kept for the length of the tests, and the user's own are left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
