@@ -15,6 +15,7 @@ import numpy as np
 from convert.errors import Yolo3Error
 from convert.keras_import import held_back_stderr, import_keras
 from convert.model_file import Description, read_description
+from detector.engines.flatbuffer import convert_to_litert
 from detector.engines.folding import fold
 from detector.engines.keras import load_model
 from detector.errors import EngineError, OutputError, WriteError
@@ -63,21 +64,30 @@ def export(model: Path | str, out: Path | str, *, to: str, precision: str = "flo
 
 
 def _write_litert(model: Any, description: Description, out: Path, precision: str) -> None:
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([_concrete(model)])
-    if precision != "float32":
-        # Without examples to calibrate with, int8 means the weights alone; sums stay in float.
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
     try:
         with held_back_stderr():
-            out.write_bytes(converter.convert())
+            if precision == "float32":
+                out.write_bytes(convert_to_litert(fold(model)))
+            else:
+                out.write_bytes(_quantised(fold(model), precision))
     except (ValueError, RuntimeError) as error:
         raise EngineError(f"TensorFlow cannot compile it for LiteRT ({str(error).partition(chr(10))[0]})") from None
     if precision == "float32":
         _check(model, description, out)
+
+
+def _quantised(folded: Any, precision: str) -> bytes:
+    import tensorflow as tf
+
+    shape = [1, *folded.input_shape[1:]]
+    function = _function(folded).get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    # Without examples to calibrate with, int8 means the weights alone; sums stay in float.
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    data: bytes = converter.convert()
+    return data
 
 
 def _check(model: Any, description: Description, out: Path) -> None:
@@ -106,7 +116,7 @@ def _write_onnx(model: Any, description: Description, out: Path, precision: str)
     shape = [1, *model.input_shape[1:]]
     with held_back_stderr():
         tf2onnx.convert.from_function(
-            _function(model),
+            _function(fold(model)),
             input_signature=[tf.TensorSpec(shape, tf.float32, name="picture")],
             opset=17,
             inputs_as_nchw=["picture:0"],  # where every ONNX runtime is at its fastest
@@ -143,17 +153,10 @@ PRECISIONS = {
 }
 
 
-def _concrete(model: Any) -> Any:
+def _function(folded: Any) -> Any:
+    """A network as a TensorFlow function of one picture."""
     import tensorflow as tf
 
-    return _function(model).get_concrete_function(tf.TensorSpec([1, *model.input_shape[1:]], tf.float32))
-
-
-def _function(model: Any) -> Any:
-    """The folded network as a TensorFlow function of one picture."""
-    import tensorflow as tf
-
-    folded = fold(model)
     return tf.function(lambda picture: [tf.identity(head) for head in tf.nest.flatten(folded(picture, training=False))])
 
 

@@ -29,7 +29,7 @@ class KerasEngine:
 
 
 def load_model(model: Path) -> Any:
-    """The `keras.Model` in a model file; `ModelFileError` when it is damaged or holds layers of other kinds than ours."""
+    """The `keras.Model` in a model file; `ModelFileError` if it is damaged or holds unknown layers."""
     check_layers(model)
     keras = import_keras()
     try:
