@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -22,15 +23,13 @@ from cv2.utils import logging
 from detector.errors import CameraError, StreamError, VideoError
 from detector.video.containers import is_address
 from detector.video.frames import Frame, Picture, VideoInfo
-from detector.video.sources import VideoFile
+from detector.video.sources import ARRIVAL_TICK_SECONDS, VideoFile
 from detector.video.timeline import Timeline
-
-_TICK_SECONDS = Fraction(1, 90_000)
-"""The clock by which frames are stamped as they arrive."""
 
 _TIMEOUT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _INDICES_TRIED = 5
+_CLOSE_SECONDS = 1.0
 
 
 class Capture(Protocol):
@@ -61,6 +60,7 @@ class Camera:
 
     def __init__(self, index: int, *, open_capture: Callable[[int], Capture] | None = None) -> None:
         self._index = index
+        self._reading = Lock()
         with _quiet():
             self._capture = (open_capture or _open_capture)(index)
             first = self._read() if self._capture.isOpened() else None
@@ -75,21 +75,21 @@ class Camera:
             source=f"camera {index}",
             width=width,
             height=height,
-            time_base=_TICK_SECONDS,
+            time_base=ARRIVAL_TICK_SECONDS,
             frame_rate=Fraction(rate).limit_denominator(1001) if 0 < rate < 1000 else None,
             live=True,
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        timeline = Timeline(_TICK_SECONDS, step=1)
+        timeline = Timeline(ARRIVAL_TICK_SECONDS, step=1)
         started = monotonic()
         picture, self._first = self._first, None
         index = 0
         while picture is not None:
-            ticks = round((monotonic() - started) / _TICK_SECONDS)
-            yield Frame(index=index, pts=timeline.place(ticks), time_base=_TICK_SECONDS, picture=picture)
+            ticks = round((monotonic() - started) / ARRIVAL_TICK_SECONDS)
+            yield Frame(index=index, pts=timeline.place(ticks), time_base=ARRIVAL_TICK_SECONDS, picture=picture)
             index += 1
-            with _quiet():
+            with self._reading, _quiet():
                 picture = self._read()
         raise StreamError(f"camera {self._index}: gives no more pictures; was it unplugged?")
 
@@ -107,7 +107,10 @@ class Camera:
 
     def close(self) -> None:
         """Let go of the camera."""
-        self._capture.release()
+        # A thread that still waits for a picture is left to it: letting go under it would be a crash.
+        if self._reading.acquire(timeout=_CLOSE_SECONDS):
+            self._capture.release()
+            self._reading.release()
 
 
 class PacedFile(VideoFile):

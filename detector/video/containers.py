@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import av
-from av.container import InputContainer
+from time import monotonic
 
 from detector.errors import VideoError
+from detector.video.ffmpeg import av
 
 DAMAGE = (av.FFmpegError, IndexError, UnicodeDecodeError, MemoryError)
 """What PyAV raises on files whose bytes make no sense."""
@@ -19,10 +18,11 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
-def open_container(name: str, *, timeout_seconds: float | None = None) -> InputContainer:
+def open_container(name: str, *, timeout_seconds: float | None = None) -> av.container.InputContainer:
     """The video of this path or address, or `VideoError`; the timeout bounds opening and each read."""
     if not is_address(name):
         _check_file(name)
+    started = monotonic()
     try:
         container = av.open(
             # The prefix keeps FFmpeg from taking "12:30.mp4" for an address.
@@ -31,9 +31,9 @@ def open_container(name: str, *, timeout_seconds: float | None = None) -> InputC
             metadata_errors="replace",
             timeout=timeout_seconds,
         )
-    except av.error.ExitError:
-        raise VideoError(f"{name}: nothing came within {timeout_seconds:g} seconds") from None
     except DAMAGE as error:
+        if timeout_seconds is not None and monotonic() - started >= timeout_seconds:
+            raise VideoError(f"{name}: nothing came within {timeout_seconds:g} seconds") from None
         why = "its index is missing, as when a recording or download was cut off"
         if is_address(name) or not _lacks_index(Path(name)):
             why = reason(error)
@@ -61,8 +61,15 @@ def _check_file(name: str) -> None:
         raise VideoError(f"{name}: cannot be opened: {error}") from None
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def reason(error: BaseException) -> str:
     """What is wrong, by an exception of `DAMAGE`."""
+    if isinstance(error, EOFError):
+        return "it ends before its first frame"
     if isinstance(error, av.error.InvalidDataError):
         return "it is damaged, or no video"
     if isinstance(error, av.FFmpegError):

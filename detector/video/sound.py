@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal
 
-import av
-from av.container import OutputContainer
-
 from detector.video.containers import DAMAGE, open_container, reason
+from detector.video.ffmpeg import av
 from detector.video.timeline import Timeline
 
 SoundBy = Literal["copy", "encode"]
@@ -40,7 +38,7 @@ class Sound:
         self._packets: Iterator[av.Packet[av.AudioStream]] = iter(())
         self._waiting: av.Packet[av.AudioStream] | None = None
 
-    def attach(self, output: OutputContainer, *, by: SoundBy, shift_seconds: Fraction) -> None:
+    def attach(self, output: av.container.OutputContainer, *, by: SoundBy, shift_seconds: Fraction) -> None:
         """Give `output` its sound tracks: copies of the packets as they are, or AAC.
 
         A track of which `output` cannot hold the codec is encoded in any case. Timestamps move `shift_seconds` towards
@@ -78,7 +76,7 @@ class Sound:
         self._input.close()
 
     def _carried(
-        self, stream: av.AudioStream, output: OutputContainer, *, copy: bool, shift_seconds: Fraction
+        self, stream: av.AudioStream, output: av.container.OutputContainer, *, copy: bool, shift_seconds: Fraction
     ) -> _Track | None:
         if copy:
             try:
@@ -133,7 +131,7 @@ class _EncodedTrack(_Track):
 
     def __init__(self, stream: av.AudioStream, target: av.AudioStream, shift_seconds: Fraction) -> None:
         super().__init__(stream, target, shift_seconds)
-        self._next_sample = 0
+        self._next_sample: int | None = None
         self._encoded = Timeline(Fraction(1, target.rate), step=_AAC_FRAME_SAMPLES)
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[av.AudioStream]]:
@@ -150,12 +148,13 @@ class _EncodedTrack(_Track):
     def _place(self, frame: av.AudioFrame) -> None:
         """Count in samples; the stream's own ticks, often milliseconds, only tell of gaps."""
         rate = frame.sample_rate
+        start = self._next_sample or 0
         if frame.pts is not None:
-            start = round((frame.pts - self._shift) * self._time_base * rate)
-            if abs(start - self._next_sample) > _GAP_SECONDS * rate:
-                self._next_sample = start
-        frame.pts, frame.time_base = self._next_sample, Fraction(1, rate)
-        self._next_sample += frame.samples
+            claimed = round((frame.pts - self._shift) * self._time_base * rate)
+            if self._next_sample is None or abs(claimed - start) > _GAP_SECONDS * rate:
+                start = claimed
+        frame.pts, frame.time_base = start, Fraction(1, rate)
+        self._next_sample = start + frame.samples
 
     def _encode(self, frame: av.AudioFrame | None) -> Iterator[av.Packet[av.AudioStream]]:
         for packet in self._target.encode(frame):
