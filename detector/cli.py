@@ -99,6 +99,7 @@ def image_verb(
     from detector.batch import Copies, json_file, run_batch
     from detector.detector import Detector
     from detector.picture_sources import find_pictures
+    from detector.pictures import read_picture
 
     sources = find_pictures(pictures)
     copies = Copies.plan(sources, out, overwrite=overwrite) if out else None
@@ -108,11 +109,13 @@ def image_verb(
     elif json:
         lines = json_file(Path(json), overwrite=overwrite)
     with lines as json_lines:
-        detector = Detector.open(model, settings, tell=_teller(quiet))
+        opened = functools.cache(lambda: Detector.open(model, settings, tell=_teller(quiet)))
+        if len(sources) > 1:  # a single picture is looked at before the network
+            opened()
         failed = run_batch(
             sources,
-            detector.detect,
-            read=detector.read,
+            lambda picture: opened().detect(picture),
+            read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet"),
             say=_nothing if json == "-" else _say,
             complain=_complain,
             copies=copies,
