@@ -15,11 +15,11 @@ INTRODUCTION = """
 ## Speed
 
 Every figure of this section is from one run of `scripts/benchmark`. What is compared ran in one process, turn by turn,
-on the same input, so that a busy machine slows all alike; look at ratios first. CPU time counts the work of all threads of the process and hardly depends on what
-else the machine does, but with more than one thread it counts their waiting too. `litert`, `openvino`, `onnxruntime` and
-`keras` are this project's engines; names with a capital are the same runtimes, and others, used without it. Generated
-weights stand in where a network's own are not given: speed does not depend on them. Peak memory is that of a process
-that opens the engine, its network compiled before, and runs it.
+on the same input, so that a busy machine slows all alike; look at ratios first. CPU time counts the work of all threads
+of the process and hardly depends on what else the machine does; with more than one thread it counts their waiting too.
+`litert`, `openvino`, `onnxruntime` and `keras` are this project's engines; names with a capital are the same runtimes,
+and others, used without it. Generated weights stand in where a network's own are not given: speed does not depend on
+them. Peak memory is that of a process that opens the engine, its network compiled before, and runs it.
 """
 
 
