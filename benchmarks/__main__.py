@@ -47,19 +47,20 @@ def main() -> None:
             for cfg, size, *weights in chosen
         ]
         parts = [INTRODUCTION, f"{machine()} {options.threads} threads each."]
-        parts += [forward.measure(network, options.threads, options.seconds) for network in measured]
+        for network in measured:
+            parts.append(forward.measure(network, options.threads, options.seconds))
+            put("speed", "\n\n".join(part.strip() for part in parts))
         if options.picture:
             rows = [stages.stages(network, options.picture, options.threads) for network in measured]
             parts += [stages.stage_table(rows), stages.processes(measured[0], options.picture)]
-        put("speed", "\n\n".join(part.strip() for part in parts))
-        if options.video:
-            tables = []
-            for network in measured:
-                clip = options.video
-                if options.frames and network.gigaflops > 10:
-                    clip = video.shortened(clip, options.frames, folder)
-                tables.append(video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads))
-            put("video", "\n\n".join(["## Video, end to end", *tables, machine()]))
+            put("speed", "\n\n".join(part.strip() for part in parts))
+        parts = ["## Video, end to end"]
+        for network in measured if options.video else []:
+            clip = options.video
+            if options.frames and network.gigaflops > 10:
+                clip = video.shortened(clip, options.frames, folder)
+            parts.append(video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads))
+            put("video", "\n\n".join([*parts, machine()]))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def machine() -> str:
-    """The processor, its cores, and how busy it was, in a sentence."""
+    """The processor, its cores, and how busy it is, in a sentence."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -39,4 +39,4 @@ def machine() -> str:
         flags = " with AVX-512" if "avx512f" in cpuinfo.read_text() else ""
         model = (names or [model])[0] + flags
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    return f"{model}, {os.cpu_count()} cores, load average {load} at the end of the run."
+    return f"{model}, {os.cpu_count()} cores, load average {load} when this was written."

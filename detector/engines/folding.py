@@ -18,11 +18,13 @@ def fold(model: Any) -> Any:
     keras = import_keras()
     normalised = {}
     for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center:
             convolution = layer.input._keras_history.operation
-            # A map that something else reads too must stay as it is.
-            if isinstance(convolution, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)) and (
-                len(convolution._outbound_nodes) == 1
+            # A map that something else reads too, or that an activation has changed, must stay as it is.
+            if (
+                isinstance(convolution, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
+                and convolution.activation is keras.activations.linear
+                and len(convolution._outbound_nodes) == 1
             ):
                 normalised[convolution.name] = layer
     absorbed = {layer.name for layer in normalised.values()}

@@ -58,6 +58,18 @@ def test_a_convolution_that_something_else_reads_is_left(keras):
     agree(model, folded, (1, 4, 4, 3))
 
 
+@pytest.mark.parametrize(("activation", "options"), [("relu", {}), (None, {"scale": False}), (None, {"center": False})])
+def test_what_cannot_be_folded_is_left(keras, activation, options):
+    source = keras.Input((None, None, 3))
+    middle = keras.layers.Conv2D(4, 3, activation=activation)(source)
+    model = shake(keras.Model(source, keras.layers.BatchNormalization(**options)(middle)))
+
+    folded = fold(model)
+
+    assert "BatchNormalization" in kinds(folded)
+    agree(model, folded, (1, 4, 4, 3))
+
+
 @pytest.mark.parametrize("times", [2, 3])
 def test_up_sampling_holds_no_shape(keras, times):
     source = keras.Input((None, None, 5))
