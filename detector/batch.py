@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
-from detector.draw import draw
 from detector.errors import OutputError, PictureError, WriteError
 from detector.picture_sources import is_url, output_name, without_password
 from detector.pictures import read_picture, write_picture
@@ -86,6 +85,8 @@ def run_batch(
             json_lines.write(json.dumps(record, ensure_ascii=False) + "\n")
             json_lines.flush()
         if copies:
+            from detector.draw import draw  # text and its fonts take a tenth of the start
+
             drawn = np.array(picture)
             draw(drawn, detections)
             write_picture(copies.paths[source], drawn)

@@ -143,6 +143,7 @@ def image_verb(
     from detector.batch import Copies, json_file, run_batch
     from detector.detector import Detector
     from detector.picture_sources import find_pictures
+    from detector.pictures import read_picture
 
     sources = find_pictures(pictures)
     copies = Copies.plan(sources, out, overwrite=overwrite) if out else None
@@ -152,11 +153,13 @@ def image_verb(
     elif json:
         lines = json_file(Path(json), overwrite=overwrite)
     with lines as json_lines:
-        detector = Detector.open(model, settings)
+        opened = functools.cache(lambda: Detector.open(model, settings, tell=_teller(quiet)))
+        if len(sources) > 1:  # a single picture is looked at before the network
+            opened()
         failed = run_batch(
             sources,
-            detector.detect,
-            read=detector.read,
+            lambda picture: opened().detect(picture),
+            read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet"),
             say=_nothing if json == "-" else _say,
             complain=_complain,
             copies=copies,
@@ -166,6 +169,22 @@ def image_verb(
     if failed:
         # One picture that is no picture is a wrong command; among several it is work partly done.
         raise typer.Exit(2 if len(sources) == 1 else 1)
+
+
+@app.command("export")
+def export_verb(
+    model: Annotated[Path, typer.Argument(metavar="M.h5", help="the model, made by yolo3 convert")],
+    out: Annotated[Path, typer.Argument(help="the file to write; for savedmodel a folder")],
+    to: Annotated[Literal["litert", "onnx", "openvino", "savedmodel"], typer.Option(help="what to write")] = "litert",
+    precision: Annotated[
+        Literal["float32", "float16", "int8"], typer.Option(help="of the weights; less is smaller and less exact")
+    ] = "float32",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a network in another runtime's format, batch normalisation folded, for every input size."""
+    from detector.engines.compiling import export
+
+    export(model, out, to=to, precision=precision, overwrite=overwrite)
 
 
 @app.command("video")
@@ -183,7 +202,8 @@ def video_verb(
     from detector.streaming import Outputs, annotate_video
 
     outputs = Outputs(out, log, overwrite)
-    _conclude(annotate_video(video, model, settings, outputs, bar=functools.partial(_frame_bar, quiet)), outputs)
+    bar = functools.partial(_frame_bar, quiet)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet)), outputs)
 
 
 @app.command("webcam")
@@ -206,7 +226,8 @@ def webcam_verb(
 
     outputs = Outputs(out, log, overwrite)
     bar = functools.partial(_frame_bar, quiet)
-    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, window=window, buffer=buffer), outputs)
+    tell = _teller(quiet)
+    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, tell=tell, window=window, buffer=buffer), outputs)
 
 
 def _conclude(summary: Summary, outputs: Outputs) -> None:

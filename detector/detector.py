@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,10 +37,19 @@ class Detector:
         self._last_head = max(description.heads, key=lambda head: head.layer)
 
     @classmethod
-    def open(cls, model: Path | str, settings: Settings | None = None, **options: Any) -> Detector:
+    def open(
+        cls,
+        model: Path | str,
+        settings: Settings | None = None,
+        *,
+        tell: Callable[[str], None] = lambda note: None,
+        **options: Any,
+    ) -> Detector:
         """Open a model file made by `convert`; options are those of `Settings`, by name.
 
-        Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range.
+        `tell` is called with a note on the engine picked and on anything that takes long.
+        Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range, `EngineError`
+        for an engine that is not installed or cannot run the network.
         """
         if settings is not None and options:
             raise TypeError("give settings or single options, not both")
@@ -61,7 +71,8 @@ class Detector:
         # What the settings ask of the network is checked before the engine takes its seconds to start.
         settings.input_size(description)
         settings.class_ids(description)
-        return cls(description, open_engine(settings.engine, Path(model)), settings)
+        engine = open_engine(settings.engine, Path(model), threads=settings.threads, tell=tell)
+        return cls(description, engine, settings)
 
     @property
     def names(self) -> tuple[str, ...]:

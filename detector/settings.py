@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Resize = Literal["letterbox", "stretch"]
 Shape = Literal["square", "rect", "fit"]
 Interpolation = Literal["linear", "area", "darknet"]
-EngineName = Literal["auto", "keras"]
+EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,15 @@ class Settings:
     )
     classes: str | None = field(default=None, metadata={"help": "look for these classes only, such as person,car"})
     engine: EngineName = field(default="auto", metadata={"help": "what runs the network"})
+    threads: int | None = field(default=None, metadata={"help": "CPU threads for the network; default is all cores"})
 
     def __post_init__(self) -> None:
         for name in ("confidence", "nms"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise SettingsError(f"{name} {value} is out of range; expected 0 to 1")
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"threads {self.threads} is out of range; expected 1 or more")
         for name, hint in get_type_hints(Settings).items():
             words = [word for word in _literals(hint) if word]
             if words and getattr(self, name) is not None and getattr(self, name) not in words:

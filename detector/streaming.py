@@ -25,6 +25,12 @@ from detector.video.window import Window
 Bar = Callable[[int | None], contextlib.AbstractContextManager[Progress | None]]
 """Opens a progress bar for so many frames; None where the number is not known."""
 
+Tell = Callable[[str], None]
+
+
+def _nobody(note: str) -> None:
+    """Hears the notes that nobody asked for."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -35,8 +41,10 @@ class Outputs:
     overwrite: bool = False
 
 
-def annotate_video(source: Path, model: Path, settings: Settings, outputs: Outputs, *, bar: Bar) -> Summary:
-    """Detect in every frame of a video file; the sound goes with it.
+def annotate_video(
+    source: Path, model: Path, settings: Settings, outputs: Outputs, *, bar: Bar, tell: Tell = _nobody
+) -> Summary:
+    """Detect in every frame of a video file; the sound goes with it. `tell` gets the notes of `Detector.open`.
 
     Raises the errors of `detector.errors`; what is wrong with the files is known before the network is opened.
     """
@@ -44,7 +52,7 @@ def annotate_video(source: Path, model: Path, settings: Settings, outputs: Outpu
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
     with VideoFile(source) as video:
         sinks = list(_files(video.info, model, settings, outputs, sound_from=source))
-        detector = Detector.open(model, settings)
+        detector = Detector.open(model, settings, tell=tell)
         with bar(video.info.frame_count) as progress:
             annotate = draw if outputs.video else None
             return run(video, detector.detect, sinks, annotate=annotate, progress=progress)
@@ -57,6 +65,7 @@ def watch_camera(
     outputs: Outputs,
     *,
     bar: Bar,
+    tell: Tell = _nobody,
     window: bool = True,
     buffer: Literal["latest", "all"] = "latest",
 ) -> Summary:
@@ -70,7 +79,7 @@ def watch_camera(
         sinks: list[Sink] = list(_files(source.info, model, settings, outputs))
         if screen:
             sinks.append(screen)
-        detector = Detector.open(model, settings)
+        detector = Detector.open(model, settings, tell=tell)
         with bar(None) as progress:
             return run(
                 source,

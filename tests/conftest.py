@@ -50,6 +50,14 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory):
+    """Compiled networks are kept for the length of the tests, and the user's own are left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def colour_model(tmp_path_factory) -> Path:
     """An .h5 of classes red, green and blue: a cell of pure colour is a box of confidence 1, grey is nothing."""
