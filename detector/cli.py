@@ -133,12 +133,13 @@ def video_verb(
     model: Model = DEFAULT_MODEL,
     log: Log = None,
     overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
 
-    outputs = Outputs(out, log, overwrite)
+    outputs = Outputs(out, log, overwrite, resume)
     _conclude(annotate_video(video, model, settings, outputs, bar=functools.partial(_frame_bar, quiet)), outputs)
 
 
@@ -175,7 +176,7 @@ def _conclude(summary: Summary, outputs: Outputs) -> None:
     dropped = f", {summary.dropped} dropped" if summary.dropped else ""
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
     for path in (outputs.video, outputs.log):
-        if path:
+        if path and path.exists():
             print(f"Wrote {path}")
     code = {Ending.TRUNCATED: 1, Ending.INTERRUPTED: 130}.get(summary.status, 0)
     if code:
