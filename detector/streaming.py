@@ -147,10 +147,11 @@ def _refuse_model(model: Path, outputs: Outputs) -> None:
 
 
 def _record(info: VideoInfo, model: Path, settings: Settings) -> RunRecord:
+    names = read_description(model).names  # first, as it says in words what is wrong with a model
     return RunRecord.of(
         info,
         model=str(model),
         model_sha256=sha256(model),
         settings=settings.as_json(),
-        classes=read_description(model).names,
+        classes=names,
     )
