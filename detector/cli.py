@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from convert.errors import Yolo3Error
+from detector import cli_export, cli_log
 from detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -171,22 +172,6 @@ def image_verb(
         raise typer.Exit(2 if len(sources) == 1 else 1)
 
 
-@app.command("export")
-def export_verb(
-    model: Annotated[Path, typer.Argument(metavar="M.h5", help="the model, made by yolo3 convert")],
-    out: Annotated[Path, typer.Argument(help="the file to write; for savedmodel a folder")],
-    to: Annotated[Literal["litert", "onnx", "openvino", "savedmodel"], typer.Option(help="what to write")] = "litert",
-    precision: Annotated[
-        Literal["float32", "float16", "int8"], typer.Option(help="of the weights; less is smaller and less exact")
-    ] = "float32",
-    overwrite: Overwrite = False,
-) -> None:
-    """Write a network in another runtime's format, batch normalisation folded, for every input size."""
-    from detector.engines.compiling import export
-
-    export(model, out, to=to, precision=precision, overwrite=overwrite)
-
-
 @app.command("video")
 @with_settings
 def video_verb(
@@ -196,12 +181,13 @@ def video_verb(
     model: Model = DEFAULT_MODEL,
     log: Log = None,
     overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
 
-    outputs = Outputs(out, log, overwrite)
+    outputs = Outputs(out, log, overwrite, resume)
     bar = functools.partial(_frame_bar, quiet)
     _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet)), outputs)
 
@@ -230,6 +216,10 @@ def webcam_verb(
     _conclude(watch_camera(camera, model, settings, outputs, bar=bar, tell=tell, window=window, buffer=buffer), outputs)
 
 
+cli_export.register(app)
+cli_log.register(app)
+
+
 def _conclude(summary: Summary, outputs: Outputs) -> None:
     """Say what a run did; leave with the exit code of how it ended."""
     from detector.video.endings import Ending
@@ -240,7 +230,7 @@ def _conclude(summary: Summary, outputs: Outputs) -> None:
     dropped = f", {summary.dropped} dropped" if summary.dropped else ""
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
     for path in (outputs.video, outputs.log):
-        if path:
+        if path and path.exists():
             print(f"Wrote {path}")
     code = {Ending.TRUNCATED: 1, Ending.INTERRUPTED: 130}.get(summary.status, 0)
     if code:

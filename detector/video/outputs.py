@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 
 from detector.errors import OutputError
@@ -25,9 +28,15 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[str | os.PathL
         raise OutputError(f"{path}: {folder} may not be written to (permission denied)")
 
 
-def part_path(path: Path) -> Path:
-    """Where the file is written until it is whole: beside its final name, of the same kind."""
-    return path.with_name(f"{path.stem}.part{path.suffix}")
+def part_path(path: Path, number: int = 1) -> Path:
+    """Where a video is written until it is whole: beside its final name, always as MP4; a resumed run adds a part."""
+    kind = "" if path.suffix.lower() == ".mp4" else path.suffix
+    return path.with_name(f"{path.stem}{kind}.part{number if number > 1 else ''}.mp4")
+
+
+def parts_left(path: Path) -> list[Path]:
+    """The parts that a run which did not come to its end left of this video, in order."""
+    return list(takewhile(Path.exists, (part_path(path, number) for number in count(1))))
 
 
 def create(path: Path) -> None:
@@ -37,6 +46,43 @@ def create(path: Path) -> None:
         path.write_bytes(b"")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def held(*paths: Path) -> Iterator[None]:
+    """Keep other runs off these outputs; `OutputError` if one is at work on them.
+
+    The system lets go of the lock when the program ends, however it ends; a lock file left by a kill means nothing.
+    """
+    with ExitStack() as locks:
+        for path in paths:
+            locks.enter_context(_held(path))
+        yield
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise OutputError(f"{path}: another run is writing it; wait for it, or name another file") from None
+        # A run that has just ended may have taken this very file away: then it guards nothing.
+        if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
+            break
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _same_file(path: Path, other: Path) -> bool:
