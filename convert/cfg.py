@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convert.errors import CfgError
+from convert.recognise import read_regular
 
 ALIASES = {
     "network": "net",
@@ -181,7 +182,7 @@ def read_cfg(path: Path | str) -> Cfg:
     """Read a .cfg file; `CfgError` names the file and the line of whatever is wrong with it."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         raise CfgError(f"{path}: no such file; expected a Darknet .cfg") from None
     except OSError as error:

@@ -8,6 +8,9 @@ from typing import Any
 KINDS = ("Gaussian_yolo", "detection", "region", "yolo")
 """The cfg sections that are heads."""
 
+NMS_KINDS = ("default", "diounms", "greedynms")
+"""The kinds of suppression that a cfg may name."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -67,6 +70,17 @@ class Head:
     def numbers_per_box(self) -> int:
         """How many numbers stand before the classes: 5, and 4 uncertainties more for `Gaussian_yolo`."""
         return 9 if self.kind == "Gaussian_yolo" else 5
+
+    def check(self) -> None:
+        """Raise `ValueError` for what no cfg could have said."""
+        for name, least in (("layer", 0), ("stride", 1), ("classes", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} {value!r} of a head is less than {least} or no integer")
+        if self.nms_kind not in NMS_KINDS:
+            raise ValueError(f"nms_kind {self.nms_kind!r} is not known; expected one of {', '.join(NMS_KINDS)}")
+        if not self.anchors or min(min(pair) for pair in self.anchors) <= 0:
+            raise ValueError(f"layer {self.layer} has no anchors, or one without a size")
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object."""

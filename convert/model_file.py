@@ -125,10 +125,21 @@ class Description:
         data["names"] = tuple(map(str, data["names"]))
         data["weights_header"] = Header(**data["weights_header"])
         description = cls(**data)
-        for head in description.heads:
-            if head.classes != len(description.names):
-                raise ValueError(f"{len(description.names)} names for the {head.classes} classes of layer {head.layer}")
+        description.check()
         return description
+
+    def check(self) -> None:
+        """Raise `ValueError` for what cannot be: sizes that are none, heads that do not fit their classes."""
+        for name in ("width", "height", "channels"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)!r} is no number of pixels")
+        for head in self.heads:
+            head.check()
+            if head.classes != len(self.names):
+                raise ValueError(f"{len(self.names)} names for the {head.classes} classes of layer {head.layer}")
+        strides = [head.stride for head in self.heads]
+        if strides != sorted(strides, reverse=True):
+            raise ValueError(f"heads of strides {strides} are not in the order of the model's outputs")
 
 
 def read_description(path: Path | str) -> Description:
@@ -239,9 +250,13 @@ def check_replaceable(path: Path | str) -> None:
             pass  # what a folder says of its permissions is not always so; a file in it tells
     except OSError as error:
         raise OutputError(f"{path}: its folder cannot be written to ({error.strerror}); choose another") from None
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:  # a name that is too long, for one
+        raise OutputError(f"{path}: cannot be written to ({error.strerror}); choose another name") from None
+    if is_folder:
         raise OutputError(f"{path}: a folder of this name is there; choose another name")
-    if path.exists():
+    if is_there:
         try:
             read_description(path)
         except ModelFileError:

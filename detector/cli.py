@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -17,7 +16,6 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from convert.errors import Yolo3Error
 from detector import cli_export, cli_log
 from detector.settings import Settings
 
@@ -152,7 +150,8 @@ def image_verb(
     if json == "-":
         lines = contextlib.nullcontext(sys.stdout)
     elif json:
-        lines = json_file(Path(json), overwrite=overwrite)
+        written = copies.paths.values() if copies else ()
+        lines = json_file(Path(json), overwrite=overwrite, inputs=[*sources, model, *written])
     with lines as json_lines:
         opened = functools.cache(lambda: Detector.open(model, settings, tell=_teller(quiet)))
         if len(sources) > 1:  # a single picture is looked at before the network
@@ -162,7 +161,7 @@ def image_verb(
             lambda picture: opened().detect(picture),
             read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet"),
             say=_nothing if json == "-" else _say,
-            complain=_complain,
+            complain=complain,
             copies=copies,
             json_lines=json_lines,
             progress=functools.partial(_bar, quiet=quiet or len(sources) == 1, unit="picture"),
@@ -175,7 +174,7 @@ def image_verb(
 @app.command("video")
 @with_settings
 def video_verb(
-    video: Annotated[Path, typer.Argument(metavar="IN", help="a video file")],
+    video: Annotated[str, typer.Argument(metavar="IN", help="a video file")],
     settings: Settings,
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
@@ -225,7 +224,7 @@ def _conclude(summary: Summary, outputs: Outputs) -> None:
     from detector.video.endings import Ending
 
     for note in summary.notes:
-        _complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
+        complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
     rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
     dropped = f", {summary.dropped} dropped" if summary.dropped else ""
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
@@ -237,18 +236,6 @@ def _conclude(summary: Summary, outputs: Outputs) -> None:
         raise typer.Exit(code)
 
 
-def main() -> None:
-    """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: files whole
-    try:
-        app()
-    except Yolo3Error as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 def _say(line: str) -> None:
     # Through tqdm, so that a running progress bar is not cut in two.
     from tqdm import tqdm
@@ -256,7 +243,8 @@ def _say(line: str) -> None:
     tqdm.write(line, file=sys.stdout)
 
 
-def _complain(message: str) -> None:
+def complain(message: str) -> None:
+    """Say an error on standard error."""
     from tqdm import tqdm
 
     tqdm.write(f"error: {message}", file=sys.stderr)

@@ -11,6 +11,7 @@ from convert.head import Head
 from detector.candidates import Candidates, sigmoid
 from detector.decode_early import decode_detection, decode_region
 from detector.decode_yolo import decode_gaussian, decode_yolo
+from detector.errors import ModelFileError
 
 __all__ = ["DECODERS", "Candidates", "decode", "sigmoid"]
 
@@ -36,8 +37,15 @@ def decode(
 
     `outputs` are the raw heads, each (rows, columns, channels of the head), in the order of `heads`; `width` and
     `height` the network's input in pixels. A box whose objectness is above the threshold is a candidate for every
-    class whose score is. `classes` limits them to these class ids.
+    class whose score is. `classes` limits them to these class ids. Raises `ModelFileError` when outputs and heads do
+    not belong together.
     """
+    shapes = [output.shape[-1] for output in outputs]
+    if shapes != [head.channels for head in heads]:
+        raise ModelFileError(
+            f"the network gives outputs of {shapes} channels; its description speaks of "
+            f"{[head.channels for head in heads]}: the model file was changed, convert the network again"
+        )
     found = [
         DECODERS[head.kind](output, head, confidence, width, height, classes)
         for output, head in zip(outputs, heads, strict=True)

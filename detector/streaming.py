@@ -20,7 +20,7 @@ from detector.video.endings import Ending
 from detector.video.frames import Picture, Sink, VideoInfo
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
-from detector.video.outputs import held
+from detector.video.outputs import held, same_file
 from detector.video.resume import Onward, Progressed, find_progress, journal_path, replayed
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
@@ -56,7 +56,7 @@ class Outputs:
 
 
 def annotate_video(
-    source: Path,
+    source: str | Path,
     model: Path,
     settings: Settings,
     outputs: Outputs,
@@ -152,8 +152,12 @@ def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -
 
 
 def _refuse_model(model: Path, outputs: Outputs) -> None:
-    if model in (outputs.video, outputs.log):
-        raise OutputError(f"{model}: is the model; name another file for the output")
+    named = [path for path in (outputs.video, outputs.log) if path]
+    for path in named:
+        if same_file(path, model):
+            raise OutputError(f"{path}: is the model; name another file for the output")
+    if len(named) == 2 and same_file(*named):
+        raise OutputError(f"{outputs.log}: is the video too; name another file for the log")
 
 
 def _record(info: VideoInfo, model: Path, settings: Settings) -> RunRecord:

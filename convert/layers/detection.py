@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from convert.cfg import Section
-from convert.head import Head
+from convert.head import NMS_KINDS, Head
 from convert.layers.layer import Before, Layer, Shape, Tensor
 from convert.layers.pieces import channels, flat
 from convert.layers.refusal import refuse
 from convert.tree import find_tree
 
-NMS_KINDS = ("default", "diounms", "greedynms")
 LARGEST_NUM = 10_000
 """Anchors; more is a slip of the pen."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import FileIO
@@ -206,15 +207,19 @@ class FrameLog(Sink):
 
     def _append(self, record: dict[str, object]) -> None:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        line = memoryview(text.encode() + b"\n")
+        try:
+            line = memoryview(text.encode() + b"\n")
+        except UnicodeEncodeError:  # a file name that is no UTF-8
+            line = memoryview(json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n")
         assert self._file is not None
         written = 0
         try:
             while written < len(line):  # a nearly full disk takes a part of it first
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
-            self._file.truncate(self._size)
-            self._file.seek(self._size)
+            with suppress(OSError):  # a device takes nothing back
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
             raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
         self._size += len(line)
 

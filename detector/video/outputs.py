@@ -15,7 +15,7 @@ from detector.errors import OutputError
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
     """Raise `OutputError` if `path` cannot or must not be written; `inputs` are the files being read."""
     for given in inputs:
-        if _same_file(path, Path(given)):
+        if same_file(path, Path(given)):
             raise OutputError(f"{path}: is the input; name another file for the output")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file in it")
@@ -30,8 +30,8 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[str | os.PathL
 
 def part_path(path: Path, number: int = 1) -> Path:
     """Where a video is written until it is whole: beside its final name, always as MP4; a resumed run adds a part."""
-    kind = "" if path.suffix.lower() == ".mp4" else path.suffix
-    return path.with_name(f"{path.stem}{kind}.part{number if number > 1 else ''}.mp4")
+    # A name that nobody else gives a file, for it is taken away without asking.
+    return path.with_name(f"{path.name}.yolo3-part{number}.mp4")
 
 
 def parts_left(path: Path) -> list[Path]:
@@ -85,8 +85,9 @@ def _held(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _same_file(path: Path, other: Path) -> bool:
+def same_file(path: Path, other: Path) -> bool:
+    """Whether two names are of one file, also of one that is not there yet."""
     try:
         return path.samefile(other)
     except (OSError, ValueError):  # one of them does not exist, or is an address
-        return False
+        return os.path.realpath(path) == os.path.realpath(other)

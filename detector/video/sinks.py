@@ -84,6 +84,7 @@ class VideoWriter(Sink):
         self._sound_from = None if sound_from is None else os.fspath(sound_from)
         inputs = [info.source] + ([self._sound_from] if self._sound_from else [])
         check_output(self.path, overwrite=overwrite, inputs=inputs)
+        check_output(part_path(self.path), overwrite=True, inputs=inputs)
         left = parts_left(self.path)
         if left and not overwrite:
             raise OutputError(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from detector.cli_log import export_verb, summary_verb
+from detector.cli_export import export_verb
+from detector.cli_log import summary_verb
 from detector.errors import InputError, OutputError, SettingsError
 from detector.video.exports import COCO_IDS, category_ids, export_log
 from detector.video.frames import Frame, VideoInfo

@@ -150,7 +150,11 @@ def test_failed_run_without_a_log_goes_on_too(clips, colour_model, tmp_path):
     source, out = clips.make(tmp_path / "in.mp4", range(80)), tmp_path / "out.mp4"
     with pytest.raises(WriteError):
         annotate(source, colour_model, Outputs(out), finder=Nothing(fail_at=60))
-    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "out.part.mp4", "out.part.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "in.mp4",
+        "out.mp4.yolo3-part1.mp4",
+        "out.mp4.yolo3-part1.jsonl",
+    }
     with pytest.raises(OutputError, match="pass --overwrite"):
         annotate(source, colour_model, Outputs(out))
 
