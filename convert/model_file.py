@@ -212,7 +212,7 @@ def save_model(
     text = description.as_json()
     aside = path.with_name(f".{path.stem[:40]}.{os.getpid()}.part.h5")
     try:
-        _reserve(aside, model, text)
+        _reserve(aside, model, text, kept)
         model.save(aside)
         with h5py.File(aside, "r+") as file:
             file.attrs[ATTRIBUTE] = text
@@ -225,10 +225,10 @@ def save_model(
         aside.unlink(missing_ok=True)
 
 
-def _reserve(path: Path, model: Any, text: str) -> None:
+def _reserve(path: Path, model: Any, text: str, kept: Mapping[str, NDArray[np.float32]]) -> None:
     # A disk that fills up while HDF5 writes can crash the whole process, so its space is asked for beforehand.
-    floats = sum(math.prod(variable.shape) for variable in model.variables)
-    size = 4 * floats + LAYER_BYTES * len(model.layers) + len(text.encode())
+    floats = sum(math.prod(variable.shape) for variable in model.variables) + sum(map(np.size, kept.values()))
+    size = 4 * floats + LAYER_BYTES * (len(model.layers) + len(kept)) + len(text.encode())
     with path.open("wb") as file:
         try:
             os.posix_fallocate(file.fileno(), 0, size)
