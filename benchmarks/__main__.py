@@ -14,7 +14,7 @@ from detector.engines import available_cores
 INTRODUCTION = """
 ## Speed
 
-Every figure of this section is from one run of `scripts/benchmark`. What is compared ran in one process, turn by turn,
+Written by `scripts/benchmark`. What stands in one table ran in one process, turn by turn,
 on the same input, so that a busy machine slows all alike; look at ratios first. CPU time counts the work of all threads
 of the process and hardly depends on what else the machine does; with more than one thread it counts their waiting too.
 `litert`, `openvino`, `onnxruntime` and `keras` are this project's engines; names with a capital are the same runtimes,
@@ -24,7 +24,7 @@ them. Peak memory is that of a process that opens the engine, its network compil
 
 
 def main() -> None:
-    """Measure, and write the sections `speed` and `video` of docs/performance.md."""
+    """Measure, and write the sections of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/benchmark")
     parser.add_argument(
         "--network", action="append", nargs="+", metavar="PART", default=None,
@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=0, help="use only so many frames for networks over 10 GFLOP")
     parser.add_argument("--rounds", type=int, default=3, help="of the video")
     parser.add_argument("--seconds", type=float, default=60, help="of forward passes for each network")
+    parser.add_argument("--only", nargs="+", choices=["forward", "stages", "video"], help="measure only these")
+    parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="leave out these rows of `forward`")
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,21 +48,28 @@ def main() -> None:
             networks.prepare(Path(cfg), Path(weights[0]) if weights else None, int(size), folder)
             for cfg, size, *weights in chosen
         ]
-        parts = [INTRODUCTION, f"{machine()} {options.threads} threads each."]
-        for network in measured:
-            parts.append(forward.measure(network, options.threads, options.seconds))
-            put("speed", "\n\n".join(part.strip() for part in parts))
-        if options.picture:
+        only = options.only or ["forward", "stages", "video"]
+        put("speed", INTRODUCTION)
+        for network in measured if "forward" in only else []:
+            text = forward.measure(network, options.threads, options.seconds, skip=options.skip)
+            put(f"forward {network.name}", f"{text}\n\n{_circumstances(options.threads)}")
+        if options.picture and "stages" in only:
             rows = [stages.stages(network, options.picture, options.threads) for network in measured]
-            parts += [stages.stage_table(rows), stages.processes(measured[0], options.picture)]
-            put("speed", "\n\n".join(part.strip() for part in parts))
-        parts = ["## Video, end to end"]
-        for network in measured if options.video else []:
+            table = stages.stage_table(rows)
+            put(
+                "stages",
+                "\n\n".join([table, stages.processes(measured[0], options.picture), _circumstances(options.threads)]),
+            )
+        for network in measured if options.video and "video" in only else []:
             clip = options.video
             if options.frames and network.gigaflops > 10:
                 clip = video.shortened(clip, options.frames, folder)
-            parts.append(video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads))
-            put("video", "\n\n".join([*parts, machine()]))
+            text = video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads)
+            put(f"video {network.name}", f"{text}\n\n{_circumstances(options.threads)}")
+
+
+def _circumstances(threads: int) -> str:
+    return f"{machine()} Threads for the network: {threads}."
 
 
 if __name__ == "__main__":

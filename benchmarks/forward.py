@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,16 @@ Contender = tuple[str, Callable[[Picture], Any]]
 ENGINES = ("litert", "openvino", "onnxruntime", "keras")
 
 
-def contenders(network: Measured, threads: int) -> Iterator[Contender]:
-    """All that is installed."""
+def contenders(network: Measured, threads: int, skip: Collection[str] = ()) -> Iterator[Contender]:
+    """Everything but what is skipped; each is opened when it is asked for."""
+    peers = {"OpenCV, Darknet importer": _opencv, "ONNX Runtime": _onnxruntime, "OpenVINO, from ONNX": _openvino}
     for name in ENGINES:
-        yield name, open_engine(name, network.model, threads=threads).run
-    yield "OpenCV, Darknet importer", _opencv(network, threads)
-    yield "ONNX Runtime", _onnxruntime(network, threads)
-    yield "OpenVINO, from ONNX", _openvino(network, threads)
-    yield from _tensorflow(network)
+        if name not in skip:
+            yield name, open_engine(name, network.model, threads=threads).run
+    for name, make in peers.items():
+        if name not in skip:
+            yield name, make(network, threads)
+    yield from (contender for contender in _tensorflow(network) if contender[0] not in skip)
 
 
 def _opencv(network: Measured, threads: int) -> Callable[[Picture], Any]:
@@ -79,10 +81,10 @@ def _tensorflow(network: Measured) -> Iterator[Contender]:
     yield "Keras predict", lambda picture: model.predict(picture, verbose=0)
 
 
-def measure(network: Measured, threads: int, seconds: float) -> str:
+def measure(network: Measured, threads: int, seconds: float, *, skip: Collection[str] = ()) -> str:
     """A table for one network."""
     picture = np.random.default_rng(3).uniform(0, 1, (1, network.size, network.size, 3)).astype(np.float32)
-    runs = dict(contenders(network, threads))
+    runs = dict(contenders(network, threads, skip))
     wall: dict[str, list[float]] = {name: [] for name in runs}
     processor: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():

@@ -56,7 +56,7 @@ def measure(network: Measured, video: Path, folder: Path, *, rounds: int, thread
         "CPU ms a frame, opening included",
         "frames per CPU second, against OpenCV",
     )
-    return f"### {network.name} on {video.name}\n\n{table(head, rows)}"
+    return f"### Video: {network.name} on {video.name}\n\n{table(head, rows)}"
 
 
 def ours(network: Measured, video: Path, folder: Path, threads: int, *, annotated: bool = True, **choice: Any) -> float:
