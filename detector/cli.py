@@ -148,7 +148,9 @@ def video_verb(
 @with_settings
 def webcam_verb(
     settings: Settings,
-    camera: Annotated[str, typer.Argument(metavar="[INDEX|URL|FILE]", help="which camera")] = "0",
+    cameras: Annotated[
+        list[str] | None, typer.Argument(metavar="[INDEX|URL|FILE]...", help="which camera, or several")
+    ] = None,
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="record the annotated pictures to this video")] = None,
     log: Log = None,
@@ -156,15 +158,40 @@ def webcam_verb(
     buffer: Annotated[
         Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
     ] = "latest",
+    timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in a live camera."""
-    from detector.streaming import Outputs, watch_camera
+    """Find objects in a live camera, or in several at once with a recording and a log each."""
+    from detector.errors import SettingsError
+    from detector.streaming import Outputs, numbered, watch_camera, watch_cameras
 
     outputs = Outputs(out, log, overwrite)
     bar = functools.partial(_frame_bar, quiet)
-    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, window=window, buffer=buffer), outputs)
+    tell = _nothing if quiet else _say_aside_a_bar
+    if cameras is None or len(cameras) < 2:
+        camera = cameras[0] if cameras else "0"
+        options: dict[str, Any] = {"window": window, "buffer": buffer, "timeout_seconds": timeout, "tell": tell}
+        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs)
+        return
+    if window:
+        raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
+    silent = functools.partial(_frame_bar, True)
+    answers = watch_cameras(
+        cameras, model, settings, outputs, bar=silent, buffer=buffer, timeout_seconds=timeout, tell=_complain
+    )
+    codes = set()
+    for number, (camera, answer) in enumerate(zip(cameras, answers, strict=True), 1):
+        if isinstance(answer, Yolo3Error):
+            codes.add(1)
+            continue
+        print(f"{camera}:")
+        try:
+            _conclude(answer, numbered(outputs, number))
+        except typer.Exit as exit_:
+            codes.add(exit_.exit_code)
+    if codes:
+        raise typer.Exit(max(codes))
 
 
 cli_log.register(app)
@@ -230,6 +257,12 @@ def _frame_bar(quiet: bool, total: int | None) -> Iterator[Any]:
 
     with tqdm(total=total, unit="frame", disable=quiet, dynamic_ncols=True) as bar:
         yield bar
+
+
+def _say_aside_a_bar(line: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
 
 
 def _say_aside(note: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Literal, Protocol, cast
 
 from convert.model_file import read_description
@@ -13,11 +14,12 @@ from convert.weights import sha256
 from detector.detections import Detections
 from detector.detector import Detector
 from detector.draw import draw, draw_caption
-from detector.errors import OutputError, SettingsError
+from detector.errors import CameraError, OutputError, SettingsError, Yolo3Error
 from detector.settings import Settings
-from detector.video.cameras import open_camera
+from detector.video.cameras import TIMEOUT_SECONDS, open_camera
 from detector.video.endings import Ending
 from detector.video.frames import Picture, Sink, VideoInfo
+from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
 from detector.video.outputs import held
@@ -108,15 +110,18 @@ def watch_camera(
     bar: Bar,
     window: bool = True,
     buffer: Literal["latest", "all"] = "latest",
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    tell: Callable[[str], object] | None = None,
 ) -> Summary:
     """Detect in a live source until it ends, is closed or interrupted.
 
     `camera` is an index, an address, or a video file played at its own pace. Frames that come while the detector is
-    busy give way to newer ones, unless `buffer` is `all`. Raises `CameraError` that says why a camera does not open.
+    busy give way to newer ones, unless `buffer` is `all`. A stream that is lost is opened again; `tell` is told of it.
+    Raises `CameraError` that says why a camera does not open.
     """
     screen = Window(f"yolo3: {camera}", caption=draw_caption) if window else None
-    with open_camera(camera) as source:
-        sinks: list[Sink] = list(_files(source.info, model, settings, outputs))
+    with open_camera(camera, timeout_seconds=timeout_seconds) as source:
+        sinks = _live_files(source, model, settings, outputs, tell)
         if screen:
             sinks.append(screen)
         detector = Detector.open(model, settings)
@@ -130,6 +135,99 @@ def watch_camera(
                 stop=(lambda: screen.closed) if screen else None,
                 buffer=buffer,
             )
+
+
+def watch_cameras(
+    cameras: Sequence[str],
+    model: Path,
+    settings: Settings,
+    outputs: Outputs,
+    *,
+    bar: Bar,
+    buffer: Literal["latest", "all"] = "latest",
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    tell: Callable[[str], object],
+    open_detector: Callable[[Path, Settings], Finder] = Detector.open,
+) -> list[Summary | Yolo3Error]:
+    """Detect in several live sources at once with one detector, until all have ended or Ctrl-C.
+
+    The outputs of the first are `OUT-1.mp4` and so on. What goes wrong with one is its answer, and the others go on.
+    """
+    detector = open_detector(model, settings)
+    turn = Lock()
+
+    def detect(picture: Picture) -> Detections:
+        with turn:
+            return detector.detect(picture)
+
+    answers: list[Summary | Yolo3Error] = [CameraError(f"{camera}: was not opened") for camera in cameras]
+    sources: list[LiveStream | VideoFile] = []
+    stopped = Event()
+    done = [Event() for _ in cameras]
+
+    def watch(number: int) -> None:
+        try:
+            with open_camera(cameras[number], timeout_seconds=timeout_seconds) as source:
+                sources.append(source)
+                if stopped.is_set():
+                    return
+                sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell)
+                with bar(None) as progress:
+                    answers[number] = run(
+                        source,
+                        detect,
+                        sinks,
+                        annotate=draw if outputs.video else None,
+                        progress=progress,
+                        buffer=buffer,
+                        interrupted=stopped.is_set,
+                    )
+        except Yolo3Error as error:
+            answers[number] = error
+            tell(str(error))
+        finally:
+            done[number].set()
+
+    threads = [Thread(target=watch, args=(number,), name=f"camera-{number + 1}") for number in range(len(cameras))]
+    for thread in threads:
+        thread.start()
+    # Ctrl-C reaches the main thread only, and may come again while the others put their files in order.
+    while not all(event.is_set() for event in done):
+        try:
+            for event in done:
+                event.wait(0.2)
+        except KeyboardInterrupt:
+            stopped.set()
+            for source in sources:
+                if isinstance(source, LiveStream):
+                    source.stop(KeyboardInterrupt())
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def numbered(outputs: Outputs, number: int) -> Outputs:
+    """The outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
+
+    def name(path: Path | None) -> Path | None:
+        return path and path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+    return replace(outputs, video=name(outputs.video), log=name(outputs.log))
+
+
+def _live_files(
+    source: LiveStream | VideoFile,
+    model: Path,
+    settings: Settings,
+    outputs: Outputs,
+    tell: Callable[[str], object] | None,
+) -> list[Sink]:
+    sinks = list(_files(source.info, model, settings, outputs))
+    if isinstance(source, LiveStream):
+        source.tell = tell
+        if sinks and isinstance(sinks[0], FrameLog):
+            source.on_gap = sinks[0].gap
+    return sinks
 
 
 def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -> Iterator[Sink]:

@@ -105,6 +105,9 @@ class Frame:
     duration: int = 0
     """How long the frame is shown, in ticks; 0 where the source does not say."""
 
+    arrived: float | None = None
+    """When it came, by `time.monotonic`; None unless the source is live."""
+
     @property
     def time(self) -> Fraction:
         """The frame's own timestamp in seconds, exactly."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from detector.detections import Detections
 from detector.errors import InputError, OutputError, WriteError
 from detector.video.endings import Ending
 from detector.video.frames import Frame, Sink, VideoInfo
+from detector.video.live import Gap
 from detector.video.outputs import check_output, create
 
 SCHEMA = 1
@@ -94,7 +96,7 @@ class EndRecord:
     status: Ending
 
 
-Record = RunRecord | FrameRecord | EndRecord
+Record = RunRecord | FrameRecord | Gap | EndRecord
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class FrameLog(Sink):
         self._journal = goes_on_from
         check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
+        self._appending = Lock()
         self._size = 0
         self._count = 0
 
@@ -180,6 +183,20 @@ class FrameLog(Sink):
         )
         self._count += 1
 
+    def gap(self, gap: Gap) -> None:
+        """Append a line for a time in which the source was lost; may be called from another thread."""
+        if self._file is None or self._file.closed:
+            return
+        self._append(
+            {
+                "type": "gap",
+                "after_frame": gap.after_frame,
+                "time": round(gap.time, 6),
+                "seconds": round(gap.seconds, 3),
+                "reason": gap.reason,
+            }
+        )
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -207,6 +224,11 @@ class FrameLog(Sink):
     def _append(self, record: dict[str, object]) -> None:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         line = memoryview(text.encode() + b"\n")
+        assert self._file is not None
+        with self._appending:
+            self._put(line)
+
+    def _put(self, line: memoryview) -> None:
         assert self._file is not None
         written = 0
         try:
@@ -250,6 +272,8 @@ def read_journal(path: str | os.PathLike[str]) -> Journal:
             run, size = record, end
         elif isinstance(record, EndRecord):
             status = record.status
+        elif isinstance(record, Gap):
+            size = end
         elif record.frame == frames:
             frames, size = frames + 1, end
         else:
@@ -266,19 +290,21 @@ def _lines(path: Path) -> Iterator[tuple[Record, int]]:
         raise InputError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
     with file:
         previous: Record | None = None
+        last_frame: FrameRecord | None = None
         number = end = 0
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
             try:
                 record = _record(json.loads(line))
-                _check_order(previous, record)
+                _check_order(previous, record, last_frame)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise InputError(f"{path}: line {number} is no line of a frame log: {what}") from None
             end += len(line)
             yield record, end
             previous = record
+            last_frame = record if isinstance(record, FrameRecord) else last_frame
         if previous is None:
             raise InputError(f"{path}: line {max(number, 1)} should begin a frame log but is not there or not whole")
 
@@ -305,10 +331,17 @@ def _record(fields: dict[str, Any]) -> Record:
                 time=float(fields["time"]),
                 detections=tuple(_box(found) for found in fields["detections"]),
             )
+        case "gap":
+            return Gap(
+                after_frame=int(fields["after_frame"]),
+                time=float(fields["time"]),
+                seconds=float(fields["seconds"]),
+                reason=str(fields["reason"]),
+            )
         case "end":
             return EndRecord(frames=int(fields["frames"]), status=Ending(fields["status"]))
         case other:
-            raise ValueError(f"its type is {other!r}; expected run, frame or end")
+            raise ValueError(f"its type is {other!r}; expected run, frame, gap or end")
 
 
 def _box(fields: dict[str, Any]) -> BoxRecord:
@@ -321,12 +354,12 @@ def _box(fields: dict[str, Any]) -> BoxRecord:
     )
 
 
-def _check_order(previous: Record | None, record: Record) -> None:
+def _check_order(previous: Record | None, record: Record, last_frame: FrameRecord | None) -> None:
     if previous is None and not isinstance(record, RunRecord):
         raise ValueError("the first line must be of type run")
     if previous is not None and isinstance(record, RunRecord):
         raise ValueError("a second line of type run")
     if isinstance(previous, EndRecord):
         raise ValueError("it follows the end")
-    if isinstance(previous, FrameRecord) and isinstance(record, FrameRecord) and record.frame <= previous.frame:
-        raise ValueError(f"frame {record.frame} after frame {previous.frame}")
+    if last_frame is not None and isinstance(record, FrameRecord) and record.frame <= last_frame.frame:
+        raise ValueError(f"frame {record.frame} after frame {last_frame.frame}")
