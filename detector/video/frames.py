@@ -108,6 +108,12 @@ class Frame:
     arrived: float | None = None
     """When it came, by `time.monotonic`; None unless the source is live."""
 
+    planes: NDArray[np.uint8] | None = None
+    """The picture as the source stores it, 8-bit yuv420p (height * 3 / 2, width), where it is that and upright."""
+
+    touched: list[tuple[int, int, int, int]] | None = None
+    """Where `picture` was drawn on since, if `planes` are still true elsewhere: left, top, right, bottom."""
+
     @property
     def time(self) -> Fraction:
         """The frame's own timestamp in seconds, exactly."""

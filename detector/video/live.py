@@ -142,6 +142,7 @@ class LiveStream:
             size = (self.info.width, self.info.height)
             if (connection.info.width, connection.info.height) != size:
                 frame.picture = np.asarray(cv2.resize(frame.picture, size), dtype=np.uint8)
+                frame.planes = None
             now = monotonic()
             anchor = anchor or (now, pts)
             # What the decoder gives back at a loss comes late; it was due by its timestamp.

@@ -211,7 +211,11 @@ class _Work:
 
     def _draw(self, frame: Frame, detections: Detections) -> None:
         if self._annotate is not None:
-            self._annotate(frame.picture, detections)
+            touched = self._annotate(frame.picture, detections)
+            if isinstance(touched, list):
+                frame.touched = touched
+            else:
+                frame.planes = None  # it does not say where it drew
 
 
 class _Stage:

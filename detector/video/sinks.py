@@ -121,7 +121,11 @@ class VideoWriter(Sink):
         """Encode the frame's picture; its boxes are already drawn."""
         if frame.index < self._kept_frames:
             return
-        picture = self._from_rgb(_even(self._checked(frame)))
+        drawn = self._checked(frame)
+        if frame.planes is not None:
+            picture = self._from_rgb.onto(frame.planes, drawn, frame.touched or ())
+        else:
+            picture = self._from_rgb(_even(drawn))
         time_base = self._info.time_base
         picture.pts = round((frame.time - self._shift_seconds) / time_base)
         picture.time_base = time_base

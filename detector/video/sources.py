@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from detector.errors import StreamError, VideoError
-from detector.video.colours import ToRgb, colours_of
+from detector.video.colours import ToRgb, colours_of, planes_of
 from detector.video.containers import DAMAGE, counted, is_address, open_container, reason
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Picture, VideoInfo
@@ -126,6 +126,7 @@ class VideoFile:
                 picture=_turn(to_rgb(decoded), self._quarter_turns),
                 duration=duration,
                 arrived=monotonic() if self._live else None,
+                planes=planes_of(decoded) if not self._quarter_turns else None,
             )
             index += 1
             with self._reading:
