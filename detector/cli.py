@@ -40,6 +40,11 @@ Model = Annotated[Path, typer.Option(help="the model, made by yolo3 convert")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
 Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
+Codec = Annotated[
+    Literal["h264", "hevc", "av1", "vp9"] | None,
+    typer.Option(help="how the video is encoded; default is h264, in .webm vp9"),
+]
+Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
 
 
 def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
@@ -133,14 +138,17 @@ def video_verb(
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
+    codec: Codec = None,
+    quality: Quality = None,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
+    from detector.video.codecs import VideoSettings
 
-    outputs = Outputs(out, log, overwrite, resume)
+    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite, resume)
     _conclude(annotate_video(video, model, settings, outputs, bar=functools.partial(_frame_bar, quiet)), outputs)
 
 
@@ -158,6 +166,8 @@ def webcam_verb(
     buffer: Annotated[
         Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
     ] = "latest",
+    codec: Codec = None,
+    quality: Quality = None,
     timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -165,8 +175,9 @@ def webcam_verb(
     """Find objects in a live camera, or in several at once with a recording and a log each."""
     from detector.errors import SettingsError
     from detector.streaming import Outputs, numbered, watch_camera, watch_cameras
+    from detector.video.codecs import VideoSettings
 
-    outputs = Outputs(out, log, overwrite)
+    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite)
     bar = functools.partial(_frame_bar, quiet)
     tell = _nothing if quiet else _say_aside_a_bar
     if cameras is None or len(cameras) < 2:

@@ -17,6 +17,7 @@ from detector.draw import draw, draw_caption
 from detector.errors import CameraError, OutputError, SettingsError, Yolo3Error
 from detector.settings import Settings
 from detector.video.cameras import TIMEOUT_SECONDS, open_camera
+from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
 from detector.video.frames import Picture, Sink, VideoInfo
 from detector.video.live import LiveStream
@@ -46,6 +47,7 @@ class Outputs:
 
     video: Path | None = None
     log: Path | None = None
+    encoding: VideoSettings = USUAL
     overwrite: bool = False
     resume: bool = False
     """Go on where a run that was broken off left these files; from the start where there is none."""
@@ -80,7 +82,13 @@ def annotate_video(
         sinks: list[Sink] = [FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal)]
         if outputs.video:
             writer = VideoWriter(
-                outputs.video, video.info, sound_from=source, overwrite=overwrite, resumable=True, kept=done.parts
+                outputs.video,
+                video.info,
+                sound_from=source,
+                settings=outputs.encoding,
+                overwrite=overwrite,
+                resumable=True,
+                kept=done.parts,
             )
             sinks.append(writer)
         detector = open_detector(model, settings)
@@ -236,7 +244,7 @@ def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -
     if outputs.log:
         yield FrameLog(outputs.log, _record(info, model, settings), overwrite=outputs.overwrite)
     if outputs.video:
-        yield VideoWriter(outputs.video, info, overwrite=outputs.overwrite)
+        yield VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite)
 
 
 def _refuse_model(model: Path, outputs: Outputs) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from detector.detections import Detections
 from detector.errors import Yolo3Error
+from detector.video.codecs import VideoSettings
 from detector.video.containers import DAMAGE
 from detector.video.ffmpeg import av
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 
@@ -48,8 +49,9 @@ def measure(path: Path) -> Measured:
             try:
                 for frame in packet.decode():
                     if isinstance(frame, av.VideoFrame) and frame.pts is not None:
-                        times.append(frame.pts * frame.time_base)
-                        last = Fraction(frame.duration or 0) * frame.time_base
+                        tick = frame.time_base or Fraction(1)
+                        times.append(frame.pts * tick)
+                        last = (frame.duration or 0) * tick
             except DAMAGE:
                 continue
     length = max(times) - min(times) + last if times else Fraction(0)

@@ -6,9 +6,10 @@ import av
 import pytest
 
 from detector.draw import draw
+from detector.video.codecs import VideoSettings
 from detector.video.frames import Sink
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 

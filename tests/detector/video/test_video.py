@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from detector.detections import Detections
+from detector.video.codecs import VideoSettings
 from detector.video.endings import Ending
 from detector.video.frames import Frame
 from detector.video.log import EndRecord, FrameLog, FrameRecord, RunRecord, read_log
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 FAST = VideoSettings(preset="ultrafast", crf=18)
@@ -112,7 +113,8 @@ import sys, time
 from detector.detections import Detections
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.codecs import VideoSettings
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 def detect(picture):
@@ -199,7 +201,8 @@ import numpy as np
 from detector.detections import Detections
 from detector.video.frames import Frame, VideoInfo
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.codecs import VideoSettings
+from detector.video.sinks import VideoWriter
 
 class Source:
     def __iter__(self):
