@@ -138,6 +138,7 @@ def video_verb(
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
+    every: Annotated[int, typer.Option(help="look into every so many frames only; the boxes stay in between")] = 1,
     codec: Codec = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -149,7 +150,8 @@ def video_verb(
     from detector.video.codecs import VideoSettings
 
     outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite, resume)
-    _conclude(annotate_video(video, model, settings, outputs, bar=functools.partial(_frame_bar, quiet)), outputs)
+    bar = functools.partial(_frame_bar, quiet)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, every=every), outputs)
 
 
 @app.command("webcam")

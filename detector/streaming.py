@@ -24,7 +24,7 @@ from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
 from detector.video.outputs import held
-from detector.video.resume import Onward, Progressed, find_progress, journal_path, replayed
+from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_found, replayed, sparse
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 from detector.video.window import Window
@@ -60,26 +60,33 @@ def annotate_video(
     outputs: Outputs,
     *,
     bar: Bar,
+    every: int = 1,
     open_detector: Callable[[Path, Settings], Finder] = Detector.open,
 ) -> Summary:
-    """Detect in every frame of a video file; the sound goes with it.
+    """Detect in every frame of a video file, or one of `every` so many; the sound goes with it.
 
     Raises the errors of `detector.errors`; what is wrong with the files is known before the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
+    if every < 1:
+        raise SettingsError(f"every {every} is out of range; expected 1 for each frame, 2 for each other, and so on")
     if outputs.overwrite and outputs.resume:
         raise SettingsError("--overwrite starts anew, --resume goes on; choose one")
     journal = outputs.log or journal_path(cast(Path, outputs.video))
     with VideoFile(source) as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
         record = _record(video.info, model, settings)
+        if every > 1:
+            record = replace(record, settings={**record.settings, "every": every})
         done = find_progress(outputs.video, journal, record) if outputs.resume else Progressed()
         if done.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
             return Summary(frames=0, boxes=0, seconds=0.0, status=Ending.COMPLETE, notes=(note,))
         overwrite = outputs.overwrite or outputs.resume
-        sinks: list[Sink] = [FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal)]
+        sinks: list[Sink] = [
+            FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal, every=every)
+        ]
         if outputs.video:
             writer = VideoWriter(
                 outputs.video,
@@ -95,9 +102,14 @@ def annotate_video(
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
                 progress.update(done.frames)
+            detect = detector.detect
+            if every > 1:
+                logged = done.journal.frames if done.journal else 0
+                last = last_found(journal, record.classes) if logged else Detections.empty(record.classes)
+                detect = sparse(detect, every, first=logged, last=last)
             summary = run(
                 Onward(video, done.frames),
-                replayed(found, detector.detect, record.classes),
+                replayed(found, detect, record.classes),
                 sinks,
                 annotate=draw if outputs.video else None,
                 progress=progress,

@@ -124,6 +124,22 @@ class Frame:
         return f"Frame(index={self.index}, time={float(self.time):.6f} s, {width}x{height})"
 
 
+@dataclass(frozen=True)
+class Gap:
+    """A time in which a live source gave nothing."""
+
+    after_frame: int
+    """The last frame before it; -1 where there was none."""
+
+    time: float
+    """The timestamp of that frame in seconds."""
+
+    seconds: float
+    """How long it took until the source was back, or the run ended."""
+
+    reason: str
+
+
 class Source(Protocol):
     """Frames in order of time.
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from detector.errors import InputError, StreamError
-from detector.video.frames import Frame, VideoInfo
+from detector.video.frames import Frame, Gap, VideoInfo
 
 
 class Connection(Protocol):
@@ -26,22 +26,6 @@ class Connection(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A time in which a live source gave nothing."""
-
-    after_frame: int
-    """The last frame before it; -1 where there was none."""
-
-    time: float
-    """The timestamp of that frame in seconds."""
-
-    seconds: float
-    """How long it took until the source was back, or the run ended."""
-
-    reason: str
 
 
 @dataclass(frozen=True)

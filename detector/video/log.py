@@ -22,8 +22,7 @@ import numpy as np
 from detector.detections import Detections
 from detector.errors import InputError, OutputError, WriteError
 from detector.video.endings import Ending
-from detector.video.frames import Frame, Sink, VideoInfo
-from detector.video.live import Gap
+from detector.video.frames import Frame, Gap, Sink, VideoInfo
 from detector.video.outputs import check_output, create
 
 SCHEMA = 1
@@ -86,6 +85,8 @@ class FrameRecord:
     time: float
     """The frame's own timestamp in seconds, to the microsecond."""
     detections: tuple[BoxRecord, ...]
+    carried: bool = False
+    """Whether nothing was looked for in this frame, and the boxes are those of a frame before."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ class Journal:
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. `goes_on_from` is what a run that was broken off
+    A log in which a run failed before its first frame is removed. Of `every` so many frames one was
+    looked into; the others are marked as `carried`. `goes_on_from` is what a run that was broken off
     left in `path`: lines are appended to it, and frames that it holds are passed over. Raises `OutputError` if `path`
     cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
     """
@@ -131,11 +133,13 @@ class FrameLog(Sink):
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
         goes_on_from: Journal | None = None,
+        every: int = 1,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         self._run = run
         self._journal = goes_on_from
+        self._every = every
         check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
         self._appending = Lock()
@@ -178,6 +182,7 @@ class FrameLog(Sink):
                 "type": "frame",
                 "frame": frame.index,
                 "time": round(float(frame.time), 6),
+                **({"carried": True} if frame.index % self._every else {}),
                 "detections": detections.as_records(),
             }
         )
@@ -330,6 +335,7 @@ def _record(fields: dict[str, Any]) -> Record:
                 frame=int(fields["frame"]),
                 time=float(fields["time"]),
                 detections=tuple(_box(found) for found in fields["detections"]),
+                carried=bool(fields.get("carried", False)),
             )
         case "gap":
             return Gap(

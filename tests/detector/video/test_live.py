@@ -18,7 +18,7 @@ from detector.detections import Detections
 from detector.errors import CameraError, StreamError, VideoError
 from detector.settings import Settings
 from detector.streaming import Outputs, watch_cameras
-from detector.video.frames import Frame, Sink, VideoInfo
+from detector.video.frames import Frame, Gap, Sink, VideoInfo
 from detector.video.live import LiveStream, Patience
 from detector.video.log import FrameLog, FrameRecord, RunRecord, read_log
 from detector.video.loop import Summary, run
@@ -320,8 +320,6 @@ def test_several_sources_share_a_detector_and_one_that_is_dead_disturbs_none(cli
 
 def test_gap_lines_are_read_back(tmp_path):
     info = VideoInfo("x", 2, 2, Fraction(1, 25))
-    from detector.video.live import Gap
-
     gap = Gap(0, 0.0, 1.5, "it ended")
     picture = np.zeros((2, 2, 3), np.uint8)
     with FrameLog(
