@@ -38,6 +38,11 @@ Model = Annotated[Path, typer.Option(help="the model, made by yolo3 convert")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
 Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
+Codec = Annotated[
+    Literal["h264", "hevc", "av1", "vp9"] | None,
+    typer.Option(help="how the video is encoded; default is h264, in .webm vp9"),
+]
+Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
 
 
 def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
@@ -179,23 +184,29 @@ def video_verb(
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
+    every: Annotated[int, typer.Option(help="look into every so many frames only; the boxes stay in between")] = 1,
+    codec: Codec = None,
+    quality: Quality = None,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
+    from detector.video.codecs import VideoSettings
 
-    outputs = Outputs(out, log, overwrite, resume)
+    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite, resume)
     bar = functools.partial(_frame_bar, quiet)
-    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet)), outputs)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, every=every, tell=_teller(quiet)), outputs)
 
 
 @app.command("webcam")
 @with_settings
 def webcam_verb(
     settings: Settings,
-    camera: Annotated[str, typer.Argument(metavar="[INDEX|URL|FILE]", help="which camera")] = "0",
+    cameras: Annotated[
+        list[str] | None, typer.Argument(metavar="[INDEX|URL|FILE]...", help="which camera, or several")
+    ] = None,
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="record the annotated pictures to this video")] = None,
     log: Log = None,
@@ -203,16 +214,43 @@ def webcam_verb(
     buffer: Annotated[
         Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
     ] = "latest",
+    codec: Codec = None,
+    quality: Quality = None,
+    timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in a live camera."""
-    from detector.streaming import Outputs, watch_camera
+    """Find objects in a live camera, or in several at once with a recording and a log each."""
+    from detector.errors import SettingsError, Yolo3Error
+    from detector.streaming import Outputs, numbered, watch_camera, watch_cameras
+    from detector.video.codecs import VideoSettings
 
-    outputs = Outputs(out, log, overwrite)
+    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite)
     bar = functools.partial(_frame_bar, quiet)
-    tell = _teller(quiet)
-    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, tell=tell, window=window, buffer=buffer), outputs)
+    tell = _nothing if quiet else _say_aside_a_bar
+    if cameras is None or len(cameras) < 2:
+        camera = cameras[0] if cameras else "0"
+        options: dict[str, Any] = {"window": window, "buffer": buffer, "timeout_seconds": timeout, "tell": tell}
+        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs)
+        return
+    if window:
+        raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
+    silent = functools.partial(_frame_bar, True)
+    answers = watch_cameras(
+        cameras, model, settings, outputs, bar=silent, buffer=buffer, timeout_seconds=timeout, tell=complain
+    )
+    codes = set()
+    for number, (camera, answer) in enumerate(zip(cameras, answers, strict=True), 1):
+        if isinstance(answer, Yolo3Error):
+            codes.add(1)
+            continue
+        print(f"{camera}:")
+        try:
+            _conclude(answer, numbered(outputs, number))
+        except typer.Exit as exit_:
+            codes.add(exit_.exit_code)
+    if codes:
+        raise typer.Exit(max(codes))
 
 
 cli_export.register(app)
@@ -268,6 +306,12 @@ def _frame_bar(quiet: bool, total: int | None) -> Iterator[Any]:
 
     with tqdm(total=total, unit="frame", disable=quiet, dynamic_ncols=True) as bar:
         yield bar
+
+
+def _say_aside_a_bar(line: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
 
 
 def _say_aside(note: str) -> None:

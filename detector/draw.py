@@ -31,13 +31,14 @@ def draw(
     text_size: int | None = None,
     labels: bool = True,
     confidence: bool = True,
-) -> None:
+) -> list[Box]:
     """Draw boxes and their labels onto an RGB uint8 (height, width, 3) picture, in place, the best on top.
 
     `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies
     within its box. A label stands above its box, or else inside its top edge, and always in the picture;
     where it would hide the label of a better box it moves to the box's other corners, if one is free.
-    Raises ValueError for an array that cannot be drawn on.
+    Raises ValueError for an array that cannot be drawn on. Returns the rectangles it has drawn in: left, top, right,
+    bottom.
     """
     _check(picture)
     height, width = picture.shape[:2]
@@ -50,10 +51,11 @@ def draw(
         for index in np.argsort(-detections.confidence, kind="stable").tolist()
         if boxes[index][0] < boxes[index][2] and boxes[index][1] < boxes[index][3]  # some of it is visible
     ]
+    touched: list[Box] = []
     for index in reversed(best_first):
-        _outline(picture, boxes[index], line_width, _paint(class_ids[index]))
+        touched += _outline(picture, boxes[index], line_width, _paint(class_ids[index]))
     if not labels:
-        return
+        return touched
     places: list[Box] = []
     drawn: list[list[NDArray[np.uint8]]] = []
     for index in best_first:
@@ -69,6 +71,7 @@ def draw(
         for patch in label:
             picture[top:bottom, left : left + patch.shape[1]] = patch
             left += patch.shape[1]
+    return touched + places
 
 
 def draw_caption(picture: NDArray[np.uint8], text: str, *, text_size: int | None = None) -> None:
@@ -126,12 +129,17 @@ def _paint(class_id: int) -> NDArray[np.uint8]:
     return np.array(class_colour(class_id), np.uint8)
 
 
-def _outline(picture: NDArray[np.uint8], box: Box, line_width: int, paint: NDArray[np.uint8]) -> None:
+def _outline(picture: NDArray[np.uint8], box: Box, line_width: int, paint: NDArray[np.uint8]) -> list[Box]:
     left, top, right, bottom = box
-    picture[top : min(top + line_width, bottom), left:right] = paint
-    picture[max(bottom - line_width, top) : bottom, left:right] = paint
-    picture[top:bottom, left : min(left + line_width, right)] = paint
-    picture[top:bottom, max(right - line_width, left) : right] = paint
+    sides = [
+        (left, top, right, min(top + line_width, bottom)),
+        (left, max(bottom - line_width, top), right, bottom),
+        (left, top, min(left + line_width, right), bottom),
+        (max(right - line_width, left), top, right, bottom),
+    ]
+    for first_column, first_row, last_column, last_row in sides:
+        picture[first_row:last_row, first_column:last_column] = paint
+    return sides
 
 
 def _name(names: tuple[str, ...], class_id: int) -> str:

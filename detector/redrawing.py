@@ -40,6 +40,7 @@ class _Step(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         self._change(frame.picture, detections)
+        frame.planes = None
 
     def __exit__(self, *ending: object) -> None:
         pass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Literal, Protocol, cast
 
 from convert.model_file import read_description
@@ -13,15 +14,17 @@ from convert.weights import sha256
 from detector.detections import Detections
 from detector.detector import Detector
 from detector.draw import draw, draw_caption
-from detector.errors import OutputError, SettingsError
+from detector.errors import CameraError, OutputError, SettingsError, Yolo3Error
 from detector.settings import Settings
-from detector.video.cameras import open_camera
+from detector.video.cameras import TIMEOUT_SECONDS, open_camera
+from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
 from detector.video.frames import Picture, Sink, VideoInfo
+from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
 from detector.video.outputs import held, same_file
-from detector.video.resume import Onward, Progressed, find_progress, journal_path, replayed
+from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_found, replayed, sparse
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 from detector.video.window import Window
@@ -50,6 +53,7 @@ class Outputs:
 
     video: Path | None = None
     log: Path | None = None
+    encoding: VideoSettings = USUAL
     overwrite: bool = False
     resume: bool = False
     """Go on where a run that was broken off left these files; from the start where there is none."""
@@ -62,30 +66,43 @@ def annotate_video(
     outputs: Outputs,
     *,
     bar: Bar,
+    every: int = 1,
     tell: Tell = _nobody,
     open_detector: Callable[[Path, Settings], Finder] | None = None,
 ) -> Summary:
-    """Detect in every frame of a video file; the sound goes with it. `tell` gets the notes of `Detector.open`.
+    """Detect in every frame of a video file, or one of `every` so many; the sound goes with it.
 
-    Raises the errors of `detector.errors`; what is wrong with the files is known before the network is opened.
+    `tell` gets the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is known before the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
+    if every < 1:
+        raise SettingsError(f"every {every} is out of range; expected 1 for each frame, 2 for each other, and so on")
     if outputs.overwrite and outputs.resume:
         raise SettingsError("--overwrite starts anew, --resume goes on; choose one")
     journal = outputs.log or journal_path(cast(Path, outputs.video))
     with VideoFile(source) as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
         record = _record(video.info, model, settings)
+        if every > 1:
+            record = replace(record, settings={**record.settings, "every": every})
         done = find_progress(outputs.video, journal, record) if outputs.resume else Progressed()
         if done.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
             return Summary(frames=0, boxes=0, seconds=0.0, status=Ending.COMPLETE, notes=(note,))
         overwrite = outputs.overwrite or outputs.resume
-        sinks: list[Sink] = [FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal)]
+        sinks: list[Sink] = [
+            FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal, every=every)
+        ]
         if outputs.video:
             writer = VideoWriter(
-                outputs.video, video.info, sound_from=source, overwrite=overwrite, resumable=True, kept=done.parts
+                outputs.video,
+                video.info,
+                sound_from=source,
+                settings=outputs.encoding,
+                overwrite=overwrite,
+                resumable=True,
+                kept=done.parts,
             )
             sinks.append(writer)
         detector: Finder = (
@@ -94,9 +111,14 @@ def annotate_video(
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
                 progress.update(done.frames)
+            detect = detector.detect
+            if every > 1:
+                logged = done.journal.frames if done.journal else 0
+                last = last_found(journal, record.classes) if logged else Detections.empty(record.classes)
+                detect = sparse(detect, every, first=logged, last=last)
             summary = run(
                 Onward(video, done.frames),
-                replayed(found, detector.detect, record.classes),
+                replayed(found, detect, record.classes),
                 sinks,
                 annotate=draw if outputs.video else None,
                 progress=progress,
@@ -118,15 +140,17 @@ def watch_camera(
     tell: Tell = _nobody,
     window: bool = True,
     buffer: Literal["latest", "all"] = "latest",
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Summary:
     """Detect in a live source until it ends, is closed or interrupted.
 
     `camera` is an index, an address, or a video file played at its own pace. Frames that come while the detector is
-    busy give way to newer ones, unless `buffer` is `all`. Raises `CameraError` that says why a camera does not open.
+    busy give way to newer ones, unless `buffer` is `all`. A stream that is lost is opened again; `tell` is told of it.
+    Raises `CameraError` that says why a camera does not open.
     """
     screen = Window(f"yolo3: {camera}", caption=draw_caption) if window else None
-    with open_camera(camera) as source:
-        sinks: list[Sink] = list(_files(source.info, model, settings, outputs))
+    with open_camera(camera, timeout_seconds=timeout_seconds) as source:
+        sinks = _live_files(source, model, settings, outputs, tell)
         if screen:
             sinks.append(screen)
         detector = Detector.open(model, settings, tell=tell)
@@ -142,13 +166,106 @@ def watch_camera(
             )
 
 
+def watch_cameras(
+    cameras: Sequence[str],
+    model: Path,
+    settings: Settings,
+    outputs: Outputs,
+    *,
+    bar: Bar,
+    buffer: Literal["latest", "all"] = "latest",
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    tell: Callable[[str], object],
+    open_detector: Callable[[Path, Settings], Finder] = Detector.open,
+) -> list[Summary | Yolo3Error]:
+    """Detect in several live sources at once with one detector, until all have ended or Ctrl-C.
+
+    The outputs of the first are `OUT-1.mp4` and so on. What goes wrong with one is its answer, and the others go on.
+    """
+    detector = open_detector(model, settings)
+    turn = Lock()
+
+    def detect(picture: Picture) -> Detections:
+        with turn:
+            return detector.detect(picture)
+
+    answers: list[Summary | Yolo3Error] = [CameraError(f"{camera}: was not opened") for camera in cameras]
+    sources: list[LiveStream | VideoFile] = []
+    stopped = Event()
+    done = [Event() for _ in cameras]
+
+    def watch(number: int) -> None:
+        try:
+            with open_camera(cameras[number], timeout_seconds=timeout_seconds) as source:
+                sources.append(source)
+                if stopped.is_set():
+                    return
+                sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell)
+                with bar(None) as progress:
+                    answers[number] = run(
+                        source,
+                        detect,
+                        sinks,
+                        annotate=draw if outputs.video else None,
+                        progress=progress,
+                        buffer=buffer,
+                        interrupted=stopped.is_set,
+                    )
+        except Yolo3Error as error:
+            answers[number] = error
+            tell(str(error))
+        finally:
+            done[number].set()
+
+    threads = [Thread(target=watch, args=(number,), name=f"camera-{number + 1}") for number in range(len(cameras))]
+    for thread in threads:
+        thread.start()
+    # Ctrl-C reaches the main thread only, and may come again while the others put their files in order.
+    while not all(event.is_set() for event in done):
+        try:
+            for event in done:
+                event.wait(0.2)
+        except KeyboardInterrupt:
+            stopped.set()
+            for source in sources:
+                if isinstance(source, LiveStream):
+                    source.stop(KeyboardInterrupt())
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def numbered(outputs: Outputs, number: int) -> Outputs:
+    """The outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
+
+    def name(path: Path | None) -> Path | None:
+        return path and path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+    return replace(outputs, video=name(outputs.video), log=name(outputs.log))
+
+
+def _live_files(
+    source: LiveStream | VideoFile,
+    model: Path,
+    settings: Settings,
+    outputs: Outputs,
+    tell: Callable[[str], object] | None,
+) -> list[Sink]:
+    sinks = list(_files(source.info, model, settings, outputs))
+    if isinstance(source, LiveStream):
+        source.tell = tell
+        if sinks and isinstance(sinks[0], FrameLog):
+            source.on_gap = sinks[0].gap
+    return sinks
+
+
 def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -> Iterator[Sink]:
     """The log first: it then also records how the video ended."""
     _refuse_model(model, outputs)
     if outputs.log:
         yield FrameLog(outputs.log, _record(info, model, settings), overwrite=outputs.overwrite)
     if outputs.video:
-        yield VideoWriter(outputs.video, info, overwrite=outputs.overwrite)
+        yield VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite)
 
 
 def _refuse_model(model: Path, outputs: Outputs) -> None:

@@ -23,10 +23,11 @@ from cv2.utils import logging
 from detector.errors import CameraError, StreamError, VideoError
 from detector.video.containers import is_address
 from detector.video.frames import Frame, Picture, VideoInfo
+from detector.video.live import LiveStream
 from detector.video.sources import ARRIVAL_TICK_SECONDS, VideoFile
 from detector.video.timeline import Timeline
 
-_TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _INDICES_TRIED = 5
 _CLOSE_SECONDS = 1.0
@@ -87,7 +88,13 @@ class Camera:
         index = 0
         while picture is not None:
             ticks = round((monotonic() - started) / ARRIVAL_TICK_SECONDS)
-            yield Frame(index=index, pts=timeline.place(ticks), time_base=ARRIVAL_TICK_SECONDS, picture=picture)
+            yield Frame(
+                index=index,
+                pts=timeline.place(ticks),
+                time_base=ARRIVAL_TICK_SECONDS,
+                picture=picture,
+                arrived=monotonic(),
+            )
             index += 1
             with self._reading, _quiet():
                 picture = self._read()
@@ -127,25 +134,27 @@ class PacedFile(VideoFile):
                 started = monotonic() - float(frame.time)
             # A pause is never so long that a run could not be ended in it.
             sleep(min(max(started + float(frame.time) - monotonic(), 0), _LONGEST_PAUSE_SECONDS))
+            frame.arrived = monotonic()
             yield frame
 
 
 def open_camera(
-    which: int | str | os.PathLike[str] = 0, *, paced: bool = True, timeout_seconds: float = _TIMEOUT_SECONDS
-) -> Camera | VideoFile:
+    which: int | str | os.PathLike[str] = 0, *, paced: bool = True, timeout_seconds: float = TIMEOUT_SECONDS
+) -> LiveStream | VideoFile:
     """The camera of this number, the stream of this address, or a video file played as if it were a camera.
 
     A file is played at its own speed unless `paced` is false. `timeout_seconds` bounds the wait for a stream to open
-    and for each of its frames. Raises `CameraError` that says why nothing opens, or `VideoError` for a file that is
-    no video.
+    and for each of its frames. A camera or stream that is lost is opened again, until the run ends. Raises
+    `CameraError` that says why nothing opens, or `VideoError` for a file that is no video.
     """
     name = str(which) if isinstance(which, int) else os.fspath(which)
     number = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", name)
     if number:
-        return Camera(int(number[1]))
+        index = int(number[1])
+        return LiveStream(lambda: Camera(index))
     if is_address(name):
         try:
-            return VideoFile(name, timeout_seconds=timeout_seconds, live=True)
+            return LiveStream(lambda: VideoFile(name, timeout_seconds=timeout_seconds, live=True))
         except VideoError as error:
             raise CameraError(str(error)) from None
     if not Path(name).exists():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.video.ffmpeg import ColorRange, Colorspace, Interpolation, VideoReformatter, av
 from detector.video.frames import RGB, Colours, Picture
 
 _SD_HEIGHT = 576
+
+Rectangle = tuple[int, int, int, int]
 
 _SWSCALE = {
     1: Colorspace.ITU709,
@@ -32,6 +37,13 @@ def colours_of(frame: av.VideoFrame) -> Colours:
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
     )
+
+
+def planes_of(frame: av.VideoFrame) -> NDArray[np.uint8] | None:
+    """The planes of a frame that an encoder takes as they are; None where it must be converted."""
+    if frame.format.name not in ("yuv420p", "yuvj420p") or frame.width % 2 or frame.height % 2:
+        return None
+    return np.asarray(frame.to_ndarray(), dtype=np.uint8)
 
 
 def stored_as_yuv(colours: Colours) -> Colours:
@@ -93,6 +105,22 @@ class FromRgb:
             dst_color_range=_range(self._colours),
             threads=1,
         )
+        tag(frame, self._colours)
+        return frame
+
+    def onto(self, planes: NDArray[np.uint8], picture: Picture, touched: Sequence[Rectangle]) -> av.VideoFrame:
+        """The frame to encode: the source's own planes, converted only where the picture was drawn on."""
+        if touched:
+            height, width = picture.shape[:2]
+            converted = np.asarray(self(picture).to_ndarray(), dtype=np.uint8)
+            chroma, drawn = (plane[height:].reshape(2, height // 2, width // 2) for plane in (planes, converted))
+            for left, top, right, bottom in touched:
+                left, top = max(0, left - left % 2), max(0, top - top % 2)
+                right, bottom = right + right % 2, bottom + bottom % 2
+                planes[top : min(bottom, height), left:right] = converted[top : min(bottom, height), left:right]
+                half = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
+                chroma[:, *half] = drawn[:, *half]
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         tag(frame, self._colours)
         return frame
 

@@ -13,12 +13,18 @@ DAMAGE = (av.FFmpegError, IndexError, UnicodeDecodeError, MemoryError)
 """What PyAV raises on files whose bytes make no sense."""
 
 
+_RTSP = {"rtsp_transport": "tcp"}
+"""Over UDP pictures arrive torn wherever the network is busy, and a camera that is gone is not noticed."""
+
+
 def is_address(name: str) -> bool:
     """Whether a video is named by a network address and not by a path."""
     return "://" in name
 
 
-def open_container(name: str, *, timeout_seconds: float | None = None) -> av.container.InputContainer:
+def open_container(
+    name: str, *, timeout_seconds: float | None = None, options: dict[str, str] | None = None
+) -> av.container.InputContainer:
     """The video of this path or address, or `VideoError`; the timeout bounds opening and each read."""
     if not is_address(name):
         _check_file(name)
@@ -30,6 +36,7 @@ def open_container(name: str, *, timeout_seconds: float | None = None) -> av.con
             mode="r",
             metadata_errors="replace",
             timeout=timeout_seconds,
+            options={**(_RTSP if name.startswith("rtsp") else {}), **(options or {})},
         )
     except DAMAGE as error:
         if timeout_seconds is not None and monotonic() - started >= timeout_seconds:

@@ -105,6 +105,15 @@ class Frame:
     duration: int = 0
     """How long the frame is shown, in ticks; 0 where the source does not say."""
 
+    arrived: float | None = None
+    """When it came, by `time.monotonic`; None unless the source is live."""
+
+    planes: NDArray[np.uint8] | None = None
+    """The picture as the source stores it, 8-bit yuv420p (height * 3 / 2, width), where it is that and upright."""
+
+    touched: list[tuple[int, int, int, int]] | None = None
+    """Where `picture` was drawn on since, if `planes` are still true elsewhere: left, top, right, bottom."""
+
     @property
     def time(self) -> Fraction:
         """The frame's own timestamp in seconds, exactly."""
@@ -113,6 +122,22 @@ class Frame:
     def __repr__(self) -> str:
         height, width = self.picture.shape[:2]
         return f"Frame(index={self.index}, time={float(self.time):.6f} s, {width}x{height})"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time in which a live source gave nothing."""
+
+    after_frame: int
+    """The last frame before it; -1 where there was none."""
+
+    time: float
+    """The timestamp of that frame in seconds."""
+
+    seconds: float
+    """How long it took until the source was back, or the run ended."""
+
+    reason: str
 
 
 class Source(Protocol):

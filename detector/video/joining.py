@@ -81,7 +81,7 @@ class Joiner:
             rates = self._sound.rates if self._sound else []
             options = {"movflags": "+faststart", "movie_timescale": str(timescale(time_base, rates))}
         self._container = av.open(f"file:{self._target}", "w", format=self._format, container_options=options)
-        video = self._container.add_stream_from_template(pictures)
+        video = self._container.add_stream_from_template(pictures, opaque=True)
         video.time_base = pictures.time_base
         self.notes = []
         if way is not None and self._sound is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ import numpy as np
 from detector.detections import Detections
 from detector.errors import InputError, OutputError, WriteError
 from detector.video.endings import Ending
-from detector.video.frames import Frame, Sink, VideoInfo
+from detector.video.frames import Frame, Gap, Sink, VideoInfo
 from detector.video.outputs import check_output, create
 
 SCHEMA = 1
@@ -85,6 +86,8 @@ class FrameRecord:
     time: float
     """The frame's own timestamp in seconds, to the microsecond."""
     detections: tuple[BoxRecord, ...]
+    carried: bool = False
+    """Whether nothing was looked for in this frame, and the boxes are those of a frame before."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class EndRecord:
     status: Ending
 
 
-Record = RunRecord | FrameRecord | EndRecord
+Record = RunRecord | FrameRecord | Gap | EndRecord
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class Journal:
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. `goes_on_from` is what a run that was broken off
+    A log in which a run failed before its first frame is removed. Of `every` so many frames one was
+    looked into; the others are marked as `carried`. `goes_on_from` is what a run that was broken off
     left in `path`: lines are appended to it, and frames that it holds are passed over. Raises `OutputError` if `path`
     cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
     """
@@ -130,13 +134,16 @@ class FrameLog(Sink):
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
         goes_on_from: Journal | None = None,
+        every: int = 1,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         self._run = run
         self._journal = goes_on_from
+        self._every = every
         check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
+        self._appending = Lock()
         self._size = 0
         self._count = 0
 
@@ -176,10 +183,25 @@ class FrameLog(Sink):
                 "type": "frame",
                 "frame": frame.index,
                 "time": round(float(frame.time), 6),
+                **({"carried": True} if frame.index % self._every else {}),
                 "detections": detections.as_records(),
             }
         )
         self._count += 1
+
+    def gap(self, gap: Gap) -> None:
+        """Append a line for a time in which the source was lost; may be called from another thread."""
+        if self._file is None or self._file.closed:
+            return
+        self._append(
+            {
+                "type": "gap",
+                "after_frame": gap.after_frame,
+                "time": round(gap.time, 6),
+                "seconds": round(gap.seconds, 3),
+                "reason": gap.reason,
+            }
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -211,6 +233,11 @@ class FrameLog(Sink):
             line = memoryview(text.encode() + b"\n")
         except UnicodeEncodeError:  # a file name that is no UTF-8
             line = memoryview(json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        assert self._file is not None
+        with self._appending:
+            self._put(line)
+
+    def _put(self, line: memoryview) -> None:
         assert self._file is not None
         written = 0
         try:
@@ -255,6 +282,8 @@ def read_journal(path: str | os.PathLike[str]) -> Journal:
             run, size = record, end
         elif isinstance(record, EndRecord):
             status = record.status
+        elif isinstance(record, Gap):
+            size = end
         elif record.frame == frames:
             frames, size = frames + 1, end
         else:
@@ -271,19 +300,21 @@ def _lines(path: Path) -> Iterator[tuple[Record, int]]:
         raise InputError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
     with file:
         previous: Record | None = None
+        last_frame: FrameRecord | None = None
         number = end = 0
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
             try:
                 record = _record(json.loads(line))
-                _check_order(previous, record)
+                _check_order(previous, record, last_frame)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise InputError(f"{path}: line {number} is no line of a frame log: {what}") from None
             end += len(line)
             yield record, end
             previous = record
+            last_frame = record if isinstance(record, FrameRecord) else last_frame
         if previous is None:
             raise InputError(f"{path}: line {max(number, 1)} should begin a frame log but is not there or not whole")
 
@@ -309,11 +340,19 @@ def _record(fields: dict[str, Any]) -> Record:
                 frame=int(fields["frame"]),
                 time=float(fields["time"]),
                 detections=tuple(_box(found) for found in fields["detections"]),
+                carried=bool(fields.get("carried", False)),
+            )
+        case "gap":
+            return Gap(
+                after_frame=int(fields["after_frame"]),
+                time=float(fields["time"]),
+                seconds=float(fields["seconds"]),
+                reason=str(fields["reason"]),
             )
         case "end":
             return EndRecord(frames=int(fields["frames"]), status=Ending(fields["status"]))
         case other:
-            raise ValueError(f"its type is {other!r}; expected run, frame or end")
+            raise ValueError(f"its type is {other!r}; expected run, frame, gap or end")
 
 
 def _box(fields: dict[str, Any]) -> BoxRecord:
@@ -326,12 +365,12 @@ def _box(fields: dict[str, Any]) -> BoxRecord:
     )
 
 
-def _check_order(previous: Record | None, record: Record) -> None:
+def _check_order(previous: Record | None, record: Record, last_frame: FrameRecord | None) -> None:
     if previous is None and not isinstance(record, RunRecord):
         raise ValueError("the first line must be of type run")
     if previous is not None and isinstance(record, RunRecord):
         raise ValueError("a second line of type run")
     if isinstance(previous, EndRecord):
         raise ValueError("it follows the end")
-    if isinstance(previous, FrameRecord) and isinstance(record, FrameRecord) and record.frame <= previous.frame:
-        raise ValueError(f"frame {record.frame} after frame {previous.frame}")
+    if last_frame is not None and isinstance(record, FrameRecord) and record.frame <= last_frame.frame:
+        raise ValueError(f"frame {record.frame} after frame {last_frame.frame}")

@@ -54,6 +54,9 @@ class Summary:
     dropped: int = 0
     """Frames of a live source that gave way to newer ones."""
 
+    received: int = 0
+    """Frames that came from the source: done or dropped."""
+
     notes: tuple[str, ...] = ()
     """What the user should know, a line each: what source and sinks noted, and why the source broke off if it did."""
 
@@ -72,12 +75,14 @@ def run(
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     buffer: Literal["all", "latest"] = "all",
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Detect in every frame and hand frame and detections to every sink; call it from the main thread.
 
     `annotate` draws on the frame's own picture once it has been detected in, before any sink sees it. `stop` is asked
-    before each frame. `buffer="latest"` drops frames that the detector is too slow for, which suits a live source.
-    Sinks are entered in the order given and left in reverse, so a log given first also records how the rest ended.
+    before each frame, and so is `interrupted`, for a loop in a thread that Ctrl-C does not reach. `buffer="latest"`
+    drops frames that the detector is too slow for, which suits a live source. Sinks are entered in the order given
+    and left in reverse, so a log given first also records how the rest ended.
 
     Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished, which further Ctrl-C do
     not disturb, and the summary's `status` says what happened. Any other exception, of the source, the detector or a
@@ -94,11 +99,18 @@ def run(
         for frame in frames:
             if stop is not None and stop():
                 raise Stopped
+            if interrupted():
+                raise KeyboardInterrupt
             if not work.take(frame, detect(frame.picture)):
                 break
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
+    waiting = frames.dropped
     frames.abandon()
+    dropped = frames.dropped if buffer == "latest" else waiting
+    hush = getattr(source, "stop", None)
+    if hush is not None:
+        hush()  # it may be waiting to try again
     error = work.close(error)
     # Only now: a source may take seconds to notice, and by now every file is whole.
     reader.wait()
@@ -114,7 +126,8 @@ def run(
         boxes=work.boxes,
         seconds=monotonic() - started,
         status=status,
-        dropped=frames.dropped,
+        dropped=dropped,
+        received=work.frames + dropped,
         notes=tuple(notes),
     )
 
@@ -198,7 +211,11 @@ class _Work:
 
     def _draw(self, frame: Frame, detections: Detections) -> None:
         if self._annotate is not None:
-            self._annotate(frame.picture, detections)
+            touched = self._annotate(frame.picture, detections)
+            if isinstance(touched, list):
+                frame.touched = touched
+            else:
+                frame.planes = None  # it does not say where it drew
 
 
 class _Stage:

@@ -28,17 +28,21 @@ class Pipe(Generic[Item]):
         self._error: BaseException | None = None
         self._abandoned = False
         self.dropped = 0
-        """Items that gave way to newer ones."""
+        """Items that gave way to newer ones, or that nobody took."""
+        self.received = 0
+        """Items handed over, those dropped among them."""
 
     def put(self, item: Item) -> bool:
         """Hand an item over; False if nobody wants it any more."""
         with self._changed:
+            self.received += 1
             if self._latest and len(self._items) >= self._size:
                 self._items.popleft()
                 self.dropped += 1
             while len(self._items) >= self._size and not self._abandoned:
                 self._changed.wait(_WAKE_SECONDS)
             if self._abandoned:
+                self.dropped += 1
                 return False
             self._items.append(item)
             self._changed.notify_all()
@@ -55,6 +59,7 @@ class Pipe(Generic[Item]):
         """Nothing more will be taken; what is inside is dropped."""
         with self._changed:
             self._abandoned = True
+            self.dropped += len(self._items)
             self._items.clear()
             self._changed.notify_all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from detector.detections import Detections
@@ -96,6 +96,33 @@ def replayed(
         return detect(picture) if record is None else detections_of(record, names)
 
     return answer
+
+
+def sparse(
+    detect: Callable[[Picture], Detections], every: int, *, first: int, last: Detections
+) -> Callable[[Picture], Detections]:
+    """`detect` in every so many frames, counted from 0; those between carry on what was found in the one before.
+
+    `first` is the number of the first frame that is asked about, `last` what was found before it.
+    """
+    numbers = count(first)
+
+    def answer(picture: Picture) -> Detections:
+        nonlocal last
+        if next(numbers) % every == 0:
+            last = detect(picture)
+        return last
+
+    return answer
+
+
+def last_found(log: Path, names: tuple[str, ...]) -> Detections:
+    """What the last line of a log says of its frame."""
+    last = Detections.empty(names)
+    for record in read_log(log):
+        if isinstance(record, FrameRecord):
+            last = detections_of(record, names)
+    return last
 
 
 def _check_same(log: Path, before: RunRecord, now: RunRecord) -> None:

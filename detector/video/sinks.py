@@ -1,22 +1,22 @@
-"""Frames into a video file: H.264 that browsers play, every timestamp kept, the sound carried over."""
+"""Frames into a video file that browsers play: every timestamp kept, the sound carried over."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import cv2
 import numpy as np
 
 from detector.detections import Detections
 from detector.errors import OutputError, WriteError
+from detector.video.codecs import USUAL, VideoSettings, encoder_for
 from detector.video.colours import FromRgb, stored_as_yuv, tag
 from detector.video.containers import DAMAGE
 from detector.video.endings import Ending
@@ -26,7 +26,7 @@ from detector.video.joining import Joiner
 from detector.video.outputs import check_output, create, part_path, parts_left
 from detector.video.parts import Part, part_options
 
-_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 _LATE_CLOCK_SECONDS = 10
 """A source whose clock starts later than this counts from somewhere else (a recorder's uptime, say)."""
@@ -38,22 +38,11 @@ _USUAL_RATE = 25
 """Frames per second, where the source does not say; it only guides the encoder."""
 
 
-@dataclass(frozen=True)
-class VideoSettings:
-    """How much work and how many bytes a video file is worth."""
-
-    crf: int = 23
-    """x264's quality: 0 is lossless, 51 the worst; 18 cannot be told from the source."""
-
-    preset: str = "veryfast"
-    """x264's speed, from `ultrafast` (large files) to `veryslow`."""
-
-
 class VideoWriter(Sink):
     """Writes the pictures of frames to a video file, which appears under its name when it is whole.
 
-    `sound_from` names the video whose sound tracks are carried over: copied, or made AAC where the container
-    cannot hold them. Odd sizes are made even by repeating the last row or column, which H.264 needs.
+    `sound_from` names the video whose sound tracks are carried over: copied, or made AAC (Opus in WebM) where the
+    container cannot hold them. Odd sizes are made even by repeating the last row or column, which the codecs need.
 
     Until the end the pictures are in a part file beside it (`part_path`), which a program that is killed leaves
     playable. With `resumable` a run that fails leaves it too. `kept` is what parts of an earlier run already hold:
@@ -69,7 +58,7 @@ class VideoWriter(Sink):
         info: VideoInfo,
         *,
         sound_from: str | os.PathLike[str] | None = None,
-        settings: VideoSettings = VideoSettings(),
+        settings: VideoSettings = USUAL,
         overwrite: bool = False,
         resumable: bool = False,
         kept: Sequence[Part] = (),
@@ -92,12 +81,12 @@ class VideoWriter(Sink):
                 "or continue a video with --resume"
             )
         self._info = info
-        self._settings = settings
         self._resumable = resumable
         self._kept = list(kept)
         self._kept_frames = sum(part.frames for part in kept)
         self._part = _free_part(self.path, self._kept)
         self._format = _FORMATS[self.path.suffix.lower()]
+        self._encoder = encoder_for(settings, self.path)
         self._colours = stored_as_yuv(info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
         self._shift_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
@@ -122,7 +111,11 @@ class VideoWriter(Sink):
         """Encode the frame's picture; its boxes are already drawn."""
         if frame.index < self._kept_frames:
             return
-        picture = self._from_rgb(_even(self._checked(frame)))
+        drawn = self._checked(frame)
+        if frame.planes is not None:
+            picture = self._from_rgb.onto(frame.planes, drawn, frame.touched or ())
+        else:
+            picture = self._from_rgb(_even(drawn))
         time_base = self._info.time_base
         picture.pts = round((frame.time - self._shift_seconds) / time_base)
         picture.time_base = time_base
@@ -150,15 +143,16 @@ class VideoWriter(Sink):
         options = part_options(self._info.time_base)
         self._container = av.open(f"file:{self._part}", "w", format="mp4", container_options=options)
         try:
-            stream = self._container.add_stream(
-                "libx264",
+            added = self._container.add_stream(
+                self._encoder.name,
                 rate=self._info.frame_rate or _USUAL_RATE,
-                options={"preset": self._settings.preset, "crf": str(self._settings.crf)},
+                options=self._encoder.options,
                 width=self._info.width + self._info.width % 2,
                 height=self._info.height + self._info.height % 2,
                 time_base=self._info.time_base,
                 pix_fmt="yuv420p",
             )
+            stream = cast(av.VideoStream, added)
             context = stream.codec_context
             context.flags |= _FRAME_DURATION
             context.sample_aspect_ratio = self._info.pixel_aspect

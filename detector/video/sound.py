@@ -84,14 +84,15 @@ class Sound:
             except (*DAMAGE, ValueError):
                 pass  # the container cannot hold it
         try:
-            rate = stream.rate if stream.rate in _AAC_RATES else _AAC_RATES[0]
+            opus = output.format.name == "webm"
+            rate = stream.rate if stream.rate in _AAC_RATES and not opus else _AAC_RATES[0]
             layout = _AAC_LAYOUTS.get(stream.layout.nb_channels, "stereo")
             bits = _AAC_BITS_PER_CHANNEL * stream.layout.nb_channels
-            target = output.add_stream("aac", rate=rate, layout=layout, bit_rate=bits)
+            target = output.add_stream("libopus" if opus else "aac", rate=rate, layout=layout, bit_rate=bits)
         except (*DAMAGE, ValueError, AttributeError) as error:
             self.notes.append(f"sound left out: it can be neither copied nor encoded ({error})")
             return None
-        self.notes.append(f"sound re-encoded from {stream.codec_context.name} to AAC")
+        self.notes.append(f"sound re-encoded from {stream.codec_context.name} to {'Opus' if opus else 'AAC'}")
         return _EncodedTrack(stream, target, shift_seconds)
 
     def _read(self) -> Iterator[av.Packet[av.AudioStream]]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from detector.errors import StreamError, VideoError
-from detector.video.colours import ToRgb, colours_of
+from detector.video.colours import ToRgb, colours_of, planes_of
 from detector.video.containers import DAMAGE, counted, is_address, open_container, reason
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Picture, VideoInfo
@@ -41,28 +41,35 @@ class VideoFile:
     """A video that FFmpeg can read, opened; iterate once for its frames, in order of time.
 
     A damaged or cut-off video yields every frame that can still be read and then raises `StreamError`.
-    `timeout_seconds` bounds the wait for each answer of a video that comes over a network; a `live` one may
-    leave its frames to be stamped as they arrive.
+    `timeout_seconds` bounds the wait for each answer of a video that comes over a network, and for each frame; a
+    `live` one may leave its frames to be stamped as they arrive. `options` are FFmpeg's, for opening it.
 
     Raises `VideoError` where there is no video to read.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, timeout_seconds: float | None = None, live: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout_seconds: float | None = None,
+        live: bool = False,
+        options: dict[str, str] | None = None,
     ) -> None:
         self._name = os.fspath(path)
         self._timeout_seconds = timeout_seconds
         self._live = live
-        self._container = open_container(self._name, timeout_seconds=timeout_seconds)
+        self._container = open_container(self._name, timeout_seconds=timeout_seconds, options=options)
         self._clockless = live and self._container.format.name in _CLOCKLESS
         self._reading = Lock()
         self._lost = 0
         self._broken: BaseException | None = None
         self._cut = False
+        self._silent = False
         self._end = Fraction(0)
         try:
             self._stream = self._video_stream()
-            self._stream.thread_type = "AUTO"
+            # Threads that share out whole frames would each hold one back.
+            self._stream.thread_type = "SLICE" if live else "AUTO"
             self._decoded = self._decode()
             # What is displayed, rotation above all, is known for certain only once a frame is there.
             self._first = next(self._decoded, None)
@@ -118,6 +125,8 @@ class VideoFile:
                 time_base=self.info.time_base,
                 picture=_turn(to_rgb(decoded), self._quarter_turns),
                 duration=duration,
+                arrived=monotonic() if self._live else None,
+                planes=planes_of(decoded) if not self._quarter_turns else None,
             )
             index += 1
             with self._reading:
@@ -172,6 +181,7 @@ class VideoFile:
         """Every frame that can be decoded; what could not is remembered for `_problem`."""
         # Sound is read along and dropped: only so is it known how far the file really goes.
         packets = self._container.demux([self._stream, *self._container.streams.audio])
+        waiting_since = monotonic()
         while True:
             try:
                 packet = next(packets, None)
@@ -180,11 +190,16 @@ class VideoFile:
                 packet = None
             if packet is None:
                 break
+            if self._timeout_seconds and monotonic() - waiting_since > self._timeout_seconds:
+                self._silent = True  # bytes come, but nothing can be made of them
+                break
             if packet.pts is not None and packet.time_base:
                 self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
             if packet.stream is self._stream and packet.size:
                 self._cut = packet.is_corrupt  # as the last packet is when the file ends within it
-                yield from self._decode_packet(packet)
+                for frame in self._decode_packet(packet):
+                    yield frame
+                    waiting_since = monotonic()
         yield from self._decode_packet(None)
 
     def _decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
@@ -201,7 +216,7 @@ class VideoFile:
         """What is wrong with the video now that all its frames are out, in a line."""
         what = "the stream broke off" if is_address(self._name) else "damaged or cut off"
         read = f"{self._name}: {what}; {counted(frame_count, 'frame')} could be read"
-        if isinstance(self._broken, av.error.ExitError):
+        if self._silent or isinstance(self._broken, av.error.ExitError):
             return f"{read}, then nothing came for {self._timeout_seconds:g} seconds"
         if self._broken is not None:
             return f"{read}, then: {reason(self._broken)}"

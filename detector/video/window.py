@@ -27,7 +27,8 @@ _PROBE = "import cv2; cv2.namedWindow('yolo3', cv2.WINDOW_NORMAL); cv2.destroyAl
 class Window(Sink):
     """Shows each frame in a window; `q`, Esc or closing the window make `closed` true.
 
-    `caption` draws a line of text, the frames per second, onto a copy of each picture. Raises `SettingsError`
+    `caption` draws a line of text, the frames per second and how far behind a live
+    source they are, onto a copy of each picture. Raises `SettingsError`
     where no window can be opened.
     """
 
@@ -64,7 +65,10 @@ class Window(Sink):
         self._shown_at.append(monotonic())
         if self._caption is not None:
             picture = picture.copy()
-            self._caption(picture, f"{self.frames_per_second:.1f} frames/s")
+            text = f"{self.frames_per_second:.1f} frames/s"
+            if frame.arrived is not None:
+                text += f", {1000 * (monotonic() - frame.arrived):.0f} ms behind"
+            self._caption(picture, text)
         cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         pressed = cv2.waitKey(1) & 0xFF
         self._quit = pressed in _QUIT_KEYS or not self._is_visible()

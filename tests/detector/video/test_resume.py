@@ -15,7 +15,7 @@ from detector.errors import OutputError, SettingsError, WriteError
 from detector.settings import Settings
 from detector.streaming import Outputs, annotate_video
 from detector.video.endings import Ending
-from detector.video.log import read_journal, read_log
+from detector.video.log import FrameRecord, read_journal, read_log
 from detector.video.outputs import held, part_path, parts_left
 from detector.video.parts import kept_of
 
@@ -189,6 +189,39 @@ def test_interrupted_run_goes_on(clips, colour_model, tmp_path, video):
         assert clips.sound_packets(out) == clips.sound_packets(source)
     again = annotate(source, colour_model, Outputs(out, log, resume=True))
     assert again.frames == 0 and "is complete already" in again.notes[0]
+
+
+@pytest.mark.parametrize("broken_at", [None, 5, 6])
+def test_every_third_frame(clips, colour_model, tmp_path, boxes_of, broken_at):
+    source, out, log = clips.make(tmp_path / "in.mp4", range(14)), tmp_path / "out.mp4", tmp_path / "out.jsonl"
+
+    class Numbers(Nothing):
+        def detect(self, picture):
+            super().detect(picture)
+            number = clips.number(picture)
+            return boxes_of((number, 50, number + 20, 90))
+
+    def run(finder, **how):
+        annotate_video(
+            source,
+            colour_model,
+            Settings(),
+            Outputs(out, log, **how),
+            bar=lambda total: contextlib.nullcontext(None),
+            every=3,
+            open_detector=lambda *_: finder,
+        )
+
+    if broken_at is None:
+        run(Numbers())
+    else:
+        with pytest.raises(WriteError):
+            run(Numbers(fail_at=broken_at // 3 + 1))
+        run(Numbers(), resume=True)
+    lines = [record for record in read_log(log) if isinstance(record, FrameRecord)]
+    assert [line.detections[0].box[0] for line in lines] == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 12, 12]
+    assert [line.carried for line in lines] == [bool(index % 3) for index in range(14)]
+    assert len(clips.decoded(out)) == 14
 
 
 def test_nothing_to_resume_is_a_start(clips, colour_model, tmp_path):

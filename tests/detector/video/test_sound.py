@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from detector.detections import Detections
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.codecs import VideoSettings
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from detector.detections import Detections
+from detector.video.codecs import VideoSettings
 from detector.video.endings import Ending
 from detector.video.frames import Frame
 from detector.video.log import EndRecord, FrameLog, FrameRecord, RunRecord, read_log
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 FAST = VideoSettings(preset="ultrafast", crf=18)
@@ -112,7 +113,8 @@ import sys, time
 from detector.detections import Detections
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.codecs import VideoSettings
+from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 
 def detect(picture):
@@ -199,7 +201,8 @@ import numpy as np
 from detector.detections import Detections
 from detector.video.frames import Frame, VideoInfo
 from detector.video.loop import run
-from detector.video.sinks import VideoSettings, VideoWriter
+from detector.video.codecs import VideoSettings
+from detector.video.sinks import VideoWriter
 
 class Source:
     def __iter__(self):
@@ -274,3 +277,54 @@ def test_frames_reach_the_detector_upright_and_in_rgb(videos):
     with VideoFile(videos / "video_90.mov") as video:
         first: Frame = next(iter(video))
     assert first.picture.shape == (568, 320, 3)
+
+
+@pytest.mark.slow
+def test_twenty_thousand_frames_need_no_more_than_a_thousand(tmp_path):
+    code = f"""
+import os, resource, threading
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from detector.detections import Detections
+from detector.draw import draw
+from detector.video.codecs import VideoSettings
+from detector.video.frames import Frame, VideoInfo
+from detector.video.log import FrameLog, RunRecord
+from detector.video.loop import run
+from detector.video.sinks import VideoWriter
+
+class Source:
+    def __iter__(self):
+        for index in range(20_000):
+            yield Frame(index, index, Fraction(1, 25), np.full((96, 160, 3), index % 256, np.uint8))
+
+def measure():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * resource.getpagesize(), len(os.listdir("/proc/self/fd")), threading.active_count()
+
+marks = []
+class Bar:
+    count = 0
+    def update(self, n=1):
+        self.count += 1
+        if self.count in (1000, 19_990):
+            marks.append(measure())
+
+box = Detections(np.array([[10, 10, 60, 60]], np.float32), np.array([0.9], np.float32), np.array([0]), ("car",))
+info = VideoInfo(source="made", width=160, height=96, time_base=Fraction(1, 25))
+record = RunRecord.of(info, model="m", model_sha256="0", settings={{}}, classes=("car",))
+folder = Path({str(tmp_path)!r})
+sinks = [
+    FrameLog(folder / "out.jsonl", record),
+    VideoWriter(folder / "out.mp4", info, settings=VideoSettings(preset="ultrafast")),
+]
+summary = run(Source(), lambda picture: box, sinks, annotate=draw, progress=Bar())
+assert summary.frames == 20_000
+(memory, files, threads), (later, later_files, later_threads) = marks
+print(later - memory, later_files - files, later_threads - threads)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    memory, files, threads = map(int, told.stdout.split())
+    assert memory < 20_000_000
+    assert (files, threads) == (0, 0)

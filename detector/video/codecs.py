@@ -1,0 +1,64 @@
+"""How pictures are encoded: which codec, how good, how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from detector.errors import OutputError, SettingsError
+
+Codec = Literal["h264", "hevc", "av1", "vp9"]
+
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
+_USUAL_QUALITY = {"h264": 23, "hevc": 28, "av1": 35, "vp9": 33}
+_WORST_QUALITY = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
+_SVT_PRESET = 10
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How much work and how many bytes a video file is worth."""
+
+    crf: int | None = None
+    """Quality: 0 is the best, 51 (63 for AV1 and VP9) the worst; in H.264, 18 cannot be told from the source."""
+
+    preset: str = "veryfast"
+    """Speed of H.264 and HEVC, from `ultrafast` (large files) to `veryslow`."""
+
+    codec: Codec | None = None
+    """H.264 unless told otherwise, and VP9 in `.webm`."""
+
+
+USUAL = VideoSettings()
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder of FFmpeg and its options."""
+
+    name: str
+    options: dict[str, str]
+
+
+def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
+    """What encodes a file of this name; `OutputError` where such a file cannot hold the codec."""
+    webm = path.suffix.lower() == ".webm"
+    codec = settings.codec or ("vp9" if webm else "h264")
+    if codec not in _ENCODERS:
+        raise SettingsError(f"codec {codec!r} is not known; expected one of {', '.join(_ENCODERS)}")
+    if webm and codec not in ("vp9", "av1"):
+        raise OutputError(f"{path}: WebM holds no {codec}; use --codec vp9 or av1, or name it .mp4 or .mkv")
+    quality = _USUAL_QUALITY[codec] if settings.crf is None else settings.crf
+    if not 0 <= quality <= _WORST_QUALITY[codec]:
+        raise SettingsError(f"quality {quality} is out of range; {codec} has 0 (best) to {_WORST_QUALITY[codec]}")
+    options = {"crf": str(quality)}
+    if codec in ("h264", "hevc"):
+        options["preset"] = settings.preset
+    if codec == "hevc":
+        options["x265-params"] = "log-level=error"
+    if codec == "av1":
+        options["preset"] = str(_SVT_PRESET)
+    if codec == "vp9":
+        options |= {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+    return Encoder(_ENCODERS[codec], options)

@@ -1,0 +1,332 @@
+"""Live sources that are dropped, freeze and send garbage, from servers on 127.0.0.1."""
+
+import contextlib
+import json
+import random
+import socket
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+from itertools import islice
+from time import monotonic, sleep
+
+import numpy as np
+import pytest
+
+from detector.detections import Detections
+from detector.errors import CameraError, StreamError, VideoError
+from detector.settings import Settings
+from detector.streaming import Outputs, watch_cameras
+from detector.video.frames import Frame, Gap, Sink, VideoInfo
+from detector.video.live import LiveStream, Patience
+from detector.video.log import FrameLog, FrameRecord, RunRecord, read_log
+from detector.video.loop import Summary, run
+from detector.video.sources import VideoFile
+
+SOON = Patience(first_seconds=0.02, longest_seconds=0.1)
+
+
+class Server:
+    """Gives each caller the next of some answers: bytes to send before it hangs up, or keeps the line open."""
+
+    def __init__(self, *answers: tuple[bytes, bool]) -> None:
+        self._answers = answers
+        self._closing = threading.Event()
+        self.calls = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        held = []
+        while True:
+            caller, _ = self._socket.accept()
+            if self._closing.is_set():
+                caller.close()
+                break
+            content, hangs_up = self._answers[min(self.calls, len(self._answers) - 1)]
+            self.calls += 1
+            with contextlib.suppress(OSError):
+                caller.sendall(content)
+            if hangs_up:
+                caller.close()
+            else:
+                held.append(caller)
+        for caller in held:
+            caller.close()
+
+    def close(self) -> None:
+        self._closing.set()
+        socket.create_connection(self._socket.getsockname()).close()
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*answers):
+        servers.append(Server(*answers))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def stream(clips, tmp_path):
+    return clips.make(
+        tmp_path / "ten.ts", [3600 * index for index in range(10)], time_base=Fraction(1, 90000)
+    ).read_bytes()
+
+
+def live(url, *, timeout_seconds=1.0, **options):
+    return LiveStream(lambda: VideoFile(url, timeout_seconds=timeout_seconds, live=True), patience=SOON, **options)
+
+
+def logged(source, path, count, clips):
+    """A log of so many frames of a live source, as `yolo3 webcam` writes it."""
+    record = RunRecord.of(source.info, model="m", model_sha256="0", settings={}, classes=())
+    seen = []
+
+    class Until(Sink):
+        def write(self, frame, detections):
+            seen.append((frame.index, frame.time, clips.number(frame.picture)))
+
+        def __exit__(self, *ending):
+            pass
+
+    log = FrameLog(path, record)
+    source.on_gap = log.gap
+    with source:
+        summary = run(source, lambda picture: Detections.empty(), [log, Until()], stop=lambda: len(seen) >= count)
+    return summary, seen
+
+
+def test_dropped_ten_times_and_brought_back(clips, serve, stream, tmp_path):
+    server = serve((stream, True))
+    _, seen = logged(live(server.url), tmp_path / "log.jsonl", 101, clips)
+    assert [number for _, _, number in seen[:101]] == [*list(range(10)) * 10, 0]
+    assert [index for index, _, _ in seen] == list(range(len(seen)))
+    times = [time for _, time, _ in seen]
+    assert times == sorted(set(times))
+    gaps = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines() if '"gap"' in line]
+    assert [gap["after_frame"] for gap in gaps[:10]] == list(range(9, 100, 10))
+    assert len(gaps) - 10 in (0, 1)  # what was read ahead of the end
+    assert all(gap["seconds"] < 2 and gap["reason"] for gap in gaps)
+    frames = [record for record in read_log(tmp_path / "log.jsonl") if isinstance(record, FrameRecord)]
+    assert len(frames) >= 101
+
+
+def test_frozen(clips, serve, stream):
+    server = serve((stream, False), (stream, True))
+    gaps = []
+    with live(server.url, timeout_seconds=0.5, on_gap=gaps.append) as source:
+        frames = list(islice(source, 12))
+    assert len(gaps) == 1
+    assert "nothing came for 0.5 seconds" in gaps[0].reason
+    assert [clips.number(frame.picture) for frame in frames] == [*range(10), 0, 1]
+
+
+def test_garbage(clips, serve, stream):
+    noise = random.Random(1).randbytes(400_000)
+    server = serve(
+        (stream, True), (noise, True), (noise, False), (b"", True), (stream[:3000] + noise, True), (stream, True)
+    )
+    gaps = []
+    with live(server.url, timeout_seconds=0.5, on_gap=gaps.append) as source:
+        seen = []
+        for frame in source:
+            seen.append(clips.number(frame.picture))
+            if server.calls >= 6 and seen[-10:] == list(range(10)):
+                break
+            assert len(seen) < 200
+    assert 1 <= len(gaps) <= 6
+
+
+def test_stopping_does_not_wait_for_the_source(serve, stream):
+    server = serve((stream, True), (b"", True))
+    told = []
+    source = LiveStream(
+        lambda: VideoFile(server.url, timeout_seconds=1, live=True),
+        patience=Patience(first_seconds=60),
+        tell=told.append,
+    )
+    threading.Timer(0.5, source.stop, [KeyboardInterrupt()]).start()
+    started = monotonic()
+    with source, pytest.raises(KeyboardInterrupt):
+        list(source)
+    assert monotonic() - started < 5
+    assert "trying again" in told[0] and source.notes == [f"{server.url}: lost 1 time"]
+
+
+def test_clock_goes_on_through_a_loss():
+    class Connection:
+        info = VideoInfo("camera", 8, 8, Fraction(1, 1000))
+
+        def __iter__(self):
+            for index in range(3):
+                yield Frame(index, 7000 + 10 * index, Fraction(1, 1000), np.zeros((8, 8, 3), np.uint8))
+                sleep(0.01)
+            sleep(0.3)
+            raise StreamError("silent")
+
+        def close(self):
+            pass
+
+    gaps = []
+    with LiveStream(Connection, patience=SOON, on_gap=gaps.append) as source:
+        frames = list(islice(source, 6))
+    assert [frame.index for frame in frames] == list(range(6))
+    assert [frame.pts for frame in frames[:3]] == [7000, 7010, 7020]
+    assert 300 <= frames[3].pts - 7020 < 2000
+    assert 0.3 <= gaps[0].seconds < 2 and gaps[0].reason == "silent"
+
+
+def test_recording_is_played_once(clips, tmp_path):
+    path = clips.make(tmp_path / "a.mp4", range(5))
+    with LiveStream(lambda: VideoFile(path)) as source:
+        assert len(list(source)) == 5
+    with pytest.raises(VideoError):
+        LiveStream(lambda: VideoFile(tmp_path / "nothing.mp4"))
+
+
+def test_another_size_after_a_loss_is_made_to_fit(clips, tmp_path):
+    paths = iter(
+        [
+            clips.make(tmp_path / "a.h264", range(5), kind="h264"),
+            clips.make(tmp_path / "b.h264", range(5), kind="h264", size=(320, 240)),
+        ]
+    )
+    with LiveStream(lambda: VideoFile(next(paths), live=True), patience=SOON) as source:
+        assert {frame.picture.shape for frame in islice(source, 10)} == {(160, 224, 3)}
+
+
+PUBLISHER = """
+import sys, time
+import av, numpy as np
+while True:  # a camera that calls its recorder, again and again
+    try:
+        with av.open(sys.argv[1], "w", format="rtsp", options={"rtsp_transport": "tcp"}) as output:
+            options = {"preset": "ultrafast", "tune": "zerolatency", "g": "5"}
+            video = output.add_stream("libx264", rate=25, options=options)
+            video.width, video.height, video.pix_fmt = 224, 160, "yuv420p"
+            for number in range(20):
+                picture = np.full((160, 224, 3), 10 * number, np.uint8)
+                output.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+                time.sleep(0.01)
+            output.mux(video.encode(None))
+    except (av.FFmpegError, OSError):
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("drops", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_rtsp_dropped_and_brought_back(clips, tmp_path, drops):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"rtsp://127.0.0.1:{free.getsockname()[1]}/live"
+    # In a process of its own, as PyAV holds on to Python's lock while it greets the listener.
+    publisher = subprocess.Popen([sys.executable, "-c", PUBLISHER, url], stderr=subprocess.DEVNULL)
+    gaps = []
+    try:
+        source = LiveStream(
+            lambda: VideoFile(
+                url, timeout_seconds=5, live=True, options={"rtsp_flags": "listen", "listen_timeout": "5"}
+            ),
+            patience=SOON,
+            on_gap=gaps.append,
+        )
+        with source:
+            frames = []
+            for frame in source:
+                frames.append(frame)
+                if len(gaps) == drops and frame.index > gaps[-1].after_frame + 3:
+                    break
+    finally:
+        publisher.kill()
+        publisher.wait()
+    assert len(gaps) == drops
+    times = [frame.time for frame in frames]
+    assert times == sorted(set(times))
+    assert len(frames) > 10 * drops
+
+
+def test_latest_is_never_old_and_nothing_is_uncounted():
+    """A source of 25 frames a second, a detector of 200 ms."""
+    count = 60
+    ages = []
+
+    class Source:
+        def __iter__(self):
+            started = monotonic()
+            for index in range(count):
+                sleep(max(0, started + index / 25 - monotonic()))
+                yield Frame(index, index, Fraction(1, 25), np.zeros((8, 8, 3), np.uint8), arrived=monotonic())
+
+    class Ages(Sink):
+        def write(self, frame, detections):
+            ages.append(monotonic() - frame.arrived)
+
+        def __exit__(self, *ending):
+            pass
+
+    def detect(picture):
+        sleep(0.2)
+        return Detections.empty()
+
+    summary = run(Source(), detect, [Ages()], buffer="latest")
+    assert sorted(ages)[len(ages) * 3 // 4] < 0.4  # a busy machine may hold up one or two
+    assert summary.received == summary.frames + summary.dropped == count
+    assert 5 <= summary.frames <= 16
+
+
+def test_several_sources_share_a_detector_and_one_that_is_dead_disturbs_none(clips, colour_model, tmp_path):
+    first = clips.make(tmp_path / "first.mp4", range(10))
+    second = clips.make(tmp_path / "second.mp4", range(20))
+    opened = []
+
+    class Finder:
+        def __init__(self, model, settings):
+            opened.append(model)
+
+        def detect(self, picture):
+            return Detections.empty()
+
+    told = []
+    answers = watch_cameras(
+        [str(first), "garage", str(second)],
+        colour_model,
+        Settings(),
+        Outputs(tmp_path / "out.mp4", tmp_path / "out.jsonl"),
+        bar=lambda total: contextlib.nullcontext(None),
+        buffer="all",
+        tell=told.append,
+        open_detector=Finder,
+    )
+    assert opened == [colour_model]
+    assert isinstance(answers[1], CameraError) and "garage" in told[0]
+    assert [answer.frames for answer in answers if isinstance(answer, Summary)] == [10, 20]
+    for number, count in ((1, 10), (3, 20)):
+        read = clips.decoded(tmp_path / f"out-{number}.mp4")
+        assert [clips.number(picture) for _, picture in read] == list(range(count))
+        assert len(list(read_log(tmp_path / f"out-{number}.jsonl"))) == count + 2
+    assert not (tmp_path / "out-2.mp4").exists()
+
+
+def test_gap_lines_are_read_back(tmp_path):
+    info = VideoInfo("x", 2, 2, Fraction(1, 25))
+    gap = Gap(0, 0.0, 1.5, "it ended")
+    picture = np.zeros((2, 2, 3), np.uint8)
+    with FrameLog(
+        tmp_path / "a.jsonl", RunRecord.of(info, model="m", model_sha256="0", settings={}, classes=())
+    ) as log:
+        log.write(Frame(0, 0, Fraction(1, 25), picture), Detections.empty())
+        log.gap(gap)
+        log.write(Frame(1, 1, Fraction(1, 25), picture), Detections.empty())
+    log.gap(gap)  # too late: passed over
+    assert list(read_log(tmp_path / "a.jsonl"))[2] == gap
