@@ -1,0 +1,2 @@
+"""placeholder."""
+class Clip: pass
