@@ -7,10 +7,12 @@ them, where a numeric prefix is enough (`filters=255 # 3*(80+5)` is 255).
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convert.errors import CfgError
@@ -28,8 +30,8 @@ ALIASES = {
 
 LARGEST_INTEGER = 2**31 - 1
 
-_INTEGER = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,10 @@ class Section:
         match = _NUMBER.match(value)
         if match is None:
             raise self.error(f"{key}={value} is not a number", key)
-        return float(match[0])
+        number = float(match[0])
+        if math.isinf(number):
+            raise self.error(f"{key}={value} is too large", key)
+        return number
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,8 @@ class Cfg:
     text: str
     net: Section
     layers: tuple[Section, ...]
+    sha256: str = ""
+    """Of the file's bytes, in hexadecimal; empty for a text that came from no file."""
 
     def with_classes(self, classes: int) -> Cfg:
         """The same network for another number of classes: heads, and the filters of the layer before each.
@@ -169,7 +176,8 @@ def read_cfg(path: Path | str) -> Cfg:
             f"{path}: a binary file, not a Darknet .cfg (a zero byte at offset {data.index(0)}); "
             "are the cfg and the weights the wrong way round?"
         )
-    return parse_cfg(data.decode("utf-8-sig", errors="replace"), str(path))
+    cfg = parse_cfg(data.decode("utf-8-sig", errors="replace"), str(path))
+    return replace(cfg, sha256=hashlib.sha256(data).hexdigest())
 
 
 def parse_cfg(text: str, path: str = "cfg") -> Cfg:

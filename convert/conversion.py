@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,24 +88,28 @@ def describe(
 ) -> Description:
     """What the model file will say of itself."""
     cfg, outputs = network.cfg, network.outputs
-    if resize is None:
-        resize, why = trained_resize(cfg)
-        note(f"resize: {resize} ({why})")
-    elif resize not in RESIZE_MODES:
+    if resize is not None and resize not in RESIZE_MODES:
         raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, not {resize!r}")
     heads = tuple(layer.head for layer in outputs if layer.head)
     classes = heads[0].classes if heads else outputs[0].shape.channels
-    if names is None:
-        class_names, sentence = default_names(classes)
+    for layer in outputs:
+        if layer.head and layer.head.classes != classes:
+            raise layer.section.error(
+                f"classes={layer.head.classes}, another head has {classes}; expected one count for all", "classes"
+            )
+    # Whatever can fail comes before the first note, so that a failure says one thing only.
+    class_names, sentence = default_names(classes) if names is None else (read_names(names, classes), "")
+    if resize is None:
+        resize, why = trained_resize(cfg)
+        note(f"resize: {resize} ({why})")
+    if sentence:
         note(sentence)
-    else:
-        class_names = read_names(names, classes)
     ignored = unread_keys(cfg)
     if ignored:
         note(f"keys not needed: {', '.join(sorted(ignored))}")
     return Description(
         cfg=cfg.text,
-        cfg_sha256=hashlib.sha256(Path(cfg.path).read_bytes()).hexdigest(),
+        cfg_sha256=cfg.sha256,
         weights_sha256=sha256(weights.path),
         width=network.picture.width,
         height=network.picture.height,

@@ -40,6 +40,8 @@ def _where(network: Network, weights: WeightsReader) -> str:
 
 
 def _advice(network: Network, weights: WeightsReader) -> str:
+    if weights.total == network.parameter_count:
+        return "Whatever wrote the file added bytes to it: fetch it again"
     heads = [layer.head for layer in network.layers if layer.head]
     classes = fitting_class_count(network.cfg, weights.total)
     if heads and classes is not None:

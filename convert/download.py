@@ -165,14 +165,10 @@ def fetch(
         # What the network does is told by the exceptions above, so this is the disk.
         message = f"{error.filename or part}: cannot be written: {_words(error)}"
         if error.errno in DISK_FAILURES:
-            raise WorkError(
-                f"{message}; make room and run this again, it goes on where it stopped"
-            ) from error
+            raise WorkError(f"{message}; make room and run this again, it goes on where it stopped") from error
         raise OutputError(message) from error
     if here:
-        outcomes.append(
-            f"{here:,} of {file.size_bytes:,} bytes are here; run this again to go on from there."
-        )
+        outcomes.append(f"{here:,} of {file.size_bytes:,} bytes are here; run this again to go on from there.")
     by_hand = f"It can also be put there by hand: {target}, {file.fingerprint}"
     raise DownloadError("\n".join([f"{file.name} could not be fetched:", *outcomes, by_hand]))
 
@@ -183,9 +179,7 @@ def _is_there(file: PublishedFile, target: Path) -> bool:
             return False
         found = _fingerprint(target.stat().st_size, _sha256(target))
     except OSError as error:
-        raise OutputError(
-            f"{target}: cannot be looked into: {_words(error)}; choose another folder"
-        ) from error
+        raise OutputError(f"{target}: cannot be looked into: {_words(error)}; choose another folder") from error
     if found != file.fingerprint:
         raise OutputError(
             f"{target}: not the published file; found {found}, expected {file.fingerprint}; "

@@ -6,8 +6,11 @@ Reading the description needs h5py only. Any notebook opens the model itself wit
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,6 +29,10 @@ from convert.weights import Header
 ATTRIBUTE = "yolo3"
 SCHEMA = 1
 RESIZE_MODES = ("letterbox", "stretch")
+LAYER_BYTES = 8192
+"""What an .h5 holds for a layer besides its numbers, at most; for YOLOv3 it is some 3 KB."""
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 KERAS_LAYERS = frozenset(
     {
@@ -164,16 +171,32 @@ def save_model(model: Any, path: Path | str, description: Description) -> None:
     """
     path = Path(path)
     check_replaceable(path)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.part.h5")
+    text = description.as_json()
+    aside = path.with_name(f".{path.stem[:40]}.{os.getpid()}.part.h5")
     try:
+        _reserve(aside, model, text)
         model.save(aside)
         with h5py.File(aside, "r+") as file:
-            file.attrs[ATTRIBUTE] = description.as_json()
+            file.attrs[ATTRIBUTE] = text
         aside.replace(path)
-    except OSError as error:
-        raise WorkError(f"{path}: could not be written ({error}); is the disk full?") from None
+    except (OSError, RuntimeError) as error:
+        raise WorkError(f"{path}: could not be written ({_first_line(error)}); is the disk full?") from None
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, model: Any, text: str) -> None:
+    # A disk that fills up while HDF5 writes can crash the whole process, so its space is asked for beforehand.
+    floats = sum(math.prod(variable.shape) for variable in model.variables)
+    size = 4 * floats + LAYER_BYTES * len(model.layers) + len(text.encode())
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except AttributeError:  # not on this system
+            pass
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
 
 
 def check_replaceable(path: Path | str) -> None:
@@ -183,10 +206,10 @@ def check_replaceable(path: Path | str) -> None:
         raise OutputError(f"{path}: expected a name that ends in .h5")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass  # what a folder says of its permissions is not always so; a file in it tells
     except OSError as error:
-        raise OutputError(f"{path.parent}: cannot be made ({error.strerror})") from None
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent}: cannot be written to; choose another folder")
+        raise OutputError(f"{path}: its folder cannot be written to ({error.strerror}); choose another") from None
     if path.is_dir():
         raise OutputError(f"{path}: a folder of this name is there; choose another name")
     if path.exists():
@@ -201,16 +224,29 @@ def check_replaceable(path: Path | str) -> None:
 @contextmanager
 def _opened(path: Path | str) -> Iterator[h5py.File]:
     path = Path(path)
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise ModelFileError(f"{path}: {what}; expected a model made by `yolo3 convert CFG WEIGHTS {path.name}`")
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(4096)
+    except FileNotFoundError:
+        raise ModelFileError(
+            f"{path}: no such file; expected a model made by `yolo3 convert CFG WEIGHTS {path.name}`"
+        ) from None
+    except OSError as error:
+        what = "a folder" if isinstance(error, IsADirectoryError) else f"cannot be read ({error.strerror})"
+        raise ModelFileError(f"{path}: {what}; expected a model made by `yolo3 convert`") from None
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        with path.open("rb") as raw:
-            found = recognise(raw.read(4096))
-        raise ModelFileError(
-            f"{path}: {found or f'cannot be opened as HDF5 ({error})'}; expected a model made by `yolo3 convert`"
-        ) from None
+        damaged = f"damaged or cut short ({_first_line(error)})"
+        found = damaged if start.startswith(HDF5_SIGNATURE) else recognise(start) or "not an HDF5 file"
+        raise ModelFileError(f"{path}: {found}; expected a model made by `yolo3 convert`") from None
     with file:
-        yield file
+        try:
+            yield file
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise ModelFileError(f"{path}: damaged ({_first_line(error)}); convert the network again") from None
+
+
+def _first_line(error: Exception) -> str:
+    # HDF5 puts file names, times and addresses into further lines.
+    return str(error).partition("\n")[0]

@@ -116,9 +116,12 @@ class WeightsReader:
             header = Header.unpack(file.read(20), str(path))
             file.seek(header.size_bytes)
             body = os.fstat(file.fileno()).st_size - header.size_bytes
-        except (OSError, WeightsError):
+        except WeightsError:
             file.close()
             raise
+        except OSError as error:  # a pipe, for one, has no size and cannot be read twice
+            file.close()
+            raise unreadable(path, error) from None
         return cls(str(path), header, body // FLOAT_BYTES, body % FLOAT_BYTES, file)
 
     def take(self, layer: str, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -168,4 +171,4 @@ def unreadable(path: Path, error: OSError) -> WeightsError:
         return WeightsError(
             f"{path}: no such file; expected Darknet weights (scripts/download_weights fetches the published ones)"
         )
-    return WeightsError(f"{path}: cannot be read ({error.strerror}); expected Darknet weights")
+    return WeightsError(f"{path}: cannot be read ({error.strerror or error}); expected Darknet weights")

@@ -10,15 +10,19 @@ import functools
 import inspect
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, get_type_hints
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from convert.errors import Yolo3Error
 from detector.settings import Settings
+
+if TYPE_CHECKING:
+    from detector.streaming import Outputs
+    from detector.video.loop import Summary
 
 app = typer.Typer(
     help="Take a Darknet network into Keras once; then find objects in pictures, videos and live cameras.",
@@ -120,6 +124,64 @@ def image_verb(
         raise typer.Exit(2 if len(sources) == 1 else 1)
 
 
+@app.command("video")
+@with_settings
+def video_verb(
+    video: Annotated[Path, typer.Argument(metavar="IN", help="a video file")],
+    settings: Settings,
+    out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
+    model: Model = DEFAULT_MODEL,
+    log: Log = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find objects in a video."""
+    from detector.streaming import Outputs, annotate_video
+
+    outputs = Outputs(out, log, overwrite)
+    _conclude(annotate_video(video, model, settings, outputs, bar=functools.partial(_frame_bar, quiet)), outputs)
+
+
+@app.command("webcam")
+@with_settings
+def webcam_verb(
+    settings: Settings,
+    camera: Annotated[str, typer.Argument(metavar="[INDEX|URL|FILE]", help="which camera")] = "0",
+    model: Model = DEFAULT_MODEL,
+    out: Annotated[Path | None, typer.Option(help="record the annotated pictures to this video")] = None,
+    log: Log = None,
+    window: Annotated[bool, typer.Option("--window/--no-window", help="show the pictures; q or Esc ends it")] = True,
+    buffer: Annotated[
+        Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
+    ] = "latest",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find objects in a live camera."""
+    from detector.streaming import Outputs, watch_camera
+
+    outputs = Outputs(out, log, overwrite)
+    bar = functools.partial(_frame_bar, quiet)
+    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, window=window, buffer=buffer), outputs)
+
+
+def _conclude(summary: Summary, outputs: Outputs) -> None:
+    """Say what a run did; leave with the exit code of how it ended."""
+    from detector.video.endings import Ending
+
+    for note in summary.notes:
+        _complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
+    rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
+    dropped = f", {summary.dropped} dropped" if summary.dropped else ""
+    print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
+    for path in (outputs.video, outputs.log):
+        if path:
+            print(f"Wrote {path}")
+    code = {Ending.TRUNCATED: 1, Ending.INTERRUPTED: 130}.get(summary.status, 0)
+    if code:
+        raise typer.Exit(code)
+
+
 def main() -> None:
     """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: files whole
@@ -154,6 +216,19 @@ def _bar(things: Any, *, quiet: bool, unit: str) -> Any:
     from tqdm import tqdm
 
     return tqdm(things, unit=unit, disable=quiet, leave=False, dynamic_ncols=True)
+
+
+@contextlib.contextmanager
+def _frame_bar(quiet: bool, total: int | None) -> Iterator[Any]:
+    """A progress bar with frames per second and, where the number of frames is known, the time left."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="frame", disable=quiet, dynamic_ncols=True) as bar:
+        yield bar
+
+
+def _say_aside(note: str) -> None:
+    print(note, file=sys.stderr)
 
 
 def _nothing(line: str) -> None:

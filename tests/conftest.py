@@ -1,7 +1,39 @@
+"""What all tests share: third-party material, and a network that needs no training.
+
+That network sees cells of 32x32 pixels that are red, green or blue, so every test knows what it must find.
+"""
+
 import os
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+
+from convert import convert
+from convert.weights import write_weights
+
+CFG = """
+[net]
+width=96
+height=96
+channels=3
+
+[convolutional]
+filters=8
+size=32
+stride=32
+activation=linear
+
+[yolo]
+mask=0
+anchors=32,32
+num=1
+classes=3
+"""
+
+STEEP = 40.0
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +43,47 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs third-party test material: {folder} does not exist (YOLO3_SHARED names it)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def colour_model(tmp_path_factory) -> Path:
+    """An .h5 of classes red, green and blue: a cell of pure colour is a box of confidence 1, grey is nothing."""
+    folder = tmp_path_factory.mktemp("colours")
+    weights = np.zeros((8, 3, 32, 32), np.float32)
+    weights[4] = STEEP / 32**2  # objectness: any colour at all
+    for colour in range(3):
+        weights[5 + colour, colour] = STEEP / 32**2
+    biases = np.array([0, 0, 0, 0, -STEEP / 2, *[-STEEP * 3 / 4] * 3], np.float32)
+    (folder / "colours.cfg").write_text(CFG)
+    (folder / "colours.names").write_text("red\ngreen\nblue\n")
+    with (folder / "colours.weights").open("wb") as file:
+        write_weights(file, [biases, weights])
+    convert(folder / "colours.cfg", folder / "colours.weights", folder / "colours.h5", names=folder / "colours.names")
+    return folder / "colours.h5"
+
+
+@pytest.fixture
+def flag() -> np.ndarray:
+    """A black picture of 96x96 with a red cell at the top left and a blue one at the bottom middle."""
+    picture = np.zeros((96, 96, 3), np.uint8)
+    picture[:32, :32, 0] = 255
+    picture[64:, 32:64, 2] = 255
+    return picture
+
+
+@pytest.fixture
+def colour_clip(tmp_path) -> Path:
+    """Nine frames of 96x96 at 12.5/s; a red cell walks through the nine cells, row by row."""
+    path = tmp_path / "ein Film ∞.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=Fraction(25, 2))
+        stream.width = stream.height = 96
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "10"}
+        for index in range(9):
+            picture = np.zeros((96, 96, 3), np.uint8)
+            top, left = 32 * (index // 3), 32 * (index % 3)
+            picture[top : top + 32, left : left + 32, 0] = 255
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        output.mux(stream.encode(None))
+    return path

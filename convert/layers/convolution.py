@@ -58,6 +58,8 @@ def convolutional(section: Section, before: Before) -> Layer:
     convolution = f"conv_{index}"
     # Keras wants the padded sum of a symmetric "same" only where both rules agree.
     same = stride_x == stride_y == 1 and 2 * padding == extent - 1
+    # Keras refuses a stride together with a dilation; then each cell is computed and the wanted ones are picked out.
+    picked = dilation > 1 and (stride_x, stride_y) != (1, 1)
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras import layers
@@ -67,7 +69,7 @@ def convolutional(section: Section, before: Before) -> Layer:
             tensor = layers.ZeroPadding2D(padding, name=f"pad_{index}")(tensor)
         options = {
             "kernel_size": size,
-            "strides": (stride_y, stride_x),
+            "strides": 1 if picked else (stride_y, stride_x),
             "padding": "same" if same else "valid",
             "dilation_rate": dilation,
             "use_bias": not normalised,
@@ -77,6 +79,8 @@ def convolutional(section: Section, before: Before) -> Layer:
             tensor = layers.DepthwiseConv2D(depth_multiplier=filters // groups, **options)(tensor)
         else:
             tensor = layers.Conv2D(filters, groups=groups, **options)(tensor)
+        if picked:
+            tensor = layers.MaxPooling2D(1, (stride_y, stride_x), "valid", name=f"pick_{index}")(tensor)
         if normalised:
             tensor = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=f"bn_{index}")(tensor)
         return activate(tensor, str(index))

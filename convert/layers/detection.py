@@ -10,6 +10,9 @@ from convert.layers.layer import Before, Layer, Tensor
 
 NMS_KINDS = ("default", "diounms", "greedynms")
 
+LARGEST_NUM = 10_000
+"""Anchors; more is a slip of the pen."""
+
 
 def yolo(section: Section, before: Before) -> Layer:
     """`[yolo]`: YOLOv3's head, one box per anchor and cell (`parse_yolo`, `yolo_layer.c`).
@@ -18,7 +21,7 @@ def yolo(section: Section, before: Before) -> Layer:
     """
     source = before.shape
     classes = section.integer("classes", 20, minimum=1)
-    total = section.integer("num", 1, minimum=1)
+    total = section.integer("num", 1, minimum=1, maximum=LARGEST_NUM)
     mask = section.integers("mask") or tuple(range(total))
     numbers = section.numbers("anchors")
     if len(numbers) != 2 * total:
@@ -28,6 +31,8 @@ def yolo(section: Section, before: Before) -> Layer:
         raise section.error(f"mask names anchor {outside[0]}; expected 0 to {total - 1} (num={total})", "mask")
     if min(numbers) <= 0:
         raise section.error(f"has an anchor side of {min(numbers):g}; expected pixels above 0", "anchors")
+    if source.stride.denominator != 1:
+        raise section.error(f"has cells of {source.stride} network input pixels; expected whole pixels")
     head = Head(
         kind="yolo",
         layer=before.index,
@@ -42,7 +47,7 @@ def yolo(section: Section, before: Before) -> Layer:
     if source.channels != head.channels:
         raise section.error(
             f"reads {source.channels} channels; expected {len(mask)} anchors x (5 + {classes} classes) = "
-            f"{head.channels}. Set filters={head.channels} in the layer before it, or mend classes or mask"
+            f"{head.channels}. Set filters={head.channels} in the layer before it, or correct classes= or mask="
         )
 
     def build(inputs: Sequence[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -55,7 +56,7 @@ class Parameter:
     @property
     def count(self) -> int:
         """Floats in the file."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)  # NumPy's product would wrap round at 2^63
 
     def to_keras(self, values: NDArray[np.float32], keras_shape: Sequence[int]) -> NDArray[np.float32]:
         """Darknet's array in Keras's order and shape."""

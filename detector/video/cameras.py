@@ -22,11 +22,8 @@ from cv2.utils import logging
 from detector.errors import CameraError, StreamError, VideoError
 from detector.video.containers import is_address
 from detector.video.frames import Frame, Picture, VideoInfo
-from detector.video.sources import VideoFile
+from detector.video.sources import ARRIVAL_TICK_SECONDS, VideoFile
 from detector.video.timeline import Timeline
-
-_TICK_SECONDS = Fraction(1, 90_000)
-"""The clock by which frames are stamped as they arrive."""
 
 _TIMEOUT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -75,19 +72,19 @@ class Camera:
             source=f"camera {index}",
             width=width,
             height=height,
-            time_base=_TICK_SECONDS,
+            time_base=ARRIVAL_TICK_SECONDS,
             frame_rate=Fraction(rate).limit_denominator(1001) if 0 < rate < 1000 else None,
             live=True,
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        timeline = Timeline(_TICK_SECONDS, step=1)
+        timeline = Timeline(ARRIVAL_TICK_SECONDS, step=1)
         started = monotonic()
         picture, self._first = self._first, None
         index = 0
         while picture is not None:
-            ticks = round((monotonic() - started) / _TICK_SECONDS)
-            yield Frame(index=index, pts=timeline.place(ticks), time_base=_TICK_SECONDS, picture=picture)
+            ticks = round((monotonic() - started) / ARRIVAL_TICK_SECONDS)
+            yield Frame(index=index, pts=timeline.place(ticks), time_base=ARRIVAL_TICK_SECONDS, picture=picture)
             index += 1
             with _quiet():
                 picture = self._read()

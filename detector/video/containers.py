@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from time import monotonic
 
 import av
 from av.container import InputContainer
@@ -23,6 +24,7 @@ def open_container(name: str, *, timeout_seconds: float | None = None) -> InputC
     """The video of this path or address, or `VideoError`; the timeout bounds opening and each read."""
     if not is_address(name):
         _check_file(name)
+    started = monotonic()
     try:
         container = av.open(
             # The prefix keeps FFmpeg from taking "12:30.mp4" for an address.
@@ -31,9 +33,9 @@ def open_container(name: str, *, timeout_seconds: float | None = None) -> InputC
             metadata_errors="replace",
             timeout=timeout_seconds,
         )
-    except av.error.ExitError:
-        raise VideoError(f"{name}: nothing came within {timeout_seconds:g} seconds") from None
     except DAMAGE as error:
+        if timeout_seconds is not None and monotonic() - started >= timeout_seconds:
+            raise VideoError(f"{name}: nothing came within {timeout_seconds:g} seconds") from None
         why = "its index is missing, as when a recording or download was cut off"
         if is_address(name) or not _lacks_index(Path(name)):
             why = reason(error)

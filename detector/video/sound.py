@@ -133,7 +133,7 @@ class _EncodedTrack(_Track):
 
     def __init__(self, stream: av.AudioStream, target: av.AudioStream, shift_seconds: Fraction) -> None:
         super().__init__(stream, target, shift_seconds)
-        self._next_sample = 0
+        self._next_sample: int | None = None
         self._encoded = Timeline(Fraction(1, target.rate), step=_AAC_FRAME_SAMPLES)
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[av.AudioStream]]:
@@ -150,12 +150,13 @@ class _EncodedTrack(_Track):
     def _place(self, frame: av.AudioFrame) -> None:
         """Count in samples; the stream's own ticks, often milliseconds, only tell of gaps."""
         rate = frame.sample_rate
+        start = self._next_sample or 0
         if frame.pts is not None:
-            start = round((frame.pts - self._shift) * self._time_base * rate)
-            if abs(start - self._next_sample) > _GAP_SECONDS * rate:
-                self._next_sample = start
-        frame.pts, frame.time_base = self._next_sample, Fraction(1, rate)
-        self._next_sample += frame.samples
+            claimed = round((frame.pts - self._shift) * self._time_base * rate)
+            if self._next_sample is None or abs(claimed - start) > _GAP_SECONDS * rate:
+                start = claimed
+        frame.pts, frame.time_base = start, Fraction(1, rate)
+        self._next_sample = start + frame.samples
 
     def _encode(self, frame: av.AudioFrame | None) -> Iterator[av.Packet[av.AudioStream]]:
         for packet in self._target.encode(frame):

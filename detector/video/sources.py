@@ -16,7 +16,7 @@ from av.stream import Disposition
 
 from detector.errors import StreamError, VideoError
 from detector.video.colours import ToRgb, colours_of
-from detector.video.containers import DAMAGE, open_container, reason
+from detector.video.containers import DAMAGE, is_address, open_container, reason
 from detector.video.frames import Frame, Picture, VideoInfo
 from detector.video.timeline import Timeline
 
@@ -26,6 +26,12 @@ _EARLY_SECONDS = Fraction(1, 2)
 _HIGHEST_RATE = 1000
 """Frames per second above which a file's claim is the tick of its clock and not a rate."""
 
+_CLOCKLESS = {"mpjpeg", "mjpeg", "h264", "hevc", "m4v"}
+"""Formats without timestamps, for which FFmpeg makes up an even rate."""
+
+ARRIVAL_TICK_SECONDS = Fraction(1, 90_000)
+"""The clock by which frames are stamped that come without a time."""
+
 _TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -33,8 +39,8 @@ class VideoFile:
     """A video that FFmpeg can read, opened; iterate once for its frames, in order of time.
 
     A damaged or cut-off video yields every frame that can still be read and then raises `StreamError`.
-    `timeout_seconds` bounds the wait for each answer of a video that comes over a network; frames of a `live` one that
-    carry no time are stamped as they arrive.
+    `timeout_seconds` bounds the wait for each answer of a video that comes over a network; a `live` one may
+    leave its frames to be stamped as they arrive.
 
     Raises `VideoError` where there is no video to read.
     """
@@ -46,6 +52,7 @@ class VideoFile:
         self._timeout_seconds = timeout_seconds
         self._live = live
         self._container = open_container(self._name, timeout_seconds=timeout_seconds)
+        self._clockless = live and self._container.format.name in _CLOCKLESS
         self._lost = 0
         self._broken: BaseException | None = None
         self._cut = False
@@ -94,10 +101,9 @@ class VideoFile:
         decoded = self._first
         self._first = None
         while decoded is not None:
-            duration = int(decoded.duration or 0)
-            pts = decoded.pts
-            if pts is None and self._live:
-                pts = round((monotonic() - started) / self.info.time_base)
+            pts, duration = decoded.pts, int(decoded.duration or 0)
+            if self._clockless:
+                pts, duration = round((monotonic() - started) / ARRIVAL_TICK_SECONDS), 0
             yield Frame(
                 index=index,
                 pts=self._timeline.place(pts, duration),
@@ -127,10 +133,11 @@ class VideoFile:
         aspect = stream.sample_aspect_ratio or Fraction(1)
         if self._quarter_turns % 2:
             width, height, aspect = height, width, 1 / aspect
-        # A stream without a clock of its own gets microseconds.
         time_base = frame.time_base or stream.time_base or Fraction(1, av.time_base)
         rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
         rate = next((rate for rate in rates if rate and 0 < rate <= _HIGHEST_RATE), None)
+        if self._clockless:
+            time_base, rate = ARRIVAL_TICK_SECONDS, None
         duration = None
         if stream.duration:
             duration = stream.duration * (stream.time_base or time_base)
@@ -183,7 +190,8 @@ class VideoFile:
 
     def _problem(self, frame_count: int) -> str | None:
         """What is wrong with the video now that all its frames are out, in a line."""
-        read = f"{self._name}: damaged or cut off; {frame_count} frames could be read"
+        what = "the stream broke off" if is_address(self._name) else "damaged or cut off"
+        read = f"{self._name}: {what}; {frame_count} frames could be read"
         if isinstance(self._broken, av.error.ExitError):
             return f"{read}, then nothing came for {self._timeout_seconds:g} seconds"
         if self._broken is not None:

@@ -48,7 +48,7 @@ class Window(Sink):
 
     def __enter__(self) -> Self:
         try:
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error:
             raise SettingsError(f"no window can be opened here; {_ADVICE}") from None
         return self

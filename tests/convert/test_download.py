@@ -162,17 +162,13 @@ def test_already_there(server: Server, tmp_path: Path, capsys: pytest.CaptureFix
     assert "already there" in capsys.readouterr().err
 
 
-def test_cut_connection_is_resumed(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cut_connection_is_resumed(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert_only(fetch_quickly(published(server.address("/cut", cut, whole(DATA))), tmp_path))
     assert server.requests == [("/cut", None), ("/cut", f"bytes={HALF}-")]
     assert "connection lost after 150,000 of 300,000 bytes; trying again in 0.01 s" in capsys.readouterr().err
 
 
-def test_part_of_an_earlier_run_is_resumed(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_part_of_an_earlier_run_is_resumed(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.weights.part").write_bytes(DATA[:HALF])
     assert_only(fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path))
     assert server.requests == [("/good", f"bytes={HALF}-")]
@@ -211,9 +207,7 @@ def test_useless_part_is_begun_anew(server: Server, tmp_path: Path, part: bytes,
     assert server.requests == [("/once", f"bytes={HALF}-"), ("/once", None)]
 
 
-@pytest.mark.parametrize(
-    "part", [pytest.param(OTHER, id="as long"), pytest.param(DATA + b"more", id="longer")]
-)
+@pytest.mark.parametrize("part", [pytest.param(OTHER, id="as long"), pytest.param(DATA + b"more", id="longer")])
 def test_wrong_part_of_full_length_is_begun_anew(server: Server, tmp_path: Path, part: bytes) -> None:
     (tmp_path / "net.weights.part").write_bytes(part)
     assert_only(fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path))
@@ -263,9 +257,7 @@ def test_refusal_leads_to_the_next_address(
     assert said in capsys.readouterr().err
 
 
-def test_wrong_bytes_that_all_came_from_one_address_are_not_fetched_there_again(
-    server: Server, tmp_path: Path
-) -> None:
+def test_wrong_bytes_that_all_came_from_one_address_are_not_fetched_there_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.weights.part").write_bytes(DATA[:HALF])
     file = published(server.address("/bad", without_range(OTHER)), server.address("/good", whole(DATA)))
     assert_only(fetch_quickly(file, tmp_path))
@@ -336,8 +328,7 @@ def test_all_addresses_fail(server: Server, tmp_path: Path) -> None:
         f"  {addresses[0]}: HTTP 403 Forbidden",
         f"  {addresses[1]}: sent a web page (HTML), not the file",
         f"  {addresses[2]}: wrong bytes: SHA-256 {hashlib.sha256(OTHER).hexdigest()}, expected {file.sha256}",
-        "It can also be put there by hand: "
-        f"{tmp_path / 'net.weights'}, 300000 bytes with SHA-256 {file.sha256}",
+        f"It can also be put there by hand: {tmp_path / 'net.weights'}, 300000 bytes with SHA-256 {file.sha256}",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -352,15 +343,11 @@ def test_connection_that_is_always_cut(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "net.weights.part").read_bytes() == DATA[:HALF]
 
 
-@pytest.mark.parametrize(
-    "content", [pytest.param(b"mine", id="shorter"), pytest.param(OTHER, id="of the same size")]
-)
+@pytest.mark.parametrize("content", [pytest.param(b"mine", id="shorter"), pytest.param(OTHER, id="of the same size")])
 def test_another_file_of_that_name_is_never_touched(server: Server, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.weights"
     path.write_bytes(content)
-    with pytest.raises(
-        OutputError, match=f"found {len(content)} bytes .*expected 300000 bytes .*move it away"
-    ):
+    with pytest.raises(OutputError, match=f"found {len(content)} bytes .*expected 300000 bytes .*move it away"):
         fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path)
     assert_only(path, content)
     assert server.requests == []
@@ -441,9 +428,7 @@ def test_next_command(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "file", [file for files in NETWORKS.values() for file in files], ids=lambda file: file.name
-)
+@pytest.mark.parametrize("file", [file for files in NETWORKS.values() for file in files], ids=lambda file: file.name)
 def test_published_files_are_well_formed(file: PublishedFile) -> None:
     assert re.fullmatch("[0-9a-f]{64}", file.sha256)
     assert len(file.addresses) >= 2
@@ -453,9 +438,7 @@ def test_published_files_are_well_formed(file: PublishedFile) -> None:
 @pytest.mark.parametrize("network", ["yolov3", "yolov3-tiny", "yolov3-spp"])
 def test_published_weights_fit_their_cfg(network: str) -> None:
     floats = plan(read_cfg(CHECKOUT / "configs" / f"{network}.cfg")).parameter_count
-    assert [(file.name, file.size_bytes) for file in NETWORKS[network]] == [
-        (f"{network}.weights", 20 + 4 * floats)
-    ]
+    assert [(file.name, file.size_bytes) for file in NETWORKS[network]] == [(f"{network}.weights", 20 + 4 * floats)]
 
 
 # ---- the command ----

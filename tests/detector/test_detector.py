@@ -170,7 +170,7 @@ def test_a_setting_out_of_range_is_explained(colour_model, options, words):
 def test_a_network_of_one_size_says_so(colour_model):
     description = dataclasses.replace(read_description(colour_model), fixed_size="layer 3: it counts cells")
 
-    with pytest.raises(SettingsError, match="96x96 only .layer 3: it counts cells"):
+    with pytest.raises(SettingsError, match=r"96x96 only \(layer 3: it counts cells\)"):
         Detector(description, FakeEngine(), Settings(size=128))
 
 
@@ -178,7 +178,7 @@ def test_a_file_that_is_no_model(tmp_path):
     path = tmp_path / "notes.h5"
     path.write_text("milk, eggs")
 
-    with pytest.raises(ModelFileError, match="notes.h5"):
+    with pytest.raises(ModelFileError, match=r"notes\.h5"):
         Detector.open(path)
 
 

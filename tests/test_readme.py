@@ -1,0 +1,81 @@
+"""Every command of the README works, as it stands there, in a folder with files of those names."""
+
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("yolo3 ")]
+
+
+@pytest.fixture
+def folder(tmp_path, colour_model, colour_clip, flag, monkeypatch):
+    """A small network and small files under the names that the README uses."""
+    from PIL import Image
+
+    source = colour_model.parent
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "model_data").mkdir()
+    shutil.copy(source / "colours.cfg", tmp_path / "configs" / "yolov3.cfg")
+    shutil.copy(source / "colours.weights", tmp_path / "model_data" / "yolov3.weights")
+    shutil.copy(colour_model, tmp_path / "model_data" / "yolov3.h5")
+    shutil.copy(colour_clip, tmp_path / "street.mp4")
+    for name in ("dog.jpg", "photos/a.jpg", "more/deep/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(flag).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_there_are_commands_to_test():
+    assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, folder, monkeypatch, capsys):
+    from detector import cli
+
+    if command == "yolo3 webcam":
+        command = "yolo3 webcam --help"  # whether there is a camera is not the README's to say
+    monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as leaving:
+        code = leaving.code or 0
+
+    assert code == 0, capsys.readouterr().err
+    for output in re.findall(r"runs/\S+", command):
+        assert (folder / output).exists()
+
+
+def test_python(folder):
+    (example,) = blocks("python")
+    script = folder / "example.py"
+    script.write_text(example)
+
+    found = runpy.run_path(str(script))
+
+    assert [name for *_, name in found["detections"]] == ["red", "blue"]
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_link(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/\w+", README))))
+def test_script_is_there_and_may_be_run(script):
+    assert (ROOT / script).stat().st_mode & 0o111
