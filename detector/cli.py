@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from convert.errors import Yolo3Error
+from detector import cli_training
 from detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -163,6 +164,9 @@ def webcam_verb(
     outputs = Outputs(out, log, overwrite)
     bar = functools.partial(_frame_bar, quiet)
     _conclude(watch_camera(camera, model, settings, outputs, bar=bar, window=window, buffer=buffer), outputs)
+
+
+cli_training.register(app, with_settings)
 
 
 def _conclude(summary: Summary, outputs: Outputs) -> None:

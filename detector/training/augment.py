@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -113,7 +114,12 @@ def _warp(sample: Sample, matrix: NDArray[np.float64], width: int, height: int) 
     inward = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     centred = np.linalg.inv(inward) @ matrix @ inward
     picture = cv2.warpAffine(
-        sample.picture, centred[:2], (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_GREY
+        sample.picture,
+        centred[:2],
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=_GREY,
     )
     rows, columns = sample.picture.shape[:2]
     edges = _edges(sample.boxes) * np.array([columns, rows] * 2, np.float32)
@@ -132,7 +138,9 @@ def _clip(
     low, high = np.array([left, top] * 2, np.float32), np.array([right, bottom] * 2, np.float32)
     clipped = np.clip(edges, low, high)
     before, after = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (edges, clipped))
-    kept = (after >= LEAST_KEPT * before) & ((clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) >= LEAST_SIDE_PIXELS)
+    kept = (after >= LEAST_KEPT * before) & (
+        (clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) >= LEAST_SIDE_PIXELS
+    )
     return kept, clipped[kept]
 
 
@@ -141,5 +149,5 @@ def _edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
-def _centres(edges: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centres(edges: NDArray[Any]) -> NDArray[np.float32]:
     return np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]], axis=1).astype(np.float32)

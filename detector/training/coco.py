@@ -85,7 +85,13 @@ def _problem(annotation: Any, sizes: dict[Any, tuple[int, int, str]], ids: dict[
 def _pictures_folder(path: Path, names: list[str]) -> Path:
     """Where the pictures probably are: beside the file, or in COCO's own layout."""
     stem = path.stem.removeprefix("instances_")
-    places = [path.parent, path.parent / "images", path.parent / stem, path.parent.parent / stem, path.parent.parent / "images"]
+    places = [
+        path.parent,
+        path.parent / "images",
+        path.parent / stem,
+        path.parent.parent / stem,
+        path.parent.parent / "images",
+    ]
     for place in places:
         if names and (place / names[0]).is_file():
             return place

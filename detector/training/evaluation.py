@@ -97,7 +97,9 @@ def score(truths: Sequence[Truth], found: Sequence[Detections], names: Sequence[
         run.accumulate()
         run.summarize()
     precision = run.eval["precision"][:, :, :, 0, -1]
-    counts = np.bincount(np.concatenate([one.class_id for one in truths] or [np.zeros(0, np.int64)]), minlength=len(names))
+    counts = np.bincount(
+        np.concatenate([one.class_id for one in truths] or [np.zeros(0, np.int64)]), minlength=len(names)
+    )
     classes = {
         name: ClassScore(_mean(precision[:, :, number]), _mean(precision[0, :, number]), int(counts[number]))
         for number, name in enumerate(names)

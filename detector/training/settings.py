@@ -16,9 +16,9 @@ class TrainSettings:
     """Choices of a training; each field's `help` says what it does. Raises `SettingsError` for one out of range."""
 
     epochs: int = field(default=100, metadata={"help": "how often every picture is seen"})
-    batch: int = field(default=16, metadata={"help": "pictures per step", "least": 1})
+    batch: int = field(default=16, metadata={"help": "pictures per step"})
     optimiser: Optimiser = field(default="adam", metadata={"help": "sgd is Darknet's, with the cfg's momentum"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "after the warm-up", "least": 0.0})
+    learning_rate: float = field(default=1e-3, metadata={"help": "after the warm-up"})
     final_rate: float = field(default=0.02, metadata={"help": "what part of the learning rate cosine ends with"})
     schedule: Schedule = field(
         default="cosine", metadata={"help": "how the rate falls; darknet takes steps and scales from the cfg"}

@@ -89,12 +89,16 @@ def begin(network: Network, model: Any, start: Start | None) -> None:
     """Fill a built model: untrained heads expect little, and what `start` has is put in place."""
     if start is not None:
         current = get_arrays(network, lambda layer, name: np.asarray(getattr(model.get_layer(layer), name)))
-        set_arrays(network, model, [new if new is not None else old for new, old in zip(start.arrays, current, strict=True)])
+        set_arrays(
+            network, model, [new if new is not None else old for new, old in zip(start.arrays, current, strict=True)]
+        )
     for layer in network.outputs:
         before = layer.inputs[0]
         if layer.head is None or (start is not None and start.arrays[before] is not None):
             continue
-        if network.layers[before].section.kind != "convolutional" or network.layers[before].section.flag("batch_normalize"):
+        if network.layers[before].section.kind != "convolutional" or network.layers[before].section.flag(
+            "batch_normalize"
+        ):
             continue
         bias = model.get_layer(f"conv_{before}").bias
         values = np.asarray(bias).reshape(len(layer.head.anchors), -1).copy()

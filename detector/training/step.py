@@ -23,7 +23,14 @@ class Stepper:
     """A model with its optimiser and the moving average of its weights."""
 
     def __init__(
-        self, model: Any, rules: Sequence[HeadRules], settings: TrainSettings, *, momentum: float, width: int, height: int
+        self,
+        model: Any,
+        rules: Sequence[HeadRules],
+        settings: TrainSettings,
+        *,
+        momentum: float,
+        width: int,
+        height: int,
     ) -> None:
         keras = import_keras()
         import tensorflow as tf
@@ -39,7 +46,9 @@ class Stepper:
         # As in Darknet, only the weights proper are drawn towards 0.
         self.optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         self.optimiser.build(model.trainable_variables)
-        self.averages = [tf.Variable(variable, trainable=False) for variable in model.weights] if settings.average else []
+        self.averages = (
+            [tf.Variable(variable, trainable=False) for variable in model.weights] if settings.average else []
+        )
         single = not isinstance(model.outputs, list) or len(model.outputs) == 1
 
         def step(pictures: Any, targets: Any, truths: Any, keep: Any) -> Any:
@@ -78,7 +87,11 @@ class Stepper:
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything that a resumed training needs, as arrays."""
         parts = {"weights": self.model.weights, "average": self.averages, "optimiser": self.optimiser.variables}
-        return {f"{part}/{number}": np.asarray(variable) for part, found in parts.items() for number, variable in enumerate(found)}
+        return {
+            f"{part}/{number}": np.asarray(variable)
+            for part, found in parts.items()
+            for number, variable in enumerate(found)
+        }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """The inverse of `state`; `KeyError` or `ValueError` where it is another network's."""

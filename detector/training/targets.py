@@ -104,7 +104,9 @@ def make_targets(
             np.zeros(shape, np.float32), np.zeros((*shape, 4), np.float32), np.zeros((*shape, head.classes), np.float32)
         )
         for number, (truth, kinds) in enumerate(zip(boxes, class_ids, strict=True)):
-            overlap = shape_iou(truth[:, 2:] * np.array([width, height], np.float32), np.array(rule.anchors, np.float32))
+            overlap = shape_iou(
+                truth[:, 2:] * np.array([width, height], np.float32), np.array(rule.anchors, np.float32)
+            )
             for box, kind, ious in zip(truth, kinds, overlap, strict=True):
                 best = int(ious.argmax())
                 row, column = min(rows - 1, int(box[1] * rows)), min(columns - 1, int(box[0] * columns))

@@ -155,7 +155,10 @@ class _Run:
         losses: list[Any] = []
         rate = 0.0
         batches = self.bar(
-            self.feed.epoch(epoch), total=self.feed.steps, desc=f"epoch {epoch + 1}/{self.settings.epochs}", unit="batch"
+            self.feed.epoch(epoch),
+            total=self.feed.steps,
+            desc=f"epoch {epoch + 1}/{self.settings.epochs}",
+            unit="batch",
         )
         for batch in batches:
             rate = learning_rate(step, steps, self.settings, self.network.cfg.net)
@@ -167,7 +170,9 @@ class _Run:
             if hasattr(batches, "set_postfix"):
                 mean = np.mean(losses[-_LOSSES_SHOWN:], axis=0) if losses else np.zeros(len(TERMS))
                 batches.set_postfix(
-                    loss=f"{mean.sum():.3f}", **{name: f"{term:.3f}" for name, term in zip(TERMS, mean, strict=True)}, refresh=False
+                    loss=f"{mean.sum():.3f}",
+                    **{name: f"{term:.3f}" for name, term in zip(TERMS, mean, strict=True)},
+                    refresh=False,
                 )
         box, objectness, classes = (float(term) for term in np.mean(losses, axis=0))
         return step, Row(epoch + 1, 0.0, rate, box + objectness + classes, box, objectness, classes)
@@ -183,8 +188,8 @@ class _Run:
         kept = f"{self.out / LAST} is the model after epoch {epoch}" if epoch else "no epoch was finished"
         terms = ", ".join(f"{name} {value:g}" for name, value in zip(TERMS, values, strict=False))
         raise TrainingError(
-            f"epoch {epoch + 1}, step {step + 1}: the loss is no number ({terms}); {kept}. The learning rate is probably "
-            f"too high ({self.settings.learning_rate:g}): try a tenth of it, or a longer warm-up. Anchors far from the "
+            f"epoch {epoch + 1}, step {step + 1}: the loss is no number ({terms}); {kept}. The learning rate is "
+            f"probably too high ({self.settings.learning_rate:g}): try a tenth of it, or a longer warm-up. Anchors far from the "
             "boxes' sizes can be the cause too: see yolo3 anchors"
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,30 @@ def make_palette(light: str, weather: str) -> Palette:
         tint=(tint[0] * dim, tint[1] * dim, tint[2] * min(1.0, dim * 1.04)),
         haze=bottom,
         haze_far={"clear": 0.1, "rain": 0.22, "snow": 0.22, "fog": 0.5}[weather],
+        lamps=0.0 if light == "day" else 1.0,
+    )
+
+
+def between(one: Palette, other: Palette, part: float) -> Palette:
+    """The palette a part of the way from one hour or weather to another; rain or snow sets in on the way."""
+    if part <= 0 or part >= 1:
+        return one if part <= 0 else other
+    nearer = one if part < 0.5 else other
+    wet = other if other.weather in ("rain", "snow") else one
+
+    def blend(a: float, b: float) -> float:
+        return a + (b - a) * part
+
+    return Palette(
+        light=nearer.light,
+        weather=wet.weather,
+        sky_top=mix(one.sky_top, other.sky_top, part),
+        sky_bottom=mix(one.sky_bottom, other.sky_bottom, part),
+        tint=(blend(one.tint[0], other.tint[0]), blend(one.tint[1], other.tint[1]), blend(one.tint[2], other.tint[2])),
+        haze=mix(one.haze, other.haze, part),
+        haze_far=blend(one.haze_far, other.haze_far),
+        lamps=blend(one.lamps, other.lamps),
+        falling=1.0 if one.weather == other.weather else part if wet is other else 1 - part,
     )
 
 
@@ -45,10 +71,12 @@ def light_up(
     table = np.rint(np.arange(256)[:, None] * np.array(tint.tint)).astype(np.uint8)[None]
     toned = cv2.LUT(picture, np.ascontiguousarray(table))
     if tint.lit:
+        if tint.lamps < 1:
+            light = light.point([round(level * tint.lamps) for level in range(256)] * 3)
         small = light.reduce(4)
         draw = ImageDraw.Draw(small)
         for polygon, colour in beams:
-            draw.polygon([(x / 4, y / 4) for x, y in polygon], fill=colour)
+            draw.polygon([(x / 4, y / 4) for x, y in polygon], fill=mix((0, 0, 0), colour, tint.lamps))
         bloom = np.asarray(small.filter(ImageFilter.GaussianBlur(picture.shape[0] / 140)))
         toned = cv2.add(toned, cv2.resize(bloom, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR))
         toned = cv2.add(toned, np.asarray(light))
@@ -68,10 +96,15 @@ def fall(picture: NDArray[np.uint8], palette: Palette, *, seed: int, time: float
     x = (rng.uniform(0, 1, count) + (0.05 * np.sin(6 * depth + time) if palette.weather == "snow" else -0.25 * y)) % 1
     veil = Image.new("L", (width, height))
     draw = ImageDraw.Draw(veil)
-    for at_x, at_y, near in zip(x * width, y * height, depth, strict=True):
+    drops = zip(x * width, y * height, depth, strict=True)
+    for at_x, at_y, near in itertools.islice(drops, round(count * palette.falling)):
         if palette.weather == "rain":
             length = height * 0.05 * near
-            draw.line((at_x, at_y, at_x - length * 0.2, at_y + length), fill=int(95 * near), width=max(1, round(height / 300 * near)))
+            draw.line(
+                (at_x, at_y, at_x - length * 0.2, at_y + length),
+                fill=int(95 * near),
+                width=max(1, round(height / 300 * near)),
+            )
         else:
             radius = height / 210 * near
             draw.ellipse((at_x - radius, at_y - radius, at_x + radius, at_y + radius), fill=int(235 * near))

@@ -33,10 +33,16 @@ class Palette:
     haze_far: float
     """How much of the haze's colour the far pavement takes on, 0 to 1; what is nearer takes less."""
 
+    lamps: float
+    """How brightly lamps shine, 0 to 1."""
+
+    falling: float = 1.0
+    """How much of the rain or snow falls, 0 to 1."""
+
     @property
     def lit(self) -> bool:
         """Whether lamps are on."""
-        return self.light != "day"
+        return self.lamps > 0
 
 
 @dataclass(frozen=True)
@@ -77,15 +83,17 @@ class View:
 def paint_backdrop(
     view: View, palette: Palette, rng: np.random.Generator, *, lanes: int, crossing: float | None
 ) -> tuple[Image.Image, Image.Image]:
-    """The street without anybody, and the light that its windows give off; `crossing` is the zebra's place in metres."""
+    """The street without anybody, and the light of its windows; `crossing` is the zebra's place in metres."""
     width, height = view.width * _TIMES, view.height * _TIMES
     image = _sky(view, palette)
     light = Image.new("RGB", (width, height))
     draw, glow = ImageDraw.Draw(image), ImageDraw.Draw(light)
-    _heaven(draw, glow, view, palette, rng)
-    _skyline(draw, view, palette, rng)
-    _houses(draw, glow, view, palette, rng)
-    _ground(draw, view, palette, rng, lanes=lanes, crossing=crossing)
+    # A source of its own for each part: the same houses stand there by day and by night, in sun and in rain.
+    heaven, skyline, houses, ground = rng.spawn(4)
+    _heaven(draw, glow, view, palette, heaven)
+    _skyline(draw, view, palette, skyline)
+    _houses(draw, glow, view, palette, houses)
+    _ground(draw, view, palette, ground, lanes=lanes, crossing=crossing)
     return image.reduce(_TIMES), light.reduce(_TIMES)
 
 
@@ -167,7 +175,15 @@ def _houses(
         draw.rectangle((x, top, x + wide, base), fill=wall)
         if rng.random() < 0.5:
             roof = _hazed((236, 240, 246) if palette.weather == "snow" else (150, 92, 78), palette)
-            draw.polygon([(x - 0.3 * unit, top), (x + wide + 0.3 * unit, top), (x + wide - unit, top - 1.7 * unit), (x + unit, top - 1.7 * unit)], fill=roof)
+            draw.polygon(
+                [
+                    (x - 0.3 * unit, top),
+                    (x + wide + 0.3 * unit, top),
+                    (x + wide - unit, top - 1.7 * unit),
+                    (x + unit, top - 1.7 * unit),
+                ],
+                fill=roof,
+            )
         else:
             roof = _hazed((236, 240, 246), palette) if palette.weather == "snow" else shade(wall, -0.18)
             draw.rectangle((x - 0.15 * unit, top - 0.35 * unit, x + wide + 0.15 * unit, top), fill=roof)
@@ -196,11 +212,19 @@ def _windows(
         for index in range(count):
             left = x + (index + 0.5) * step - 0.5 * unit
             area = (left, y, left + unit, y + 1.5 * unit)
-            draw.rectangle((area[0] - 0.1 * unit, area[1] - 0.1 * unit, area[2] + 0.1 * unit, area[3] + 0.2 * unit), fill=shade(wall, 0.4))
+            draw.rectangle(
+                (area[0] - 0.1 * unit, area[1] - 0.1 * unit, area[2] + 0.1 * unit, area[3] + 0.2 * unit),
+                fill=shade(wall, 0.4),
+            )
             draw.rectangle(area, fill=glass)
-            if rng.random() < 0.5 and palette.lit:
-                glow.rectangle(area, fill=mix((0, 0, 0), _LIT_WINDOW, (1 - palette.haze_far) * rng.uniform(0.4, 0.8)))
-            draw.line((left + unit / 2, y, left + unit / 2, y + 1.5 * unit), fill=shade(wall, 0.4), width=max(1, round(0.08 * unit)))
+            on, strength = rng.random() < 0.5, rng.uniform(0.4, 0.8)
+            if on and palette.lit:
+                glow.rectangle(area, fill=mix((0, 0, 0), _LIT_WINDOW, (1 - palette.haze_far) * strength))
+            draw.line(
+                (left + unit / 2, y, left + unit / 2, y + 1.5 * unit),
+                fill=shade(wall, 0.4),
+                width=max(1, round(0.08 * unit)),
+            )
 
 
 def _shop(
@@ -229,7 +253,12 @@ def _shop(
         for index in range(stripes):
             left, right = (x + 0.2 * unit + (wide - 0.4 * unit) * at / stripes for at in (index, index + 1))
             draw.polygon(
-                [(left, base - 2.9 * unit), (right, base - 2.9 * unit), (right, base - 2.2 * unit), (left, base - 2.2 * unit)],
+                [
+                    (left, base - 2.9 * unit),
+                    (right, base - 2.9 * unit),
+                    (right, base - 2.2 * unit),
+                    (left, base - 2.2 * unit),
+                ],
                 fill=colour if index % 2 else _hazed((244, 240, 232), palette),
             )
 
@@ -283,7 +312,11 @@ def _ground(
     for row in np.linspace(view.kerb_row, view.near_row, 9)[:-1]:
         nearness = (row - view.kerb_row) / (view.near_row - view.kerb_row)
         band(row, view.near_row, _hazed(shade(road, -0.1 * nearness), palette, near=nearness))
-    band(view.kerb_row - max(1.0, 0.12 * view.scale(view.kerb_row)), view.kerb_row, _hazed(shade(pavement, 0.25), palette))
+    band(
+        view.kerb_row - max(1.0, 0.12 * view.scale(view.kerb_row)),
+        view.kerb_row,
+        _hazed(shade(pavement, 0.25), palette),
+    )
     reach = view.width / view.scale(view.kerb_row)
     for lane in range(1, lanes):
         row = view.between(lane / lanes)
@@ -304,14 +337,21 @@ def _ground(
     joint = shade(pavement, -0.1)
     scale = view.scale(view.height)
     for x in np.arange(-math.ceil(view.width / scale), view.width / scale, 1.2):
-        line = [(view.column(x, row) * _TIMES, row * _TIMES) for row in (view.near_row + 0.2 * scale * 0.6, view.height)]
+        line = [
+            (view.column(x, row) * _TIMES, row * _TIMES) for row in (view.near_row + 0.2 * scale * 0.6, view.height)
+        ]
         draw.line(line, fill=joint, width=2)
     if palette.weather == "rain":
         for _ in range(int(rng.integers(4, 9))):
             row, x = view.between(rng.uniform(0.1, 0.95)), rng.uniform(-0.5, 0.5) * view.width
             wide = rng.uniform(0.6, 1.8) * view.scale(row)
             centre = view.width / 2 + x
-            corners = [(centre - wide, row), (centre, row - wide * 0.12), (centre + wide, row), (centre, row + wide * 0.12)]
+            corners = [
+                (centre - wide, row),
+                (centre, row - wide * 0.12),
+                (centre + wide, row),
+                (centre, row + wide * 0.12),
+            ]
             places = [(px * _TIMES, py * _TIMES) for px, py in cut_corners(cut_corners(corners))]
             draw.polygon(places, fill=mix(road, palette.sky_bottom, 0.45))
 

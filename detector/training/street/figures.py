@@ -68,7 +68,15 @@ def paint_person(figure: Figure, scale: float, *, stride: float, lit: bool) -> B
     if look["bag"]:
         brush.box(x - tall * 0.2, tall * 0.52, x - tall * 0.06, tall * 0.78, look["bag_paint"], round_by=0.06)
     if look["skirt"]:
-        brush.shape([(x - 0.09 * tall, hip + 0.08 * tall), (x + 0.09 * tall, hip + 0.08 * tall), (x + 0.15 * tall, hip - 0.14 * tall), (x - 0.15 * tall, hip - 0.14 * tall)], look["legs"])
+        brush.shape(
+            [
+                (x - 0.09 * tall, hip + 0.08 * tall),
+                (x + 0.09 * tall, hip + 0.08 * tall),
+                (x + 0.15 * tall, hip - 0.14 * tall),
+                (x - 0.15 * tall, hip - 0.14 * tall),
+            ],
+            look["legs"],
+        )
     _torso(brush, [(x, hip), (x, shoulder)], tall, look["shirt"])
     _arm(brush, (x, shoulder - 0.04), 0.55 * swing, tall, shade(look["shirt"], -0.1), look["skin"])
     _head(brush, (x + 0.02 * tall, tall * 0.9), tall, look)
@@ -133,14 +141,37 @@ def _head(brush: Brush, middle: Point, tall: float, look: Mapping[str, Any]) -> 
     x, y = middle
     size = max(tall, 1.4) * 0.072
     if look["long_hair"]:
-        brush.shape([(x - size, y + size), (x + size * 0.4, y + size), (x - size * 0.2, y - size * 1.7), (x - size * 1.5, y - size * 1.5)], look["hair"], soft=1)
+        brush.shape(
+            [
+                (x - size, y + size),
+                (x + size * 0.4, y + size),
+                (x - size * 0.2, y - size * 1.7),
+                (x - size * 1.5, y - size * 1.5),
+            ],
+            look["hair"],
+            soft=1,
+        )
     brush.line([(x - 0.02, y - size * 1.3), (x, y)], size * 0.9, look["skin"])
     brush.disc(x, y, size, look["hair"])
     brush.disc(x + size * 0.22, y - size * 0.12, size * 0.86, look["skin"])
-    brush.shape([(x - size * 0.95, y), (x - size * 0.6, y + size), (x + size * 0.4, y + size * 1.05), (x + size, y + size * 0.35), (x, y + size * 0.35)], look["hair"], soft=1)
+    brush.shape(
+        [
+            (x - size * 0.95, y),
+            (x - size * 0.6, y + size),
+            (x + size * 0.4, y + size * 1.05),
+            (x + size, y + size * 0.35),
+            (x, y + size * 0.35),
+        ],
+        look["hair"],
+        soft=1,
+    )
     if look["hat"]:
-        brush.box(x - size * 1.05, y + size * 0.35, x + size * 1.05, y + size * 1.15, look["bag_paint"], round_by=size * 0.5)
-        brush.line([(x + size * 0.4, y + size * 0.42), (x + size * 1.6, y + size * 0.42)], size * 0.25, look["bag_paint"])
+        brush.box(
+            x - size * 1.05, y + size * 0.35, x + size * 1.05, y + size * 1.15, look["bag_paint"], round_by=size * 0.5
+        )
+        brush.line(
+            [(x + size * 0.4, y + size * 0.42), (x + size * 1.6, y + size * 0.42)], size * 0.25, look["bag_paint"]
+        )
 
 
 def _knee(hip: Point, foot: Point, bone: float) -> Point:

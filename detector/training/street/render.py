@@ -68,7 +68,9 @@ def draw_shot(
         top = round(actor.row - actor.lift * scale) - sprite.image.height + sprite.below
         toned, alpha = _hazed(sprite.image, actor, view, palette)
         canvas.paste(toned, (left, top), alpha)
-        light.paste(sprite.light if sprite.light else (0, 0, 0), (left, top, left + alpha.width, top + alpha.height), alpha)
+        light.paste(
+            sprite.light if sprite.light else (0, 0, 0), (left, top, left + alpha.width, top + alpha.height), alpha
+        )
         placed.append((actor, _claim(owner, np.asarray(alpha) >= _SOLID, left, top, number)))
         if palette.lit and actor.kind in ("car", "bus", "truck"):
             beams.append((_beam(actor, view, scale), _BEAM))
@@ -129,9 +131,7 @@ def _claim(owner: NDArray[np.uint8], solid: NDArray[np.bool_], left: int, top: i
     return int(np.count_nonzero(solid))
 
 
-def _boxes(
-    owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _boxes(owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     seen = np.bincount(owner.ravel(), minlength=len(placed) + 1)
     boxes, class_ids = [], []
     for number, (actor, area) in enumerate(placed, 1):

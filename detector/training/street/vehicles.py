@@ -28,7 +28,14 @@ PAINTS: tuple[Colour, ...] = (
     (148, 104, 74),
     (126, 196, 190),
 )
-BUS_PAINTS: tuple[Colour, ...] = ((206, 52, 50), (246, 186, 52), (60, 124, 196), (72, 156, 104), (232, 232, 226), (128, 84, 156))
+BUS_PAINTS: tuple[Colour, ...] = (
+    (206, 52, 50),
+    (246, 186, 52),
+    (60, 124, 196),
+    (72, 156, 104),
+    (232, 232, 226),
+    (128, 84, 156),
+)
 HEADLIGHT: Colour = (255, 244, 200)
 TAIL_LIGHT: Colour = (210, 34, 30)
 WARM: Colour = (255, 214, 140)
@@ -61,7 +68,12 @@ def make_bus(rng: np.random.Generator) -> Make:
     double = rng.random() < 0.3
     height = 4.1 if double else 3.05
     length = rng.uniform(8.6, 9.6) if double else rng.uniform(8.8, 11.4)
-    options = {"paint": _pick(rng, BUS_PAINTS), "second": _pick(rng, PAINTS), "double": double, "band": rng.random() < 0.6}
+    options = {
+        "paint": _pick(rng, BUS_PAINTS),
+        "second": _pick(rng, PAINTS),
+        "double": double,
+        "band": rng.random() < 0.6,
+    }
     return Make(length, height, options)
 
 
@@ -79,11 +91,96 @@ def make_bicycle(rng: np.random.Generator) -> Make:
 
 _CAR_LINES: Mapping[str, tuple[tuple[Point, ...], float, float, float, float]] = {
     # outline as parts of (length, roof), then rear and front foot and rear and front top of the cabin, in lengths
-    "hatch": (((0, 0.22), (0, 0.6), (0.02, 0.72), (0.08, 0.98), (0.2, 1), (0.56, 1), (0.74, 0.66), (0.97, 0.58), (1, 0.42), (1, 0.22)), 0.05, 0.7, 0.11, 0.56),
-    "saloon": (((0, 0.22), (0, 0.6), (0.03, 0.66), (0.17, 0.68), (0.32, 1), (0.6, 1), (0.75, 0.66), (0.97, 0.58), (1, 0.42), (1, 0.22)), 0.2, 0.71, 0.34, 0.59),
-    "estate": (((0, 0.22), (0, 0.62), (0.01, 0.75), (0.06, 0.99), (0.2, 1), (0.58, 1), (0.74, 0.66), (0.97, 0.58), (1, 0.42), (1, 0.22)), 0.04, 0.7, 0.08, 0.57),
-    "suv": (((0, 0.26), (0, 0.64), (0.01, 0.8), (0.05, 1), (0.2, 1), (0.62, 1), (0.74, 0.68), (0.98, 0.64), (1, 0.5), (1, 0.26)), 0.04, 0.71, 0.07, 0.62),
-    "mini": (((0, 0.22), (0, 0.62), (0.03, 0.8), (0.12, 1), (0.3, 1.02), (0.66, 1), (0.83, 0.66), (0.98, 0.56), (1, 0.4), (1, 0.22)), 0.07, 0.79, 0.15, 0.66),
+    "hatch": (
+        (
+            (0, 0.22),
+            (0, 0.6),
+            (0.02, 0.72),
+            (0.08, 0.98),
+            (0.2, 1),
+            (0.56, 1),
+            (0.74, 0.66),
+            (0.97, 0.58),
+            (1, 0.42),
+            (1, 0.22),
+        ),
+        0.05,
+        0.7,
+        0.11,
+        0.56,
+    ),
+    "saloon": (
+        (
+            (0, 0.22),
+            (0, 0.6),
+            (0.03, 0.66),
+            (0.17, 0.68),
+            (0.32, 1),
+            (0.6, 1),
+            (0.75, 0.66),
+            (0.97, 0.58),
+            (1, 0.42),
+            (1, 0.22),
+        ),
+        0.2,
+        0.71,
+        0.34,
+        0.59,
+    ),
+    "estate": (
+        (
+            (0, 0.22),
+            (0, 0.62),
+            (0.01, 0.75),
+            (0.06, 0.99),
+            (0.2, 1),
+            (0.58, 1),
+            (0.74, 0.66),
+            (0.97, 0.58),
+            (1, 0.42),
+            (1, 0.22),
+        ),
+        0.04,
+        0.7,
+        0.08,
+        0.57,
+    ),
+    "suv": (
+        (
+            (0, 0.26),
+            (0, 0.64),
+            (0.01, 0.8),
+            (0.05, 1),
+            (0.2, 1),
+            (0.62, 1),
+            (0.74, 0.68),
+            (0.98, 0.64),
+            (1, 0.5),
+            (1, 0.26),
+        ),
+        0.04,
+        0.71,
+        0.07,
+        0.62,
+    ),
+    "mini": (
+        (
+            (0, 0.22),
+            (0, 0.62),
+            (0.03, 0.8),
+            (0.12, 1),
+            (0.3, 1.02),
+            (0.66, 1),
+            (0.83, 0.66),
+            (0.98, 0.56),
+            (1, 0.4),
+            (1, 0.22),
+        ),
+        0.07,
+        0.79,
+        0.15,
+        0.66,
+    ),
 }
 
 
@@ -99,7 +196,11 @@ def paint_car(make: Make, scale: float, *, turn: float, lit: bool, braking: bool
     brush.shape([(x * length, y * roof) for x, y in outline], paint, soft=2)
     brush.box(0.06, roof * 0.22, length - 0.06, roof * 0.33, shade(paint, -0.28), round_by=0.05)
     low, high = roof * 0.645, roof * 0.94
-    brush.shape([(rear * length, low), (rear_top * length, high), (front_top * length, high), (front * length, low)], shade(GLASS, -0.45), soft=1)
+    brush.shape(
+        [(rear * length, low), (rear_top * length, high), (front_top * length, high), (front * length, low)],
+        shade(GLASS, -0.45),
+        soft=1,
+    )
     middle = (rear + front) / 2 * length
     for left, left_top, right, right_top in (
         (rear * length + 0.12, rear_top * length + 0.1, middle - 0.05, middle - 0.05),
@@ -107,7 +208,10 @@ def paint_car(make: Make, scale: float, *, turn: float, lit: bool, braking: bool
     ):
         brush.shape([(left, low + 0.03), (left_top, high - 0.04), (right_top, high - 0.04), (right, low + 0.03)], GLASS)
         top_x = left_top + (right_top - left_top) * 0.62
-        brush.shape([(top_x, high - 0.04), (right_top, high - 0.04), ((right + right_top) / 2, (low + high) / 2)], shade(GLASS, 0.35))
+        brush.shape(
+            [(top_x, high - 0.04), (right_top, high - 0.04), ((right + right_top) / 2, (low + high) / 2)],
+            shade(GLASS, 0.35),
+        )
     brush.line([(middle, low), (middle, roof * 0.3)], 0.03, shade(paint, -0.25))
     brush.line([(middle + 0.12, roof * 0.56), (middle + 0.3, roof * 0.56)], 0.05, shade(paint, -0.35))
     brush.line([(0.1, roof * 0.6), (length * 0.94, roof * 0.54)], 0.03, shade(paint, 0.3))
@@ -135,7 +239,15 @@ def paint_bus(make: Make, scale: float, *, turn: float, lit: bool, braking: bool
         for index in range(count):
             left = 0.25 + index * step
             brush.box(left, low, left + step - 0.12, high, GLASS, round_by=0.08)
-            brush.shape([(left + step * 0.45, high), (left + step * 0.75, high), (left + step * 0.4, low), (left + step * 0.1, low)], shade(GLASS, 0.25))
+            brush.shape(
+                [
+                    (left + step * 0.45, high),
+                    (left + step * 0.75, high),
+                    (left + step * 0.4, low),
+                    (left + step * 0.1, low),
+                ],
+                shade(GLASS, 0.25),
+            )
             brush.shine_box(left, low, left + step - 0.12, high, (150, 128, 78))
     brush.box(length - 1.3, 0.46, length - 0.5, 2.35, shade(GLASS, -0.35), round_by=0.06)
     brush.box(length - 1.24, 0.52, length - 0.92, 2.28, GLASS, round_by=0.04)
@@ -145,7 +257,9 @@ def paint_bus(make: Make, scale: float, *, turn: float, lit: bool, braking: bool
     brush.box(length - 2.2, sign, length - 0.35, sign + 0.24, DARK, round_by=0.04)
     for index in range(5):
         brush.box(length - 2.05 + index * 0.3, sign + 0.06, length - 1.85 + index * 0.3, sign + 0.18, (250, 176, 60))
-        brush.shine_box(length - 2.05 + index * 0.3, sign + 0.06, length - 1.85 + index * 0.3, sign + 0.18, (200, 130, 30))
+        brush.shine_box(
+            length - 2.05 + index * 0.3, sign + 0.06, length - 1.85 + index * 0.3, sign + 0.18, (200, 130, 30)
+        )
     _lamps(brush, length, 0.75, braking=braking)
     for x in (length * 0.2, length * 0.78):
         _wheel(brush, x, 0.47, turn, arch=True)
@@ -168,7 +282,10 @@ def paint_truck(make: Make, scale: float, *, turn: float, lit: bool, braking: bo
             x = bed * index / 6
             brush.line([(x, 0.9), (x, height - 0.2)], 0.035, shade(second, -0.14))
         if make.options["stripe"]:
-            brush.shape([(bed * 0.2, 0.78), (bed * 0.45, 0.78), (bed * 0.7, height), (bed * 0.45, height)], mix(second, paint, 0.75))
+            brush.shape(
+                [(bed * 0.2, 0.78), (bed * 0.45, 0.78), (bed * 0.7, height), (bed * 0.45, height)],
+                mix(second, paint, 0.75),
+            )
     elif load == "tank":
         top = min(height, 2.8)
         brush.box(0, 0.78, bed, top, second, round_by=0.75)
@@ -177,16 +294,35 @@ def paint_truck(make: Make, scale: float, *, turn: float, lit: bool, braking: bo
         for index in (1, 2):
             brush.line([(bed * index / 3, 0.82), (bed * index / 3, top - 0.04)], 0.05, shade(second, -0.25))
     else:
-        brush.shape([(0.2, height * 0.55), (bed * 0.3, height * 0.78), (bed * 0.55, height), (bed * 0.85, height * 0.72), (bed, height * 0.55)], (150, 116, 82), soft=2)
+        brush.shape(
+            [
+                (0.2, height * 0.55),
+                (bed * 0.3, height * 0.78),
+                (bed * 0.55, height),
+                (bed * 0.85, height * 0.72),
+                (bed, height * 0.55),
+            ],
+            (150, 116, 82),
+            soft=2,
+        )
         brush.box(0, 0.78, bed, height * 0.58, second, round_by=0.05)
         for index in range(1, 5):
             x = bed * index / 5
             brush.line([(x, 0.86), (x, height * 0.56)], 0.06, shade(second, -0.25))
     left = length - cab
-    brush.shape([(left, 0.45), (left, roof), (length - 0.55, roof), (length - 0.12, 1.55), (length, 1.35), (length, 0.45)], paint, soft=1)
+    brush.shape(
+        [(left, 0.45), (left, roof), (length - 0.55, roof), (length - 0.12, 1.55), (length, 1.35), (length, 0.45)],
+        paint,
+        soft=1,
+    )
     brush.box(left + 0.04, 0.45, length - 0.03, 0.72, shade(paint, -0.3), round_by=0.08)
-    brush.shape([(left + 0.5, 1.45), (left + 0.5, roof - 0.22), (length - 0.62, roof - 0.22), (length - 0.25, 1.45)], shade(GLASS, -0.45))
-    brush.shape([(left + 0.56, 1.5), (left + 0.56, roof - 0.28), (length - 0.64, roof - 0.28), (length - 0.33, 1.5)], GLASS)
+    brush.shape(
+        [(left + 0.5, 1.45), (left + 0.5, roof - 0.22), (length - 0.62, roof - 0.22), (length - 0.25, 1.45)],
+        shade(GLASS, -0.45),
+    )
+    brush.shape(
+        [(left + 0.56, 1.5), (left + 0.56, roof - 0.28), (length - 0.64, roof - 0.28), (length - 0.33, 1.5)], GLASS
+    )
     brush.shape([(left + 1.0, roof - 0.28), (length - 0.64, roof - 0.28), (length - 0.45, 1.8)], shade(GLASS, 0.35))
     brush.line([(left + 0.45, 0.8), (left + 0.45, roof - 0.25)], 0.035, shade(paint, -0.25))
     brush.line([(left + 0.6, 1.22), (left + 0.8, 1.22)], 0.06, shade(paint, -0.4))
