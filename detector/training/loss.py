@@ -148,4 +148,4 @@ def _squares(
 
 def _cross_entropy(ops: Any, logits: Tensor, wanted: Tensor) -> Tensor:
     """-wanted log σ(x) - (1 - wanted) log(1 - σ(x)), without overflow."""
-    return ops.maximum(logits, 0) - logits * wanted + ops.log1p(ops.exp(-ops.abs(logits)))
+    return ops.softplus(logits) - logits * wanted

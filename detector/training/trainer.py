@@ -135,7 +135,9 @@ class _Run:
             step, row = self._epoch(epoch, step)
             row = replace(row, seconds=before + monotonic() - started)
             last = epoch + 1 == self.settings.epochs
-            weights = self.stepper.averaged()
+            weights, state = self.stepper.averaged(), self.stepper.state()
+            if not all(np.isfinite(part).all() for part in state.values()):
+                raise self._diverged(epoch, "after its last step: some weights are no numbers")
             seen = step * self.settings.batch
             if last or (epoch + 1) % self.settings.judge_every == 0:
                 figures = self._judge(weights)
@@ -147,7 +149,7 @@ class _Run:
             self.rows.append(row)
             write_journal(self.out / JOURNAL, self.rows)
             write_model(self.out / LAST, self.model, weights, self.description, pictures_seen=seen)
-            write_checkpoint(self.out, Checkpoint(epoch + 1, step, best, identity), self.stepper.state())
+            write_checkpoint(self.out, Checkpoint(epoch + 1, step, best, identity), state)
         return Outcome(self.settings.epochs, best, self.out / BEST)
 
     def _epoch(self, epoch: int, step: int) -> tuple[int, Row]:
@@ -174,23 +176,24 @@ class _Run:
                     **{name: f"{term:.3f}" for name, term in zip(TERMS, mean, strict=True)},
                     refresh=False,
                 )
+        if not losses:
+            raise self._diverged(epoch, f"step {step}: the loss was a number in no step")
         box, objectness, classes = (float(term) for term in np.mean(losses, axis=0))
         return step, Row(epoch + 1, 0.0, rate, box + objectness + classes, box, objectness, classes)
 
     def _check(self, values: Any, epoch: int, step: int) -> None:
         """A step that is not finite changes nothing; several running end the training."""
-        if values[-1]:
-            self.bad_steps = 0
-            return
-        self.bad_steps += 1
-        if self.bad_steps < _MOST_BAD_STEPS:
-            return
+        self.bad_steps = 0 if values[-1] else self.bad_steps + 1
+        if self.bad_steps >= _MOST_BAD_STEPS:
+            terms = ", ".join(f"{name} {value:g}" for name, value in zip(TERMS, values, strict=False))
+            raise self._diverged(epoch, f"step {step + 1}: the loss is no number ({terms})")
+
+    def _diverged(self, epoch: int, what: str) -> TrainingError:
         kept = f"{self.out / LAST} is the model after epoch {epoch}" if epoch else "no epoch was finished"
-        terms = ", ".join(f"{name} {value:g}" for name, value in zip(TERMS, values, strict=False))
-        raise TrainingError(
-            f"epoch {epoch + 1}, step {step + 1}: the loss is no number ({terms}); {kept}. The learning rate is "
-            f"probably too high ({self.settings.learning_rate:g}): try a tenth of it, or a longer warm-up. Anchors far from the "
-            "boxes' sizes can be the cause too: see yolo3 anchors"
+        return TrainingError(
+            f"epoch {epoch + 1}, {what}; {kept}. The learning rate is probably too high "
+            f"({self.settings.learning_rate:g}): try a tenth of it, or a longer warm-up. Anchors far from the boxes' "
+            "sizes can be the cause too: see yolo3 anchors"
         )
 
     def _judge(self, weights: list[Any]) -> Score:
