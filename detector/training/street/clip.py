@@ -23,6 +23,7 @@ _LANES = 4
 _STOP_METRES = 3.0
 """Before the middle of the zebra crossing."""
 
+_BEFORE_LINE_METRES = 0.5
 _MOODS = (("day", "clear"), ("dusk", "clear"), ("night", "rain"))
 _STEP_PHASES, _WHEEL_PHASES, _PEDAL_PHASES = 12, 6, 24
 
@@ -180,7 +181,7 @@ class _Animation:
             gaps = [(ahead.back - driver.front, driver.speed - ahead.speed)] if ahead else []
             room = stop - driver.front
             if waiting and room > 0 and driver.speed**2 / (2 * max(room, 0.1)) < 2 * brake:
-                gaps.append((room + least, driver.speed))
+                gaps.append((room + least - _BEFORE_LINE_METRES, driver.speed))
             for gap, closing in gaps:
                 wanted = least + max(
                     0.0, driver.speed * headway + driver.speed * closing / (2 * math.sqrt(pull * brake))
@@ -220,12 +221,8 @@ class _Animation:
         """People who follow the pavement, and people who wait at the zebra crossing and cross it."""
         rng, view, walkers = self.rng, self.street.view, []
         for number in range(9):
-            near = number >= 6
-            row = (
-                rng.uniform(view.near_row + 4, view.height - 4)
-                if near
-                else rng.uniform(view.far_row + 2, view.kerb_row - 8)
-            )
+            low, high = (view.near_row, view.height) if number >= 6 else (view.far_row, view.kerb_row)
+            row = low + (high - low) * rng.uniform(0.1, 0.8)
             speed = float(rng.choice((-1, 1))) * rng.uniform(1.0, 1.6)
             start = rng.uniform(-1, 1) * self.street.reach(row)
             walkers.append({"key": 1000 + number, "look": make_person(rng), "row": row, "x": start, "speed": speed})

@@ -115,5 +115,5 @@ def test_a_cfg_of_other_classes_is_named_with_its_line(yolo3, squares, squares_c
     code, _, err = yolo3("train", squares, "--cfg", squares_cfg, "--out", tmp_path / "run", "--quiet")
 
     assert code == 2
-    assert "line 40: [yolo] has classes=3; the data have 2" in err
+    assert "line 42: [yolo] has classes=3; the data have 2" in err
     assert not (tmp_path / "run").exists()

@@ -56,7 +56,7 @@ def test_a_prefix_is_taken_and_the_rest_made_anew(network, tmp_path):
 
     start = read_start(write(tmp_path / "w.weights", arrays, first_two), network)
 
-    assert [given is not None for given in start.arrays] == [True, True, False, False, True]
+    assert [given is not None for given in start.arrays] == [True, True, False, False, False]
     assert "2 of 4 layers; made anew: 2, 3" in start.note
 
 
@@ -106,7 +106,7 @@ def test_recast_changes_the_text_too():
 
 
 def test_classes_that_do_not_fit_the_data_are_named_with_their_lines():
-    with pytest.raises(CfgError, match=r"squares.cfg, line 40: \[yolo\] has classes=2; the data have 3") as caught:
+    with pytest.raises(CfgError, match=r"squares.cfg, line 42: \[yolo\] has classes=2; the data have 3") as caught:
         check_classes(parse_cfg(CFG, "squares.cfg"), ["a", "b", "c"])
 
     assert "filters=16" in str(caught.value)

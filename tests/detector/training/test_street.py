@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_nobody_drives_through_another_or_over_red():
         for lane in range(len(animation.lanes)):
             animation._drive(lane, 1 / clip.rate, part)
             drivers = animation.lanes[lane]
-            for ahead, behind in zip(drivers, drivers[1:], strict=False):
+            for ahead, behind in itertools.pairwise(drivers):
                 assert ahead.back - behind.front > 0.1
             line = (crossing if animation._right(lane) else -crossing) - _STOP_METRES
             if clip.signal.state(part) == "red" and part > clip.signal.red + 0.01:

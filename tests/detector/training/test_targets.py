@@ -117,7 +117,7 @@ def test_shape_iou_is_that_of_boxes_on_one_middle():
 
 
 def test_new_coords_are_refused_with_their_line():
-    with pytest.raises(CfgError, match=r"line 17: \[yolo\] new_coords=1"):
+    with pytest.raises(CfgError, match=r"line 19: \[yolo\] new_coords=1"):
         rules("new_coords=1")
 
 
