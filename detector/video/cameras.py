@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -28,6 +29,7 @@ from detector.video.timeline import Timeline
 _TIMEOUT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _INDICES_TRIED = 5
+_CLOSE_SECONDS = 1.0
 
 
 class Capture(Protocol):
@@ -58,6 +60,7 @@ class Camera:
 
     def __init__(self, index: int, *, open_capture: Callable[[int], Capture] | None = None) -> None:
         self._index = index
+        self._reading = Lock()
         with _quiet():
             self._capture = (open_capture or _open_capture)(index)
             first = self._read() if self._capture.isOpened() else None
@@ -86,7 +89,7 @@ class Camera:
             ticks = round((monotonic() - started) / ARRIVAL_TICK_SECONDS)
             yield Frame(index=index, pts=timeline.place(ticks), time_base=ARRIVAL_TICK_SECONDS, picture=picture)
             index += 1
-            with _quiet():
+            with self._reading, _quiet():
                 picture = self._read()
         raise StreamError(f"camera {self._index}: gives no more pictures; was it unplugged?")
 
@@ -104,7 +107,10 @@ class Camera:
 
     def close(self) -> None:
         """Let go of the camera."""
-        self._capture.release()
+        # A thread that still waits for a picture is left to it: letting go under it would be a crash.
+        if self._reading.acquire(timeout=_CLOSE_SECONDS):
+            self._capture.release()
+            self._reading.release()
 
 
 class PacedFile(VideoFile):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from detector.video.ffmpeg import ColorRange, Colorspace, Interpolation, VideoReformatter, av
 from detector.video.frames import RGB, Colours, Picture
 
 _SD_HEIGHT = 576

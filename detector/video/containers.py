@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 from time import monotonic
 
-import av
-from av.container import InputContainer
-
 from detector.errors import VideoError
+from detector.video.ffmpeg import av
 
 DAMAGE = (av.FFmpegError, IndexError, UnicodeDecodeError, MemoryError)
 """What PyAV raises on files whose bytes make no sense."""
@@ -20,7 +18,7 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
-def open_container(name: str, *, timeout_seconds: float | None = None) -> InputContainer:
+def open_container(name: str, *, timeout_seconds: float | None = None) -> av.container.InputContainer:
     """The video of this path or address, or `VideoError`; the timeout bounds opening and each read."""
     if not is_address(name):
         _check_file(name)
@@ -63,8 +61,15 @@ def _check_file(name: str) -> None:
         raise VideoError(f"{name}: cannot be opened: {error}") from None
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def reason(error: BaseException) -> str:
     """What is wrong, by an exception of `DAMAGE`."""
+    if isinstance(error, EOFError):
+        return "it ends before its first frame"
     if isinstance(error, av.error.InvalidDataError):
         return "it is damaged, or no video"
     if isinstance(error, av.FFmpegError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic
 from typing import Literal, Protocol
 
@@ -21,6 +21,7 @@ from detector.video.frames import Frame, Picture, Sink, Source
 from detector.video.pipe import Pipe
 
 _PIPE_FRAMES = 3
+_WAKE_SECONDS = 1.0
 
 Detect = Callable[[Picture], Detections]
 Annotate = Callable[[Picture, Detections], object]
@@ -54,7 +55,7 @@ class Summary:
     """Frames of a live source that gave way to newer ones."""
 
     notes: tuple[str, ...] = ()
-    """What the user should know, a line each: what the sinks noted, and why the source broke off if it did."""
+    """What the user should know, a line each: what source and sinks noted, and why the source broke off if it did."""
 
     @property
     def frames_per_second(self) -> float:
@@ -78,14 +79,14 @@ def run(
     before each frame. `buffer="latest"` drops frames that the detector is too slow for, which suits a live source.
     Sinks are entered in the order given and left in reverse, so a log given first also records how the rest ended.
 
-    Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished and the summary's
-    `status` says what happened. Any other exception, of the source, the detector or a sink, reaches the caller after
-    all sinks were told of it and both threads have ended.
+    Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished, which further Ctrl-C do
+    not disturb, and the summary's `status` says what happened. Any other exception, of the source, the detector or a
+    sink, reaches the caller after all sinks were told of it and both threads have ended.
     """
     started = monotonic()
-    work = _Work(sinks, annotate, progress)
     frames: Pipe[Frame] = Pipe(1 if buffer == "latest" else _PIPE_FRAMES, latest=buffer == "latest")
-    reader = Thread(target=_read, args=(source, frames), name="frame-reader", daemon=True)
+    reader = _Stage("frame-reader", lambda: _read(source, frames))
+    work = _Work(sinks, annotate, progress)
     error: BaseException | None = None
     try:
         work.open()
@@ -99,14 +100,13 @@ def run(
         error = caught
     frames.abandon()
     error = work.close(error)
-    if reader.ident is not None:
-        # Only now: a source may take seconds to notice, and by now every file is whole.
-        reader.join()
+    # Only now: a source may take seconds to notice, and by now every file is whole.
+    reader.wait()
     status = Ending.of(error)
     if status is Ending.FAILED:
         assert error is not None
         raise error
-    notes = [note for sink in sinks for note in sink.notes]
+    notes = [*getattr(source, "notes", ()), *(note for sink in sinks for note in sink.notes)]
     if isinstance(error, StreamError):
         notes.append(str(error))
     return Summary(
@@ -136,23 +136,22 @@ class _Work:
 
     def __init__(self, sinks: Sequence[Sink], annotate: Annotate | None, progress: Progress | None) -> None:
         self._sinks = sinks
-        self._shown = [sink for sink in sinks if sink.main_thread]
-        self._written = [sink for sink in sinks if not sink.main_thread]
         self._annotate = annotate
         self._progress = progress
-        self._entered: list[Sink] = []
+        self._shown: list[Sink] = []
+        self._written: list[Sink] = []
         self._results: Pipe[tuple[Frame, Detections]] = Pipe(_PIPE_FRAMES)
-        self._writer = Thread(target=self._write, name="frame-writer", daemon=True)
+        self._writer = _Stage("frame-writer", self._write)
         self._error: BaseException | None = None
         self.frames = 0
         self.boxes = 0
 
     def open(self) -> None:
-        """Enter the sinks and start the writer thread."""
+        """Start the writer thread and enter the sinks."""
+        self._writer.start()
         for sink in self._sinks:
             sink.__enter__()
-            self._entered.append(sink)
-        self._writer.start()
+            (self._shown if sink.main_thread else self._written).append(sink)
 
     def take(self, frame: Frame, detections: Detections) -> bool:
         """Pass a frame on; False if the writer has failed."""
@@ -165,22 +164,15 @@ class _Work:
 
     def close(self, error: BaseException | None) -> BaseException | None:
         """Let the writer finish, leave the sinks, and return the error to end with."""
-        self._results.end()
-        while self._writer.is_alive():
-            try:
-                self._writer.join()
-            except KeyboardInterrupt:  # a second Ctrl-C: what waits in the pipe waits in vain
-                self._results.abandon()
-        error = _worse(error, self._error)
-        for sink in reversed(self._entered):
-            try:
-                sink.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-            except BaseException as another:  # noqa: BLE001 - the other sinks must still be told
-                error = _worse(error, another)
-        return error
+        self._results.end(error)
+        self._writer.wait(through_interrupts=True)
+        if error is not self._error:
+            self._error = _worse(error, self._error)
+        self._leave(self._shown)
+        return self._error
 
     def _write(self) -> None:
-        """The writer thread."""
+        """The writer thread; it also leaves the sinks, as Ctrl-C does not reach it in the middle of that."""
         try:
             for frame, detections in self._results:
                 if not self._shown:
@@ -194,10 +186,49 @@ class _Work:
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             self._error = error
             self._results.abandon()
+        self._leave(self._written)
+
+    def _leave(self, sinks: Sequence[Sink]) -> None:
+        for sink in reversed(sinks):
+            error = self._error
+            try:
+                sink.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            except BaseException as another:  # noqa: BLE001 - the other sinks must still be told
+                self._error = _worse(error, another)
 
     def _draw(self, frame: Frame, detections: Detections) -> None:
         if self._annotate is not None:
             self._annotate(frame.picture, detections)
+
+
+class _Stage:
+    """A thread that can be waited for through Ctrl-C, after which `Thread.join` may no longer know it (bpo-45274)."""
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self._work = work
+        self._done = Event()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self, *, through_interrupts: bool = False) -> None:
+        """Return when the work is done, at once if it never began."""
+        if self._thread.ident is None:
+            return
+        while not self._done.is_set():
+            try:
+                self._done.wait(_WAKE_SECONDS)
+            except KeyboardInterrupt:
+                if not through_interrupts:
+                    raise
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._done.set()
 
 
 def _worse(first: BaseException | None, second: BaseException | None) -> BaseException | None:

@@ -12,16 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import av
 import cv2
 import numpy as np
-from av.container import OutputContainer
 
 from detector.detections import Detections
 from detector.errors import OutputError, WriteError
 from detector.video.colours import FromRgb, stored_as_yuv, tag
-from detector.video.containers import DAMAGE
+from detector.video.containers import DAMAGE, counted
 from detector.video.endings import Ending
+from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Picture, Sink, VideoInfo
 from detector.video.outputs import check_output, create, part_path
 from detector.video.sound import Sound, SoundBy
@@ -88,9 +87,10 @@ class VideoWriter(Sink):
         self._colours = stored_as_yuv(info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
         self._shift_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
-        self._container: OutputContainer | None = None
+        self._container: av.container.OutputContainer | None = None
         self._sound: Sound | None = None
         self._count = 0
+        self._lost_sound = 0
         self._end_seconds = Fraction(0)
 
     def __enter__(self) -> Self:
@@ -188,15 +188,26 @@ class VideoWriter(Sink):
         for packet in packets:
             if self._sound is not None:
                 due = (packet.dts or 0) * packet.time_base
-                self._container.mux(list(self._sound.until(due)))
+                self._mux_sound(self._sound.until(due))
             self._container.mux(packet)
+
+    def _mux_sound(self, packets: Iterable[av.Packet[Any]]) -> None:
+        assert self._container is not None
+        for packet in packets:
+            try:
+                self._container.mux(packet)
+            except OSError:
+                raise
+            except DAMAGE:  # no reason to lose the pictures
+                self._lost_sound += 1
 
     def _finish(self, *, all_sound: bool) -> None:
         assert self._container is not None
         self._mux(self._stream.encode(None))
         if self._sound is not None:
-            for packet in self._sound.rest() if all_sound else self._sound.until(self._end_seconds):
-                self._container.mux(packet)
+            self._mux_sound(self._sound.rest() if all_sound else self._sound.until(self._end_seconds))
+            if self._lost_sound:
+                self.notes.append(f"{self.path}: {counted(self._lost_sound, 'damaged piece')} of sound left out")
             self.notes += [f"{self.path}: {note}" for note in self._sound.late_notes]
         self._close()
         self._verify()

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal
 
-import av
-from av.container import OutputContainer
-
 from detector.video.containers import DAMAGE, open_container, reason
+from detector.video.ffmpeg import av
 from detector.video.timeline import Timeline
 
 SoundBy = Literal["copy", "encode"]
@@ -40,7 +38,7 @@ class Sound:
         self._packets: Iterator[av.Packet[av.AudioStream]] = iter(())
         self._waiting: av.Packet[av.AudioStream] | None = None
 
-    def attach(self, output: OutputContainer, *, by: SoundBy, shift_seconds: Fraction) -> None:
+    def attach(self, output: av.container.OutputContainer, *, by: SoundBy, shift_seconds: Fraction) -> None:
         """Give `output` its sound tracks: copies of the packets as they are, or AAC.
 
         A track of which `output` cannot hold the codec is encoded in any case. Timestamps move `shift_seconds` towards
@@ -78,7 +76,7 @@ class Sound:
         self._input.close()
 
     def _carried(
-        self, stream: av.AudioStream, output: OutputContainer, *, copy: bool, shift_seconds: Fraction
+        self, stream: av.AudioStream, output: av.container.OutputContainer, *, copy: bool, shift_seconds: Fraction
     ) -> _Track | None:
         if copy:
             try:

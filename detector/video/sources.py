@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from threading import Lock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-import av
 import cv2
 import numpy as np
-from av.stream import Disposition
 
 from detector.errors import StreamError, VideoError
 from detector.video.colours import ToRgb, colours_of
-from detector.video.containers import DAMAGE, is_address, open_container, reason
+from detector.video.containers import DAMAGE, counted, is_address, open_container, reason
+from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Picture, VideoInfo
 from detector.video.timeline import Timeline
 
@@ -25,6 +25,8 @@ _EARLY_SECONDS = Fraction(1, 2)
 
 _HIGHEST_RATE = 1000
 """Frames per second above which a file's claim is the tick of its clock and not a rate."""
+
+_CLOSE_SECONDS = 1.0
 
 _CLOCKLESS = {"mpjpeg", "mjpeg", "h264", "hevc", "m4v"}
 """Formats without timestamps, for which FFmpeg makes up an even rate."""
@@ -53,6 +55,7 @@ class VideoFile:
         self._live = live
         self._container = open_container(self._name, timeout_seconds=timeout_seconds)
         self._clockless = live and self._container.format.name in _CLOCKLESS
+        self._reading = Lock()
         self._lost = 0
         self._broken: BaseException | None = None
         self._cut = False
@@ -81,17 +84,22 @@ class VideoFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; not while another thread iterates."""
-        self._container.close()
+        """Let go of the video."""
+        # A thread that still waits for a silent server is left to it: closing under it would be a crash.
+        if self._reading.acquire(timeout=_CLOSE_SECONDS):
+            self._container.close()
+            self._reading.release()
 
     @property
     def notes(self) -> list[str]:
         """What was put right in the frames yielded so far, a line each."""
         found = []
         if self._timeline.missing:
-            found.append(f"{self._name}: {self._timeline.missing} frames had no timestamp; spaced evenly instead")
+            missing = counted(self._timeline.missing, "frame")
+            found.append(f"{self._name}: {missing} had no timestamp; spaced evenly instead")
         if self._timeline.moved:
-            found.append(f"{self._name}: {self._timeline.moved} timestamps did not rise; moved behind the one before")
+            moved = counted(self._timeline.moved, "timestamp")
+            found.append(f"{self._name}: {moved} out of order; moved behind the one before")
         return found
 
     def __iter__(self) -> Iterator[Frame]:
@@ -112,14 +120,15 @@ class VideoFile:
                 duration=duration,
             )
             index += 1
-            decoded = next(self._decoded, None)
+            with self._reading:
+                decoded = next(self._decoded, None)
         problem = self._problem(index)
         if problem:
             raise StreamError(problem)
 
     def _video_stream(self) -> av.VideoStream:
         for stream in self._container.streams.video:
-            if not stream.disposition & Disposition.attached_pic:  # an album's cover is no video
+            if not stream.disposition & av.stream.Disposition.attached_pic:  # an album's cover is no video
                 if stream.codec_context is None:
                     raise VideoError(f"{self._name}: its video is in a format that FFmpeg cannot decode")
                 return stream
@@ -191,7 +200,7 @@ class VideoFile:
     def _problem(self, frame_count: int) -> str | None:
         """What is wrong with the video now that all its frames are out, in a line."""
         what = "the stream broke off" if is_address(self._name) else "damaged or cut off"
-        read = f"{self._name}: {what}; {frame_count} frames could be read"
+        read = f"{self._name}: {what}; {counted(frame_count, 'frame')} could be read"
         if isinstance(self._broken, av.error.ExitError):
             return f"{read}, then nothing came for {self._timeout_seconds:g} seconds"
         if self._broken is not None:

@@ -67,7 +67,7 @@ class Window(Sink):
             self._caption(picture, f"{self.frames_per_second:.1f} frames/s")
         cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         pressed = cv2.waitKey(1) & 0xFF
-        self._quit = pressed in _QUIT_KEYS or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        self._quit = pressed in _QUIT_KEYS or not self._is_visible()
 
     @property
     def frames_per_second(self) -> float:
@@ -75,6 +75,12 @@ class Window(Sink):
         if len(self._shown_at) < 2:
             return 0.0
         return (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)
+
+    def _is_visible(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # Qt has forgotten it
+            return False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,176 @@
+"""Videos made in code: every frame shows its own number, so that none can be mistaken for its neighbour."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from detector.detections import Detections
+from detector.video.frames import Frame, Sink
+
+BITS = 8
+BLOCK = 24
+RATE = 44100
+
+
+class Clips:
+    """Makes and reads numbered videos; big black and white blocks survive any codec."""
+
+    width, height = 224, 160
+
+    def picture(self, number: int, *, width: int = width, height: int = height) -> np.ndarray:
+        picture = np.full((height, width, 3), 96, np.uint8)
+        picture[:, :, 2] = np.linspace(40, 200, width, dtype=np.uint8)
+        for bit in range(BITS):
+            picture[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (number >> bit & 1)
+        return picture
+
+    def number(self, picture: np.ndarray) -> int:
+        middles = picture[BLOCK // 2, BLOCK // 2 : BITS * BLOCK : BLOCK].mean(axis=1)
+        return sum(1 << bit for bit, middle in enumerate(middles) if middle > 128)
+
+    def frames(self, count: int, *, time_base: Fraction = Fraction(1, 25)) -> Iterator[Frame]:
+        for index in range(count):
+            yield Frame(index=index, pts=index, time_base=time_base, picture=self.picture(index), duration=1)
+
+    def make(
+        self,
+        path: Path,
+        pts: Iterable[int] = range(20),
+        *,
+        time_base: Fraction = Fraction(1, 25),
+        size: tuple[int, int] = (width, height),
+        codec: str = "libx264",
+        sound: str | None = None,
+        rotate: int = 0,
+        kind: str | None = None,
+        options: dict[str, str] | None = None,
+        sound_start: int = 0,
+        rate: Fraction = Fraction(25),
+    ) -> Path:
+        """A video of numbered frames at these timestamps, with a tone of the same length in the codec `sound`."""
+        pts = list(pts)
+        with av.open(str(path), "w", format=kind, container_options=options or {}) as output:
+            stream = output.add_stream(codec, rate=rate, time_base=time_base)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuv420p"
+            if codec == "libx264":
+                stream.options = {"preset": "ultrafast", "crf": "15"}
+            if rotate:
+                stream.set_display_rotation(rotate)
+            tone = output.add_stream(sound, rate=RATE, bit_rate=128_000) if sound else None
+            for number, tick in enumerate(pts):
+                frame = av.VideoFrame.from_ndarray(self.picture(number, width=size[0], height=size[1]))
+                frame.pts, frame.time_base = tick, time_base
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+            if tone is not None:
+                for start in range(0, round((pts[-1] + 1) * time_base * RATE), 4410):
+                    wave = np.sin(np.arange(start, start + 4410) * 0.06) * 9000
+                    samples = av.AudioFrame.from_ndarray(
+                        np.repeat(wave.astype(np.int16), 2)[None], format="s16", layout="stereo"
+                    )
+                    samples.sample_rate = RATE
+                    samples.pts, samples.time_base = start + sound_start, Fraction(1, RATE)
+                    output.mux(tone.encode(samples))
+                output.mux(tone.encode(None))
+        return path
+
+    def decoded(self, path: Path) -> list[tuple[Fraction, np.ndarray]]:
+        """Time and RGB picture of every frame, read by PyAV alone."""
+        with av.open(str(path)) as video:
+            return [(frame.pts * frame.time_base, frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
+
+    def times(self, path: Path) -> list[Fraction]:
+        with av.open(str(path)) as video:
+            return [frame.pts * frame.time_base for frame in video.decode(video=0)]
+
+    def sound_packets(self, path: Path, track: int = 0) -> list[tuple[Fraction, bytes]]:
+        with av.open(str(path)) as video:
+            return [
+                (packet.pts * packet.time_base, bytes(packet)) for packet in video.demux(audio=track) if packet.size
+            ]
+
+    def samples(self, path: Path) -> np.ndarray:
+        with av.open(str(path)) as video:
+            return np.concatenate([frame.to_ndarray() for frame in video.decode(audio=0)], axis=1)
+
+
+class Record(Sink):
+    """A sink that remembers."""
+
+    def __init__(self, *, fail_at: int | None = None, fail_enter: bool = False, fail_exit: bool = False) -> None:
+        super().__init__()
+        self.fail_at, self.fail_enter, self.fail_exit = fail_at, fail_enter, fail_exit
+        self.frames: list[tuple[int, int]] = []
+        self.pictures: list[np.ndarray] = []
+        self.threads: set[str] = set()
+        self.left_with: list[BaseException | None] = []
+
+    def __enter__(self) -> "Record":
+        if self.fail_enter:
+            raise RuntimeError("sink does not open")
+        return self
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        if frame.index == self.fail_at:
+            raise RuntimeError("sink failed")
+        self.threads.add(threading.current_thread().name)
+        self.frames.append((frame.index, len(detections)))
+        self.pictures.append(frame.picture)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.left_with.append(error)
+        if self.fail_exit:
+            raise RuntimeError("sink does not finish")
+
+
+class Shown(Record):
+    main_thread = True
+
+
+@pytest.fixture(scope="session")
+def clips() -> Clips:
+    return Clips()
+
+
+@pytest.fixture
+def record() -> type[Record]:
+    return Record
+
+
+@pytest.fixture
+def shown() -> type[Shown]:
+    return Shown
+
+
+@pytest.fixture(scope="session")
+def videos(shared: Path) -> Path:
+    return shared / "assets" / "videos"
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    yield
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("frame-")]
+
+
+@pytest.fixture
+def boxes_of() -> Any:
+    """Detections of one box per (left, top, right, bottom)."""
+
+    def make(*boxes: tuple[float, float, float, float], names: tuple[str, ...] = ("car",)) -> Detections:
+        count = len(boxes)
+        return Detections(
+            np.array(boxes, np.float32).reshape(count, 4),
+            np.full(count, 0.9, np.float32),
+            np.zeros(count, np.int64),
+            names,
+        )
+
+    return make
