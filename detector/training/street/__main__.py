@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
 
-from convert.cfg import read_cfg
+from convert.cfg import parse_cfg, read_cfg
 from convert.errors import Yolo3Error
+from convert.model_file import read_description, read_variables
 from convert.names import configs_folder
+from convert.network import get_arrays, plan
+from convert.weights import write_weights
+from detector.settings import Settings
 from detector.training.dataset import read_dataset
+from detector.training.evaluation import LOWEST_CONFIDENCE
+from detector.training.journal import read_journal
+from detector.training.plots import plot_journal
+from detector.training.report import evaluate, table
 from detector.training.settings import TrainSettings
 from detector.training.street.folder import write_folder
-from detector.training.trainer import train
+from detector.training.trainer import JOURNAL, train
 
 COUNTS = {"train": 6000, "valid": 300, "test": 500}
 SETTINGS = TrainSettings(
@@ -61,6 +70,27 @@ def make(out: Path) -> None:
         bar=_bar,
     )
     print(f"best AP on the {len(dataset.valid)} pictures to judge by: {outcome.best_ap:.3f}, {outcome.model}")
+    plot_journal(run / "log.png", read_journal(run / JOURNAL, epochs=SETTINGS.epochs))
+    weights = configs_folder().parent / "model_data" / "street.weights"
+    write_darknet_weights(outcome.model, weights)
+    print(f"wrote {weights}, {weights.stat().st_size} bytes")
+    test = read_dataset(data.with_name("test.data"))
+    confidence = Settings(confidence=LOWEST_CONFIDENCE)
+    verdict = evaluate(
+        test, [outcome.model], confidence, out=out / "test", progress=functools.partial(_bar, desc="judging")
+    )
+    print(f"{len(test.valid)} pictures never trained on\n{table(verdict.scores)}")
+
+
+def write_darknet_weights(model: Path, weights: Path) -> None:
+    """Write a model's parameters as Darknet has them."""
+    description = read_description(model)
+    arrays = get_arrays(plan(parse_cfg(description.cfg, str(model))), read_variables(model))
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    aside = weights.with_suffix(".part")
+    with aside.open("wb") as file:
+        write_weights(file, itertools.chain.from_iterable(arrays), description.weights_header)
+    aside.replace(weights)
 
 
 def _bar(things: Any, **options: Any) -> Any:
