@@ -70,7 +70,7 @@ class Clip:
     """A clip from a seed; iterate for its frames, each a `Shot` with exact boxes. Iterating again gives the same."""
 
     def __init__(
-        self, seed: int = 1, *, width: int = 960, height: int = 540, seconds: float = 20.0, rate: int = 25
+        self, seed: int = 2, *, width: int = 960, height: int = 540, seconds: float = 20.0, rate: int = 25
     ) -> None:
         self.seed, self.width, self.height, self.rate = seed, width, height, rate
         self.count = round(seconds * rate)
@@ -220,8 +220,8 @@ class _Animation:
     def _walkers(self) -> list[dict[str, Any]]:
         """People who follow the pavement, and people who wait at the zebra crossing and cross it."""
         rng, view, walkers = self.rng, self.street.view, []
-        for number in range(9):
-            low, high = (view.near_row, view.height) if number >= 6 else (view.far_row, view.kerb_row)
+        for number in range(7):
+            low, high = (view.near_row, view.height) if number >= 5 else (view.far_row, view.kerb_row)
             row = low + (high - low) * rng.uniform(0.1, 0.8)
             speed = float(rng.choice((-1, 1))) * rng.uniform(1.0, 1.6)
             start = rng.uniform(-1, 1) * self.street.reach(row)
@@ -233,7 +233,7 @@ class _Animation:
                     "key": 1100 + number,
                     "look": make_person(rng),
                     "down": down,
-                    "x": (self.street.crossing or 0) - 1.3 + number * 0.52,
+                    "x": (self.street.crossing or 0) - 1.5 + number * 0.6,
                     "starts": self.clip.signal.red + 0.03 + rng.uniform(0, 0.07),
                     "takes": rng.uniform(0.3, 0.34),
                     "drift": rng.uniform(0.3, 0.9),
