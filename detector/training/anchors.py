@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from convert.model_file import RESIZE_MODES
 from detector.errors import DatasetError, SettingsError
 from detector.letterbox import fit_picture
 from detector.settings import Resize
-from detector.training.dataset import Example
+from detector.training.dataset import Example, displayed_size
 from detector.training.targets import shape_iou
 
 _ROUNDS = 300
@@ -53,8 +52,7 @@ def box_sizes(examples: Sequence[Example], *, width: int, height: int, resize: R
     for example in examples:
         if not len(example.boxes):
             continue
-        with Image.open(example.path) as image:
-            fit = fit_picture(*image.size, width=width, height=height, resize=resize)
+        fit = fit_picture(*displayed_size(example.path), width=width, height=height, resize=resize)
         inner = np.array([fit.inner_width, fit.inner_height], np.float32)
         sizes.append(example.boxes[~example.crowd, 2:] * inner)
     return np.concatenate(sizes) if sizes else np.zeros((0, 2), np.float32)

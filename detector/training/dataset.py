@@ -14,6 +14,9 @@ from PIL import Image
 
 from detector.errors import DatasetError
 
+_ORIENTATION_TAG = 0x0112
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
 MOST_PROBLEMS = 1000
 """Lines of one error message."""
 
@@ -125,6 +128,13 @@ def check_pictures(
         for path, reason in zip(paths, progress(pool.map(_reason, paths)), strict=False):
             if reason:
                 problems.add(path, reason)
+
+
+def displayed_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture as it is displayed: EXIF rotation applied."""
+    with Image.open(path) as image:
+        turned = image.getexif().get(_ORIENTATION_TAG, 1) in _ON_ITS_SIDE
+        return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _reason(path: Path) -> str:

@@ -7,10 +7,9 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from detector.pictures import read_picture
-from detector.training.dataset import Example
+from detector.training.dataset import Example, displayed_size
 from detector.training.evaluation import Truth
 
 
@@ -21,8 +20,7 @@ def picture_reader(example: Example) -> Callable[[], NDArray[np.uint8]]:
 
 def example_truth(example: Example) -> Truth:
     """What is in the example's picture, in its pixels."""
-    with Image.open(example.path) as image:
-        size = np.array(image.size * 2, np.float32)
+    size = np.array(displayed_size(example.path) * 2, np.float32)
     half = example.boxes[:, 2:] / 2
     edges = np.concatenate([example.boxes[:, :2] - half, example.boxes[:, :2] + half], axis=1)
     return Truth(edges * size, example.class_id, example.crowd, example.area)

@@ -27,7 +27,7 @@ from detector.training.trainer import JOURNAL, train
 
 COUNTS = {"train": 6000, "valid": 300, "test": 500}
 SETTINGS = TrainSettings(
-    epochs=16,
+    epochs=13,
     batch=16,
     learning_rate=2e-3,
     final_rate=0.01,

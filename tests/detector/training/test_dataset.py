@@ -6,7 +6,7 @@ from PIL import Image
 
 from detector.errors import DatasetError
 from detector.training.darknet_data import label_path
-from detector.training.dataset import read_dataset
+from detector.training.dataset import displayed_size, read_dataset
 
 
 def test_darknet_data_are_read(squares):
@@ -195,3 +195,13 @@ def test_a_file_that_is_not_cocos_is_refused(tmp_path, content):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="no such file"):
         read_dataset(tmp_path / "x.data")
+
+
+def test_sizes_are_those_of_pictures_as_displayed(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("RGB", (40, 30)).save(tmp_path / "upright.jpg")
+
+    assert displayed_size(tmp_path / "turned.jpg") == (30, 40)
+    assert displayed_size(tmp_path / "upright.jpg") == (40, 30)
