@@ -38,7 +38,8 @@ def make_sound(clip: Clip) -> NDArray[np.float32]:
     ticking = np.sin(2 * np.pi * 1100 * time) * np.exp(-40 * (time % 0.25)) * red
     fade = np.clip(np.minimum(time, time[-1] - time) / 0.5, 0, 1)
     mixed = 0.22 * _tune(time) + 0.9 * rumble + 0.03 * rain + 0.05 * ticking
-    return np.clip(mixed * fade, -1, 1).astype(np.float32)
+    samples: NDArray[np.float32] = np.clip(mixed * fade, -1, 1).astype(np.float32)
+    return samples
 
 
 def _tune(time: NDArray[np.float64]) -> NDArray[np.float64]:
