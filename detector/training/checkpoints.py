@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,13 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint, dict[str, NDArray[Any]]]:
     """The state of the run in `folder`; `OutputError` where there is none to resume from."""
     path = folder / STATE
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}
         about = json.loads(str(state.pop("about")))
         return Checkpoint(**about), state
     except FileNotFoundError:
         raise OutputError(f"{folder}: no {STATE} to resume from; start the training without --resume") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise OutputError(f"{path}: cannot be resumed from ({error}); start the training without --resume") from None
 
 

@@ -20,13 +20,13 @@ pytestmark = pytest.mark.slow
 
 
 def halved(name: str, classes: int):
-    """A cfg of the project with half its filters, but for the heads, at 320x320."""
+    """A cfg of the project with half its filters, but for the heads, at 256x256."""
     lines = []
     for line in read_cfg(configs_folder() / name).text.split("\n"):
         key, _, value = line.partition("=")
         if key == "filters" and value != "255":
             line = f"filters={int(value) // 2}"
-        lines.append(f"{key}=320" if key in ("width", "height") else line)
+        lines.append(f"{key}=256" if key in ("width", "height") else line)
     return recast(parse_cfg("\n".join(lines), name), classes)
 
 
