@@ -1,12 +1,16 @@
 """The verbs of training, run in this process."""
 
 import json
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from detector import cli
+from detector.training.journal import read_journal
 
 QUICK = ("--epochs", 2, "--batch", 8, "--learning-rate", 0.005, "--warm-up", 2, "--judge-every", 2)
 
@@ -122,3 +126,35 @@ def test_a_cfg_of_other_classes_is_named_with_its_line(yolo3, squares, squares_c
     assert code == 2
     assert "line 42: [yolo] has classes=3; the data have 2" in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_goes_on_and_ends_the_same(yolo3, squares, squares_cfg, tmp_path):
+    options = ["--cfg", squares_cfg, "--epochs", 12, "--batch", 8, "--warm-up", 4, "--judge-every", 12, "--quiet"]
+    yolo3("train", squares, *options, "--out", tmp_path / "whole")
+
+    broken = tmp_path / "broken"
+    command = [
+        sys.executable,
+        "-c",
+        "from detector.cli import main; main()",
+        "train",
+        squares,
+        *options,
+        "--out",
+        broken,
+    ]
+    process = subprocess.Popen(list(map(str, command)), cwd=Path(cli.__file__).parents[1])
+    while not (broken / "checkpoint.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    code, _, err = yolo3("train", squares, *options, "--out", broken, "--resume")
+
+    assert code == 0, err
+    whole, resumed = (
+        [row.loss for row in read_journal(folder / "log.csv", epochs=12)] for folder in (tmp_path / "whole", broken)
+    )
+    assert len(resumed) == 12
+    assert resumed == pytest.approx(whole, rel=0.02)
