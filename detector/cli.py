@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from detector import cli_export, cli_log
+from detector import cli_export, cli_log, cli_training
 from detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -255,6 +255,9 @@ def webcam_verb(
 
 cli_export.register(app)
 cli_log.register(app)
+
+
+cli_training.register(app, with_settings)
 
 
 def _conclude(summary: Summary, outputs: Outputs) -> None:

@@ -7,16 +7,19 @@ Yolo3Error
 │   ├── SettingsError     a setting out of range, an unknown class name
 │   ├── PictureError      a picture that cannot be opened
 │   ├── VideoError        a video that cannot be opened or holds no frames
-│   └── CameraError       a camera that does not open
+│   ├── CameraError       a camera that does not open
+│   └── DatasetError      labelled pictures with mistakes in them, all listed
 └── WorkError             the work itself failed                   (exit code 1)
     ├── WriteError        a file could not be written to its end (full disk)
-    └── StreamError       a video or camera broke off in the middle
+    ├── StreamError       a video or camera broke off in the middle
+    └── TrainingError     a training came to nothing, as when its loss is no number
 """
 
 from convert.errors import InputError, ModelFileError, OutputError, WorkError, Yolo3Error
 
 __all__ = [
     "CameraError",
+    "DatasetError",
     "EngineError",
     "InputError",
     "ModelFileError",
@@ -24,6 +27,7 @@ __all__ = [
     "PictureError",
     "SettingsError",
     "StreamError",
+    "TrainingError",
     "VideoError",
     "WorkError",
     "WriteError",
@@ -51,9 +55,17 @@ class CameraError(InputError):
     """A camera does not open."""
 
 
+class DatasetError(InputError):
+    """Labelled pictures cannot be trained on; the message has a line for each mistake."""
+
+
 class WriteError(WorkError):
     """An output could not be written to its end."""
 
 
 class StreamError(WorkError):
     """A video or camera broke off before its end."""
+
+
+class TrainingError(WorkError):
+    """A training broke off; its last good checkpoint is kept."""

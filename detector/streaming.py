@@ -72,7 +72,8 @@ def annotate_video(
 ) -> Summary:
     """Detect in every frame of a video file, or one of `every` so many; the sound goes with it.
 
-    `tell` gets the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is known before the network is opened.
+    `tell` gets the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is
+    known before the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")

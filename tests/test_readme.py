@@ -35,8 +35,25 @@ def folder(tmp_path, colour_model, colour_clip, flag, monkeypatch):
     for name in ("dog.jpg", "photos/a.jpg", "more/deep/b.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(flag).save(tmp_path / name)
+    shutil.copy(source / "colours.cfg", tmp_path / "configs" / "mine.cfg")
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    shutil.copy(colour_model, tmp_path / "runs" / "mine" / "best.h5")
+    write_labelled(tmp_path, flag)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def write_labelled(folder, flag):
+    """Pictures with labels of red and blue, as `mine.data`."""
+    from PIL import Image
+
+    for number in range(6):
+        Image.fromarray(flag).save(folder / f"{number}.png")
+        red = f"0 {1 / 6} {1 / 6} {(10 - number) / 32} {1 / 3}"
+        (folder / f"{number}.txt").write_text(f"{red}\n2 0.5 {5 / 6} {1 / 3} {1 / 3}\n")
+    (folder / "mine.txt").write_text("\n".join(f"{number}.png" for number in range(6)))
+    (folder / "mine.names").write_text("red\ngreen\nblue\n")
+    (folder / "mine.data").write_text("train=mine.txt\nvalid=mine.txt\nnames=mine.names\n")
 
 
 def test_there_are_commands_to_test():

@@ -1,0 +1,1 @@
+"""Networks made here: data, targets, loss, the loop, and how good the result is."""

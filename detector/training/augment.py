@@ -1,0 +1,153 @@
+"""Pictures varied at random, and their boxes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.letterbox import fit_picture
+from detector.settings import Resize
+from detector.training.settings import TrainSettings
+
+LEAST_KEPT = 0.3
+"""A box of which a crop leaves less than this part of its area is dropped."""
+
+LEAST_SIDE_PIXELS = 2.0
+_GREY = (128, 128, 128)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A picture at the network's size with its boxes."""
+
+    picture: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    """(n, 4) centre x, centre y, width, height as parts of the picture."""
+
+    class_id: NDArray[np.int64]
+
+
+def fit_sample(sample: Sample, *, width: int, height: int, resize: Resize) -> Sample:
+    """The sample as the detector would lay it into the network's input, nothing varied."""
+    matrix = _base(sample, width, height, resize)
+    return _warp(sample, matrix, width, height)
+
+
+def vary(
+    sample: Sample, rng: np.random.Generator, settings: TrainSettings, *, width: int, height: int, resize: Resize
+) -> Sample:
+    """The sample scaled, moved, mirrored and coloured at random, at the network's size.
+
+    Scale and crop stand for Darknet's `jitter`, the colours for its `hue`, `saturation` and `exposure` (data.c).
+    """
+    matrix = _base(sample, width, height, resize)
+    if settings.scale:
+        grow = np.exp(rng.uniform(np.log(1 - settings.scale), np.log(1 + settings.scale)))
+        aspect = np.exp(rng.uniform(-0.35, 0.35) * settings.scale)
+        across, down = grow * aspect, grow / aspect
+        # What sticks out is cut off somewhere, what is left over goes around somewhere.
+        x, y = ((1 - across) * rng.uniform(-0.1, 1.1) * width, (1 - down) * rng.uniform(-0.1, 1.1) * height)
+        matrix = np.array([[across, 0, x], [0, down, y], [0, 0, 1]]) @ matrix
+    if rng.random() < settings.flip:
+        matrix = np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1.0]]) @ matrix
+    varied = _warp(sample, matrix, width, height)
+    if settings.colour:
+        return Sample(recolour(varied.picture, rng, settings.colour), varied.boxes, varied.class_id)
+    return varied
+
+
+def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
+    """Four samples of one size put together about a random middle, each showing the part that fits there."""
+    height, width = samples[0].picture.shape[:2]
+    middle_x, middle_y = (int(rng.uniform(0.3, 0.7) * side) for side in (width, height))
+    picture = np.empty_like(samples[0].picture)
+    boxes, class_ids = [], []
+    areas = (
+        (0, 0, middle_x, middle_y),
+        (middle_x, 0, width, middle_y),
+        (0, middle_y, middle_x, height),
+        (middle_x, middle_y, width, height),
+    )
+    for sample, (left, top, right, bottom) in zip(samples, areas, strict=True):
+        picture[top:bottom, left:right] = sample.picture[top:bottom, left:right]
+        edges = _edges(sample.boxes) * np.array([width, height] * 2, np.float32)
+        kept, clipped = _clip(edges, left, top, right, bottom)
+        boxes.append(clipped)
+        class_ids.append(sample.class_id[kept])
+    together = np.concatenate(boxes) / np.array([width, height] * 2, np.float32)
+    return Sample(picture, _centres(together), np.concatenate(class_ids))
+
+
+def recolour(picture: NDArray[np.uint8], rng: np.random.Generator, amount: float) -> NDArray[np.uint8]:
+    """Hue shifted, saturation and brightness multiplied (`distort_image`, image.c)."""
+    hue = rng.uniform(-0.12, 0.12) * amount * 180
+    saturation, brightness = (np.exp(rng.uniform(-1, 1) * amount) for _ in range(2))
+    levels = np.arange(256, dtype=np.float64)
+    tables = np.stack(
+        [
+            np.mod(np.arange(256) + hue, 180),
+            np.clip(levels * saturation, 0, 255),
+            np.clip(levels * brightness, 0, 255),
+        ],
+        axis=1,
+    ).astype(np.uint8)[None]
+    hsv = cv2.LUT(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV), tables)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
+
+
+def _base(sample: Sample, width: int, height: int, resize: Resize) -> NDArray[np.float64]:
+    """From pixels of the picture to pixels of the network's input, pixel edges to pixel edges."""
+    rows, columns = sample.picture.shape[:2]
+    fit = fit_picture(columns, rows, width=width, height=height, resize=resize)
+    return np.array(
+        [[fit.inner_width / columns, 0, fit.left], [0, fit.inner_height / rows, fit.top], [0, 0, 1]], np.float64
+    )
+
+
+def _warp(sample: Sample, matrix: NDArray[np.float64], width: int, height: int) -> Sample:
+    # OpenCV counts from pixel centres: half a pixel in, half a pixel back.
+    inward = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    centred = np.linalg.inv(inward) @ matrix @ inward
+    picture = cv2.warpAffine(
+        sample.picture,
+        centred[:2],
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=_GREY,
+    )
+    rows, columns = sample.picture.shape[:2]
+    edges = _edges(sample.boxes) * np.array([columns, rows] * 2, np.float32)
+    moved = np.concatenate([edges[:, :2], edges[:, 2:]]) @ matrix[:2, :2].T + matrix[:2, 2]
+    one, other = np.split(moved, 2)
+    edges = np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1).astype(np.float32)
+    kept, clipped = _clip(edges, 0, 0, width, height)
+    boxes = _centres(clipped / np.array([width, height] * 2, np.float32))
+    return Sample(np.asarray(picture, np.uint8), boxes, sample.class_id[kept])
+
+
+def _clip(
+    edges: NDArray[np.float32], left: float, top: float, right: float, bottom: float
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Which boxes keep enough of themselves within an area, and these boxes clipped to it."""
+    low, high = np.array([left, top] * 2, np.float32), np.array([right, bottom] * 2, np.float32)
+    clipped = np.clip(edges, low, high)
+    before, after = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (edges, clipped))
+    kept = (after >= LEAST_KEPT * before) & (
+        (clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) >= LEAST_SIDE_PIXELS
+    )
+    return kept, clipped[kept]
+
+
+def _edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+
+
+def _centres(edges: NDArray[Any]) -> NDArray[np.float32]:
+    return np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]], axis=1).astype(np.float32)

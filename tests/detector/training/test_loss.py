@@ -1,0 +1,177 @@
+"""The loss against loops written from Darknet's C, whose deltas are minus the gradient of the raw outputs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from convert.keras_import import import_keras
+from detector.nms import iou, to_edges
+from detector.training.loss import head_loss, overlap
+from detector.training.targets import make_targets, pad_truths
+
+from .test_targets import rules
+
+import_keras()
+import tensorflow as tf  # noqa: E402
+
+WIDTH, HEIGHT = 64, 32
+
+
+def sigmoid(value):
+    return 1 / (1 + math.exp(-value))
+
+
+def box_iou(one, other):
+    return float(iou(to_edges(np.array([one], np.float32)), to_edges(np.array([other], np.float32)))[0])
+
+
+def darknet_deltas(output, truths, kinds, rule):
+    """`forward_yolo_layer` of pjreddie's yolo_layer.c for one picture; (rows, columns, anchors, 5 + classes)."""
+    rows, columns = output.shape[:2]
+    raw = output.reshape(rows, columns, len(rule.mask), -1).astype(float)
+    deltas = np.zeros_like(raw)
+    classes = raw.shape[-1] - 5
+
+    def predicted(row, column, slot):
+        x, y, w, h = raw[row, column, slot, :4]
+        anchor = rule.head.anchors[slot]
+        return [
+            (column + sigmoid(x)) / columns,
+            (row + sigmoid(y)) / rows,
+            math.exp(w) * anchor[0] / WIDTH,
+            math.exp(h) * anchor[1] / HEIGHT,
+        ]
+
+    def box_delta(row, column, slot, truth):
+        anchor = rule.head.anchors[slot]
+        scale = 2 - truth[2] * truth[3]
+        place = deltas[row, column, slot]
+        place[0] = scale * (truth[0] * columns - column - sigmoid(raw[row, column, slot, 0]))
+        place[1] = scale * (truth[1] * rows - row - sigmoid(raw[row, column, slot, 1]))
+        place[2] = scale * (math.log(truth[2] * WIDTH / anchor[0]) - raw[row, column, slot, 2])
+        place[3] = scale * (math.log(truth[3] * HEIGHT / anchor[1]) - raw[row, column, slot, 3])
+
+    for row in range(rows):
+        for column in range(columns):
+            for slot in range(len(rule.mask)):
+                best = max(box_iou(predicted(row, column, slot), truth) for truth in truths)
+                deltas[row, column, slot, 4] = 0 - sigmoid(raw[row, column, slot, 4])
+                if best > rule.ignore_thresh:
+                    deltas[row, column, slot, 4] = 0
+    for truth, kind in zip(truths, kinds, strict=True):
+        row, column = int(truth[1] * rows), int(truth[0] * columns)
+        shifted = [0, 0, truth[2], truth[3]]
+        best = max(
+            range(len(rule.anchors)),
+            key=lambda n: box_iou([0, 0, rule.anchors[n][0] / WIDTH, rule.anchors[n][1] / HEIGHT], shifted),
+        )
+        if best in rule.mask:
+            slot = rule.mask.index(best)
+            box_delta(row, column, slot, truth)
+            deltas[row, column, slot, 4] = 1 - sigmoid(raw[row, column, slot, 4])
+            for number in range(classes):
+                wanted = 1 if number == kind else 0
+                deltas[row, column, slot, 5 + number] = wanted - sigmoid(raw[row, column, slot, 5 + number])
+    return deltas.reshape(output.shape)
+
+
+def gradients(output, truths, kinds, rule, head):
+    boxes = [np.array(truths, np.float32)]
+    target = make_targets(boxes, [np.array(kinds)], rules_of(rule), width=WIDTH, height=HEIGHT)[head]
+    raw = tf.Variable(output[None])
+    with tf.GradientTape() as tape:
+        terms = head_loss(
+            raw,
+            target.found,
+            target.boxes,
+            target.classes,
+            tf.constant(pad_truths(boxes)),
+            rule[head],
+            width=WIDTH,
+            height=HEIGHT,
+        )
+        loss = sum(terms.values())
+    return np.asarray(tape.gradient(loss, raw))[0]
+
+
+def rules_of(rule):
+    return rule
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("head", [0, 1])
+def test_gradients_are_darknets_deltas(seed, head):
+    rng = np.random.default_rng(seed)
+    rule = rules("ignore_thresh=.3")
+    truths = [
+        [*rng.uniform(0.1, 0.9, 2), *size]
+        for size in ([5 / 64, 4 / 32], [9 / 64, 7 / 32], [18 / 64, 9 / 32], [0.6, 0.7])
+    ]
+    kinds = [0, 1, 1, 0]
+    shape = (2, 4, 14) if head == 0 else (4, 8, 14)
+    output = rng.normal(0, 0.7, shape).astype(np.float32)
+
+    deltas = darknet_deltas(output, truths, kinds, rule[head])
+
+    assert np.abs(deltas).max() > 0.1
+    assert -gradients(output, truths, kinds, rule, head) == pytest.approx(deltas, abs=2e-5)
+
+
+def test_truth_thresh_takes_a_good_box_as_found():
+    truth = [3.2 / 8, 2.6 / 4, 8 / 64, 8 / 32]
+    output = np.zeros((4, 8, 14), np.float32)
+    output[2, 3].reshape(2, 7)[0, 2:4] = math.log(2)  # the 4x4 anchor grown to the truth's 8x8
+    never = gradients(output, [truth], [0], rules("ignore_thresh=.4"), 1)[2, 3]
+    always = gradients(output, [truth], [0], rules("ignore_thresh=.4\ntruth_thresh=.45"), 1)[2, 3]
+
+    assert never[4] == 0
+    assert always[4] == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("kind", ["giou", "diou", "ciou"])
+def test_box_losses_pull_towards_the_truth(kind):
+    rng = np.random.default_rng(3)
+    box = tf.Variable(rng.uniform(0.2, 0.6, (50, 4)).astype(np.float32))
+    truth = tf.constant(rng.uniform(0.2, 0.6, (50, 4)).astype(np.float32))
+    before = np.asarray(overlap(box, truth)).mean()
+    for _ in range(200):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(1 - overlap(box, truth, kind))
+        box.assign_sub(0.003 * tape.gradient(loss, box))
+
+    assert np.isfinite(np.asarray(box)).all()
+    assert np.asarray(overlap(box, truth)).mean() > max(0.8, before + 0.2)
+
+
+def test_overlap_is_that_of_suppression():
+    rng = np.random.default_rng(1)
+    one, other = rng.uniform(0.1, 0.6, (2, 100, 4)).astype(np.float32)
+
+    assert np.asarray(overlap(one, other)) == pytest.approx(iou(to_edges(one), to_edges(other)), abs=1e-5)
+
+
+def test_ciou_by_hand():
+    one, other = np.array([[0.5, 0.5, 0.4, 0.2]], np.float32), np.array([[0.6, 0.5, 0.2, 0.2]], np.float32)
+    expected_iou, distance = 0.5, 0.01 / (0.4**2 + 0.2**2)
+    shape = 4 / math.pi**2 * (math.atan(2) - math.atan(1)) ** 2
+    part = shape / (1 - expected_iou + shape)
+
+    assert float(overlap(one, other, "diou")[0]) == pytest.approx(expected_iou - distance, abs=1e-5)
+    assert float(overlap(one, other, "ciou")[0]) == pytest.approx(expected_iou - distance - part * shape, abs=1e-5)
+
+
+def test_empty_truths_ask_for_nothing_but_silence():
+    rule = rules()[1]
+    output = np.random.default_rng(0).normal(size=(1, 4, 8, 14)).astype(np.float32)
+    none = [np.zeros((0, 4), np.float32)]
+    target = make_targets(none, [np.zeros(0, np.int64)], rules(), width=WIDTH, height=HEIGHT)[1]
+
+    terms = head_loss(
+        output, target.found, target.boxes, target.classes, pad_truths(none), rule, width=WIDTH, height=HEIGHT
+    )
+
+    raw = output.reshape(1, 4, 8, 2, 7)[..., 4]
+    assert float(terms["box"]) == 0
+    assert float(terms["classes"]) == 0
+    assert float(terms["objectness"]) == pytest.approx(np.log1p(np.exp(raw)).sum(), rel=1e-5)
