@@ -1,7 +1,7 @@
 """Things Keras has no layer for, put together from its built-in layers.
 
 Keras's operations (`x[..., a:b]`, `keras.ops.divide`) become nodes that a `.h5` can be saved with and not loaded again,
-so they are of no use here. `docs/caveats-notes.md` tells what stands in for them and why.
+so they are of no use here. `docs/layers.md` tells what stands in for them and why.
 """
 
 from __future__ import annotations
