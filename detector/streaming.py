@@ -76,6 +76,7 @@ def annotate_video(
     journal = outputs.log or journal_path(cast(Path, outputs.video))
     with VideoFile(source) as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
+        _refuse_existing(source, outputs)
         record = _record(video.info, model, settings)
         if every > 1:
             record = replace(record, settings={**record.settings, "every": every})
@@ -262,6 +263,15 @@ def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -
 def _refuse_model(model: Path, outputs: Outputs) -> None:
     if model in (outputs.video, outputs.log):
         raise OutputError(f"{model}: is the model; name another file for the output")
+
+
+def _refuse_existing(source: Path, outputs: Outputs) -> None:
+    """Unlike other outputs, these can be gone on with."""
+    for path in (outputs.video, outputs.log):
+        if path and path.is_file() and not path.samefile(source) and not (outputs.overwrite or outputs.resume):
+            raise OutputError(
+                f"{path}: exists already; move it away, pass --overwrite, or --resume to go on where a run broke off"
+            )
 
 
 def _record(info: VideoInfo, model: Path, settings: Settings) -> RunRecord:
