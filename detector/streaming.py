@@ -84,6 +84,7 @@ def annotate_video(
     journal = outputs.log or journal_path(cast(Path, outputs.video))
     with VideoFile(source) as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
+        _refuse_existing(source, outputs)
         record = _record(video.info, model, settings)
         if every > 1:
             record = replace(record, settings={**record.settings, "every": every})
@@ -276,6 +277,15 @@ def _refuse_model(model: Path, outputs: Outputs) -> None:
             raise OutputError(f"{path}: is the model; name another file for the output")
     if len(named) == 2 and same_file(*named):
         raise OutputError(f"{outputs.log}: is the video too; name another file for the log")
+
+
+def _refuse_existing(source: Path, outputs: Outputs) -> None:
+    """Unlike other outputs, these can be gone on with."""
+    for path in (outputs.video, outputs.log):
+        if path and path.is_file() and not path.samefile(source) and not (outputs.overwrite or outputs.resume):
+            raise OutputError(
+                f"{path}: exists already; move it away, pass --overwrite, or --resume to go on where a run broke off"
+            )
 
 
 def _record(info: VideoInfo, model: Path, settings: Settings) -> RunRecord:
