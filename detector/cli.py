@@ -265,13 +265,9 @@ def _conclude(summary: Summary, outputs: Outputs) -> None:
     from detector.video.endings import Ending
 
     for note in summary.notes:
-<<<<<<< HEAD
         complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
-=======
-        _complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
     if not summary.seconds:
         return  # it was complete before
->>>>>>> video
     rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
     dropped = f", {summary.dropped} dropped" if summary.dropped else ""
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")

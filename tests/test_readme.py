@@ -36,19 +36,15 @@ def folder(tmp_path, colour_model, colour_clip, flag, monkeypatch):
     for name in ("dog.jpg", "photos/a.jpg", "more/deep/b.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(flag).save(tmp_path / name)
-<<<<<<< HEAD
     shutil.copy(source / "colours.cfg", tmp_path / "configs" / "mine.cfg")
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     shutil.copy(colour_model, tmp_path / "runs" / "mine" / "best.h5")
     write_labelled(tmp_path, flag)
-=======
-    (tmp_path / "runs").mkdir()
     run = {"type": "run", "schema": 1, "source": "street.mp4", "width": 96, "height": 96, "frame_rate": "25/2"}
     run |= {"model": "yolov3.h5", "model_sha256": "0", "settings": {}, "classes": ["person"]}
     box = {"class_id": 0, "name": "person", "confidence": 0.9, "box": [0, 0, 32, 32]}
     frame = {"type": "frame", "frame": 0, "time": 0, "detections": [box]}
     (tmp_path / "logged.jsonl").write_text(f"{json.dumps(run)}\n{json.dumps(frame)}\n")
->>>>>>> video
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
