@@ -74,6 +74,8 @@ def reorg(section: Section, before: Before) -> Layer:
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import Permute, Reshape
 
+        if stride == 1:
+            return inputs[0]
         tensor = flat(inputs[0], (height, width, count), f"{name}_memory")
         if reverse:
             tensor = Reshape((stride, stride, planes, height, width), name=f"{name}_planes")(tensor)

@@ -31,7 +31,7 @@ from convert.keras_import import import_keras
 from convert.layers import KINDS, KNOWN
 from convert.layers.activation import ACTIVATIONS
 from convert.network import plan
-from convert.weights import Header
+from convert.weights import Header, WeightsReader
 
 SECONDS = 5
 BYTES = 1 << 30
@@ -170,7 +170,9 @@ def outcome(cfg: Path, weights: Path, model: Path) -> str:
         inspect(cfg)
         if network.parameter_count > MOST_FLOATS or sum(layer.shape.size for layer in network.layers) > 50_000_000:
             return "planned"
-        if weights.stat().st_size != Header().size_bytes + 4 * network.parameter_count:
+        with WeightsReader.open(weights) as reader:
+            fits = reader.total == network.parameter_count and not reader.odd_bytes
+        if not fits:
             convert(cfg, weights, model, verify=False)
             raise AssertionError("a model was made of weights of another size")
         convert(cfg, weights, model)

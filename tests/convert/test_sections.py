@@ -53,6 +53,7 @@ CASES = {
     "upsample": CONV + "[upsample]\nstride=2\nscale=0.5\n",
     "upsample shrinks": CONV + "[upsample]\nstride=-2\n",
     "reorg": CONV + "[reorg]\nstride=2\n",
+    "reorg of stride 1": CONV + "[reorg]\nstride=1\n",
     "reorg reverse": CONV + "[reorg]\nstride=2\nreverse=1\n",
     "reorg extra": CONV + "[reorg]\nstride=1\nextra=2\n[softmax]\n",
     "reorg3d": CONV + "[reorg3d]\nstride=2\n",
