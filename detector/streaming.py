@@ -279,10 +279,10 @@ def _refuse_model(model: Path, outputs: Outputs) -> None:
         raise OutputError(f"{outputs.log}: is the video too; name another file for the log")
 
 
-def _refuse_existing(source: Path, outputs: Outputs) -> None:
+def _refuse_existing(source: str | Path, outputs: Outputs) -> None:
     """Unlike other outputs, these can be gone on with."""
     for path in (outputs.video, outputs.log):
-        if path and path.is_file() and not path.samefile(source) and not (outputs.overwrite or outputs.resume):
+        if path and path.is_file() and not same_file(path, Path(source)) and not (outputs.overwrite or outputs.resume):
             raise OutputError(
                 f"{path}: exists already; move it away, pass --overwrite, or --resume to go on where a run broke off"
             )
