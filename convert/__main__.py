@@ -1,4 +1,4 @@
-"""`python -m convert CFG WEIGHTS OUT.h5 [--names FILE] [--resize letterbox|stretch]`."""
+"""`python -m convert CFG WEIGHTS OUT.h5 [--names FILE] [--resize letterbox|stretch] [--verify]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from convert.conversion import convert
 from convert.errors import Yolo3Error
+from convert.layers.normalisation import BATCH_NORMS
 from convert.model_file import RESIZE_MODES
 
 
@@ -19,6 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", help="the Keras .h5 to write")
     parser.add_argument("--names", help="class names, one a line")
     parser.add_argument("--resize", choices=RESIZE_MODES, help="how training fitted pictures to the network")
+    parser.add_argument("--batch-norm", choices=BATCH_NORMS, default=BATCH_NORMS[0], help="whose formula to fold in")
+    parser.add_argument(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        help="run it beside plain NumPy, layer by layer; without the option small networks are, in one line",
+    )
     options = parser.parse_args(arguments)
     try:
         conversion = convert(
@@ -27,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.model,
             names=options.names,
             resize=options.resize,
+            batch_norm=options.batch_norm,
+            verify=options.verify,
             tell=lambda note: print(note, file=sys.stderr),
         )
     except Yolo3Error as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convert.errors import CfgError
+from convert.recognise import read_regular
 
 ALIASES = {
     "network": "net",
@@ -25,8 +26,23 @@ ALIASES = {
     "conn": "connected",
     "soft": "softmax",
     "local_avg": "local_avgpool",
+    "lrn": "normalization",
+    "deconv": "deconvolutional",
+    "silence": "empty",
 }
 """Short section names that Darknet accepts, and what they stand for."""
+
+ALEXEYAB_KEYS = frozenset(
+    """
+    adversarial_lr antialiasing assisted_excitation attention batch_refresh beta_nms blur cls_normalizer contrastive
+    counters_per_class cutmix delta_normalizer dynamic_minibatch equidistant_point flip focal_loss gaussian_noise
+    group_id input_calibration iou_loss iou_normalizer iou_thresh iou_thresh_kind label_smooth_eps max_delta
+    maxpool_depth mixup mosaic mosaic_bound new_coords nms_kind obj_normalizer objectness_smooth optimized_memory
+    out_channels scale_x_y stride_x stride_y track try_fix_nan uc_normalizer use_cuda_graph weights_normalization
+    weights_type workspace_size_limit_MB
+    """.split()
+)
+"""Keys that only AlexeyAB's Darknet and its successors read: a cfg with one was trained on stretched pictures."""
 
 LARGEST_INTEGER = 2**31 - 1
 
@@ -166,7 +182,7 @@ def read_cfg(path: Path | str) -> Cfg:
     """Read a .cfg file; `CfgError` names the file and the line of whatever is wrong with it."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         raise CfgError(f"{path}: no such file; expected a Darknet .cfg") from None
     except OSError as error:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from convert.cfg import Cfg, read_cfg, unread_keys
+import numpy as np
+
+from convert.cfg import ALEXEYAB_KEYS, Cfg, read_cfg, unread_keys
 from convert.diagnosis import check_weights
 from convert.keras_import import import_keras
+from convert.layers.layer import Dialect
 from convert.model_file import RESIZE_MODES, Description, check_replaceable, save_model
 from convert.names import default_names, read_names
-from convert.network import Network, build, plan, read_arrays, set_arrays
+from convert.network import Network, assemble, connect, kept_arrays, plan, read_arrays, set_arrays
+from convert.verification import is_small
+from convert.verification import verify as compare
 from convert.weights import WeightsReader, sha256
-
-ALEXEYAB_KEYS = frozenset(
-    """
-    adversarial_lr antialiasing assisted_excitation attention batch_refresh beta_nms blur cls_normalizer contrastive
-    counters_per_class cutmix delta_normalizer dynamic_minibatch equidistant_point flip focal_loss gaussian_noise
-    group_id input_calibration iou_loss iou_normalizer iou_thresh iou_thresh_kind label_smooth_eps max_delta
-    maxpool_depth mixup mosaic mosaic_bound new_coords nms_kind obj_normalizer objectness_smooth optimized_memory
-    out_channels scale_x_y stride_x stride_y track try_fix_nan uc_normalizer use_cuda_graph weights_normalization
-    weights_type workspace_size_limit_MB
-    """.split()
-)
-"""Keys that only AlexeyAB's Darknet and its successors read: a cfg with one was trained on stretched pictures."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +44,23 @@ def convert(
     *,
     names: Path | str | None = None,
     resize: str | None = None,
+    batch_norm: Dialect = "alexeyab",
+    verify: bool | None = None,
     tell: Callable[[str], None] = lambda note: None,
 ) -> Conversion:
     """Convert a Darknet network into a Keras .h5 that describes itself.
 
     `names` is a file of class names; without it 80 classes are COCO's, 20 are VOC's, others get numbers. `resize`
-    (`letterbox` or `stretch`) overrides what the cfg says of its training. `tell` is called with each note as it
-    arises. Raises the errors of `convert.errors`; nothing is left under `model`'s name unless all went well.
+    (`letterbox` or `stretch`) overrides what the cfg says of its training. `batch_norm="pjreddie"` folds in the
+    formula of pjreddie's CPU code instead of the one that all GPU code trains with. `verify` runs the network beside
+    a plain NumPy one and tells how each layer differs; None does so for small networks, without the table. `tell` is
+    called with each note as it arises. Raises the errors of `convert.errors`; nothing is left under `model`'s name
+    unless all went well.
     """
     model = Path(model)
     check_replaceable(model)
     parsed = read_cfg(cfg)
-    network = plan(parsed)
+    network = plan(parsed, batch_norm=batch_norm)
     notes: list[str] = []
 
     def note(sentence: str) -> None:
@@ -72,10 +71,24 @@ def convert(
         check_weights(network, reader)
         description = describe(network, reader, names=names, resize=resize, note=note)
         import_keras()
-        built = build(network)
-        set_arrays(network, built, read_arrays(network, reader))
-        save_model(built, model, description)
+        tensors = connect(network)
+        built = assemble(network, tensors)
+        arrays = read_arrays(network, reader)
+        set_arrays(network, built, arrays)
+        if verify or (verify is None and is_small(network)):
+            for sentence in prove(network, tensors, reader, by_layer=bool(verify)):
+                note(sentence)
+        save_model(built, model, description, kept=kept_arrays(network, arrays))
         return Conversion(model, network, description, reader.taken, reader.total, tuple(notes))
+
+
+def prove(network: Network, tensors: Mapping[int, Any], weights: WeightsReader, *, by_layer: bool) -> list[str]:
+    """Run the network beside a plain NumPy one and say how they differ; `VerificationError` when they do."""
+    floats = np.fromfile(weights.path, "<f4", offset=weights.header.size_bytes)
+    comparisons = compare(network, tensors, floats, transposed=weights.header.transposed)
+    worst = max(comparisons, key=lambda one: one.difference)
+    table = [str(one) for one in comparisons] if by_layer else []
+    return [*table, f"verified: at most {worst.difference:.1e} of a layer's range from Darknet's sums ({worst.layer})"]
 
 
 def describe(
@@ -104,6 +117,9 @@ def describe(
         note(f"resize: {resize} ({why})")
     if sentence:
         note(sentence)
+    for layer in network.layers:
+        if layer.note:
+            note(layer.note)
     ignored = unread_keys(cfg)
     if ignored:
         note(f"keys not needed: {', '.join(sorted(ignored))}")
@@ -119,6 +135,7 @@ def describe(
         heads=heads,
         fixed_size=network.fixed_size,
         weights_header=weights.header,
+        batch_norm=network.batch_norm,
     )
 
 

@@ -8,18 +8,22 @@ from convert.errors import WeightsError
 from convert.network import Network, fitting_class_count
 from convert.recognise import recognise
 from convert.weights import FLOAT_BYTES, WeightsReader
+from convert.weights_content import damage, other_byte_order
 
 
 def check_weights(network: Network, weights: WeightsReader) -> None:
     """Raise `WeightsError` unless the file holds exactly the floats that the network needs."""
     with Path(weights.path).open("rb") as file:
-        found = recognise(file.read(4096))
+        start = file.read(4096)
+    found = recognise(start) or other_byte_order(start)
     if found:
         raise WeightsError(f"{weights.path}: {found}; expected Darknet weights")
     if weights.total != network.parameter_count or weights.odd_bytes:
+        seen = damage(weights.path)
         raise WeightsError(
             f"{weights.path}: {_where(network, weights)}. {network.cfg.path} needs "
             f"{network.parameter_count} floats, the file holds {weights.total}. {_advice(network, weights)}"
+            + (f". The bytes show: {seen}" if seen else "")
         )
 
 
@@ -50,7 +54,7 @@ def _advice(network: Network, weights: WeightsReader) -> str:
             f"With {classes} classes instead of {heads[0].classes} it would fit: set classes={classes} in each "
             f"head and filters={filters} before them, or use the cfg these weights were trained with"
         )
-    prefix = _prefix_layers(network, weights.total)
+    prefix = prefix_layers(network, weights.total)
     if prefix:
         return (
             f"The file ends after layer {prefix - 1}: it holds the first {prefix} layers only, to start a training from"
@@ -64,7 +68,7 @@ def _advice(network: Network, weights: WeightsReader) -> str:
     return "No class count fits, so this is another network's file: use the cfg it was trained with"
 
 
-def _prefix_layers(network: Network, floats: int) -> int:
+def prefix_layers(network: Network, floats: int) -> int:
     """How many layers the file holds to their ends, when it ends exactly with one; else 0."""
     read = 0
     for layer in network.layers:

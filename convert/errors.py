@@ -8,7 +8,8 @@
     │   ├── ModelFileError    an .h5 that is not one of ours, or is damaged
     │   └── OutputError       an output path that cannot be written to
     └── WorkError             the work itself failed                   (exit code 1)
-        └── DownloadError     weights could not be fetched
+        ├── DownloadError     weights could not be fetched
+        └── VerificationError a converted network that does not compute what Darknet does
 
 Each message names the file and the line or byte offset, what was found, what was expected, and what to do.
 `detector.errors` continues this tree. A caller that wants one net for all of them catches `Yolo3Error`:
@@ -58,3 +59,7 @@ class WorkError(Yolo3Error):
 
 class DownloadError(WorkError):
     """A file could not be fetched from any of its addresses."""
+
+
+class VerificationError(WorkError):
+    """A converted network computes something else than Darknet's."""

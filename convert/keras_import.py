@@ -15,7 +15,7 @@ def import_keras() -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back_stderr():
+    with held_back_stderr():
         import absl.logging
         import keras
 
@@ -25,7 +25,8 @@ def import_keras() -> Any:
 
 
 @contextmanager
-def _held_back_stderr() -> Iterator[None]:
+def held_back_stderr() -> Iterator[None]:
+    """Show what is written to standard error in this block, by C++ too, only if the block fails."""
     # TensorFlow's C++ side logs before its log level is read, so only the file descriptor can be held back.
     try:
         saved = os.dup(2)

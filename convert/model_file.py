@@ -11,10 +11,11 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -23,10 +24,14 @@ from numpy.typing import NDArray
 
 from convert.errors import ModelFileError, OutputError, WorkError
 from convert.head import Head
+from convert.layers.layer import Dialect
 from convert.recognise import recognise
 from convert.weights import Header
 
 ATTRIBUTE = "yolo3"
+KEPT = "darknet_parameters"
+"""The group of arrays from the .weights file that no Keras variable holds as they are."""
+
 SCHEMA = 1
 RESIZE_MODES = ("letterbox", "stretch")
 LAYER_BYTES = 8192
@@ -38,19 +43,28 @@ KERAS_LAYERS = frozenset(
     {
         "Activation",
         "Add",
+        "AveragePooling2D",
         "BatchNormalization",
         "Concatenate",
         "Conv2D",
         "Cropping2D",
         "DepthwiseConv2D",
         "Dropout",
+        "ELU",
+        "EinsumDense",
         "GlobalAveragePooling2D",
         "InputLayer",
         "LeakyReLU",
         "MaxPooling2D",
+        "Maximum",
+        "Multiply",
+        "Permute",
+        "ReLU",
         "Rescaling",
         "Reshape",
         "Softmax",
+        "Subtract",
+        "UnitNormalization",
         "UpSampling2D",
         "ZeroPadding2D",
     }
@@ -83,6 +97,9 @@ class Description:
     """Why the network takes no other input size; empty when it does."""
 
     weights_header: Header = field(default_factory=Header)
+    batch_norm: Dialect = "alexeyab"
+    """Whose batch normalisation is folded in."""
+
     schema: int = SCHEMA
 
     @property
@@ -108,15 +125,26 @@ class Description:
         data["names"] = tuple(map(str, data["names"]))
         data["weights_header"] = Header(**data["weights_header"])
         description = cls(**data)
-        for head in description.heads:
-            if head.classes != len(description.names):
-                raise ValueError(f"{len(description.names)} names for the {head.classes} classes of layer {head.layer}")
+        description.check()
         return description
+
+    def check(self) -> None:
+        """Raise `ValueError` for what cannot be: sizes that are none, heads that do not fit their classes."""
+        for name in ("width", "height", "channels"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)!r} is no number of pixels")
+        for head in self.heads:
+            head.check()
+            if head.classes != len(self.names):
+                raise ValueError(f"{len(self.names)} names for the {head.classes} classes of layer {head.layer}")
+        strides = [head.stride for head in self.heads]
+        if strides != sorted(strides, reverse=True):
+            raise ValueError(f"heads of strides {strides} are not in the order of the model's outputs")
 
 
 def read_description(path: Path | str) -> Description:
     """Read what a model file says of itself; `ModelFileError` when it is missing, damaged or not ours."""
-    with _opened(path) as file:
+    with opened(path) as file:
         text = file.attrs.get(ATTRIBUTE)
         if text is None:
             raise ModelFileError(
@@ -131,7 +159,7 @@ def read_description(path: Path | str) -> Description:
 
 def check_layers(path: Path | str) -> None:
     """Raise `ModelFileError` unless the file holds built-in Keras layers of the known kinds only."""
-    with _opened(path) as file:
+    with opened(path) as file:
         config = file.attrs.get("model_config")
     try:
         layers = json.loads(config)["config"]["layers"]
@@ -149,6 +177,8 @@ def check_layers(path: Path | str) -> None:
 def read_variables(path: Path | str) -> Callable[[str, str], NDArray[np.float32]]:
     """A function from a Keras layer's and a variable's name to its value; needs no Keras.
 
+    An empty layer name stands for the arrays that are kept beside the model.
+
     The whole file is read at once: every variable's name is unique in it.
     """
     values: dict[tuple[str, str], NDArray[np.float32]] = {}
@@ -158,12 +188,20 @@ def read_variables(path: Path | str) -> Callable[[str, str], NDArray[np.float32]
             layer, *_, variable = name.split("/")
             values[layer, variable.removesuffix(":0")] = np.asarray(item, np.float32)
 
-    with _opened(path) as file:
+    with opened(path) as file:
         file["model_weights"].visititems(visit)
+        for name, item in file.get(KEPT, {}).items():
+            values["", name] = np.asarray(item, np.float32)
     return lambda layer, variable: values[layer, variable]
 
 
-def save_model(model: Any, path: Path | str, description: Description) -> None:
+def save_model(
+    model: Any,
+    path: Path | str,
+    description: Description,
+    *,
+    kept: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> None:
     """Write a Keras model and its description, under another name until the file is whole.
 
     A file of the same name is replaced only when yolo3 made it from a cfg and weights, so that it can be made
@@ -178,6 +216,8 @@ def save_model(model: Any, path: Path | str, description: Description) -> None:
         model.save(aside)
         with h5py.File(aside, "r+") as file:
             file.attrs[ATTRIBUTE] = text
+            for name, value in kept.items():
+                file[f"{KEPT}/{name}"] = value
         aside.replace(path)
     except (OSError, RuntimeError) as error:
         raise WorkError(f"{path}: could not be written ({_first_line(error)}); is the disk full?") from None
@@ -210,9 +250,13 @@ def check_replaceable(path: Path | str) -> None:
             pass  # what a folder says of its permissions is not always so; a file in it tells
     except OSError as error:
         raise OutputError(f"{path}: its folder cannot be written to ({error.strerror}); choose another") from None
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:  # a name that is too long, for one
+        raise OutputError(f"{path}: cannot be written to ({error.strerror}); choose another name") from None
+    if is_folder:
         raise OutputError(f"{path}: a folder of this name is there; choose another name")
-    if path.exists():
+    if is_there:
         try:
             read_description(path)
         except ModelFileError:
@@ -222,7 +266,8 @@ def check_replaceable(path: Path | str) -> None:
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[h5py.File]:
+def opened(path: Path | str) -> Iterator[h5py.File]:
+    """An .h5 file open for reading; `ModelFileError` when it is none."""
     path = Path(path)
     try:
         with path.open("rb") as raw:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from convert.errors import NamesError
-from convert.recognise import recognise
+from convert.recognise import read_regular, recognise
 
 KNOWN_LISTS = {80: "coco.names", 20: "voc.names"}
 """The lists of `configs/` that a network of so many classes gets when none is named."""
@@ -21,7 +21,7 @@ def read_names(path: Path | str, classes: int | None = None) -> tuple[str, ...]:
     """Read a .names file; `NamesError` when it cannot be read or, with `classes` given, has another count."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         raise NamesError(f"{path}: no such file; expected class names, one a line") from None
     except OSError as error:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.cfg import Cfg
+from convert.cfg import ALEXEYAB_KEYS, Cfg
 from convert.errors import CfgError, WeightsError
 from convert.keras_import import import_keras
-from convert.layers import KINDS
-from convert.layers.layer import PICTURE, Before, Layer, Shape
-from convert.weights import WeightsReader
+from convert.layers import KINDS, KNOWN
+from convert.layers.layer import PICTURE, Before, Dialect, Layer, Parameter, Shape
+from convert.weights import Header, WeightsReader
 
 LARGEST_SIDE = 16384
 """Pixels; a network input beyond this is a slip of the pen."""
@@ -33,6 +34,11 @@ class Network:
     cfg: Cfg
     picture: Shape
     layers: tuple[Layer, ...]
+    darknet: Dialect = "alexeyab"
+    """Whose Darknet decides where the two compute different things."""
+
+    batch_norm: Dialect = "alexeyab"
+    """Whose batch normalisation is folded in."""
 
     @property
     def parameter_count(self) -> int:
@@ -50,33 +56,61 @@ class Network:
         heads = [layer for layer in self.layers if layer.head]
         return tuple(sorted(heads, key=lambda layer: (-layer.shape.stride, layer.index))) or self.layers[-1:]
 
+    @cached_property
+    def used(self) -> frozenset[int]:
+        """The layers that the outputs depend on; a Keras model holds no others."""
+        found: set[int] = set()
+        left = [layer.index for layer in self.outputs]
+        while left:
+            index = left.pop()
+            if index not in found and index != PICTURE:
+                found.add(index)
+                left.extend(self.layers[index].inputs)
+        return frozenset(found)
+
     @property
     def fixed_size(self) -> str:
         """Why the network takes one input size only; empty when it takes any."""
-        return next((f"{layer.name}: {layer.fixed_size}" for layer in self.layers if layer.fixed_size), "")
+        found = (layer for layer in self.layers if layer.fixed_size and layer.index in self.used)
+        return next((f"{layer.name}: {layer.fixed_size}" for layer in found), "")
 
 
-def plan(cfg: Cfg) -> Network:
-    """Work out every layer's shape and parameters; `CfgError` names the line of whatever does not fit."""
+def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
+    """Work out every layer's shape and parameters; `CfgError` names the line of whatever does not fit.
+
+    `batch_norm="pjreddie"` folds in the formula of pjreddie's CPU code, and takes the cfg for one of pjreddie's
+    wherever the two Darknets compute different things.
+    """
     net = cfg.net
     height, width = (_side(cfg, key) for key in ("height", "width"))
     channels = net.integer("channels", 3, minimum=1, maximum=1024)
-    before = Before(Shape(height, width, channels))
+    darknet: Dialect = "pjreddie" if batch_norm == "pjreddie" else written_for(cfg)
+    before = Before(Shape(height, width, channels), (), darknet, batch_norm)
     total = 0
     for section in cfg.layers:
-        if section.kind not in KINDS:
+        if section.kind not in KNOWN:
             raise CfgError(
                 f"{cfg.path}, line {section.line}: section [{section.kind}] is not supported; "
                 f"known are {', '.join(sorted(KINDS))}"
             )
-        layer = KINDS[section.kind](section, before)
+        layer = KNOWN[section.kind](section, before)
         if min(layer.shape.height, layer.shape.width) < 1:
             raise section.error(f"leaves nothing of its input of {before.shape}: the network input is too small")
         total += layer.parameter_count
         if max(layer.shape.size, total) > LARGEST_NETWORK:
             raise section.error("makes the network larger than 2^31 numbers; a slip of the pen?")
-        before = Before(before.picture, (*before.layers, layer))
-    return Network(cfg, before.picture, before.layers)
+        before = replace(before, layers=(*before.layers, layer))
+    return Network(cfg, before.picture, before.layers, darknet, batch_norm)
+
+
+def written_for(cfg: Cfg) -> Dialect:
+    """Whose Darknet a cfg is for, where that matters (see `shortcut`).
+
+    A key that only AlexeyAB's reads is a sure sign. A `[cost]` section at the end is how the classifiers in AlexeyAB's
+    repository end; pjreddie's own no longer have one.
+    """
+    keys = {key for section in (cfg.net, *cfg.layers) for key in section.options}
+    return "alexeyab" if keys & ALEXEYAB_KEYS or cfg.layers[-1].kind == "cost" else "pjreddie"
 
 
 def _side(cfg: Cfg, key: str) -> int:
@@ -87,29 +121,53 @@ def _side(cfg: Cfg, key: str) -> int:
 
 def read_arrays(network: Network, weights: WeightsReader) -> Arrays:
     """Read every layer's parameters in order; `WeightsError` at the first layer that has too few."""
-    return [
-        [weights.take(layer.name, parameter.name, parameter.shape) for parameter in layer.parameters]
-        for layer in network.layers
-    ]
+    return [[_take(weights, layer.name, parameter) for parameter in layer.parameters] for layer in network.layers]
+
+
+def _take(weights: WeightsReader, layer: str, parameter: Parameter) -> NDArray[np.float32]:
+    values = weights.take(layer, parameter.name, parameter.shape)
+    if not (parameter.transposable and weights.header.transposed):
+        return values
+    # `transpose_matrix` (parser.c): the file has inputs x outputs.
+    outputs = parameter.shape[0]
+    return np.ascontiguousarray(values.reshape(-1, outputs).T).reshape(parameter.shape)
+
+
+def file_order(network: Network, arrays: Arrays, header: Header) -> Iterator[NDArray[np.float32]]:
+    """The arrays as a .weights file with this header holds them: the inverse of `read_arrays`."""
+    for layer, values in zip(network.layers, arrays, strict=True):
+        for parameter, value in zip(layer.parameters, values, strict=True):
+            if parameter.transposable and header.transposed:
+                value = value.reshape(parameter.shape[0], -1).T
+            yield value
 
 
 def build(network: Network) -> Any:
     """The network as a `keras.Model` of built-in layers, its parameters not yet set.
 
     Input: (batch, height, width, channels), RGB in 0..1, any size where the network allows it. Outputs: the raw
-    heads (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, anchors * (5 + classes)); for a
+    heads (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, channels of the head); for a
     classifier its probabilities, (batch, classes).
     """
-    keras = import_keras()
+    return assemble(network, connect(network))
 
+
+def connect(network: Network) -> dict[int, Any]:
+    """The output tensor of every layer, by its index, and the input's by `PICTURE`."""
+    keras = import_keras()
     picture = network.picture
     size = (picture.height, picture.width) if network.fixed_size else (None, None)
-    source = keras.Input((*size, picture.channels), name="picture")
-    tensors = {PICTURE: source}
+    tensors = {PICTURE: keras.Input((*size, picture.channels), name="picture")}
     for layer in network.layers:
         tensors[layer.index] = layer.build([tensors[index] for index in layer.inputs])
+    return tensors
+
+
+def assemble(network: Network, tensors: Mapping[int, Any]) -> Any:
+    """The model from the input to the network's outputs."""
+    keras = import_keras()
     outputs = [_output(layer, tensors[layer.index], keras) for layer in network.outputs]
-    return keras.Model(source, outputs, name="darknet")
+    return keras.Model(tensors[PICTURE], outputs, name="darknet")
 
 
 def _output(layer: Layer, tensor: Any, keras: Any) -> Any:
@@ -121,16 +179,50 @@ def _output(layer: Layer, tensor: Any, keras: Any) -> Any:
 def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
     """Put the parameters into a model that `build` made of the same network."""
     for layer, values in zip(network.layers, arrays, strict=True):
+        if layer.index not in network.used:
+            continue
         for parameter, value in zip(layer.parameters, values, strict=True):
-            variable = getattr(model.get_layer(parameter.keras_layer), parameter.keras_variable)
-            variable.assign(parameter.to_keras(value, variable.shape))
+            if parameter.keras_layer:
+                variable = getattr(model.get_layer(parameter.keras_layer), parameter.keras_variable)
+                variable.assign(parameter.to_keras(value, variable.shape))
+        owner = layer.index if layer.shares is None else layer.shares
+        names = (parameter.name for parameter in network.layers[owner].parameters)
+        named = dict(zip(names, arrays[owner], strict=True))
+        for derived in layer.derived:
+            variable = getattr(model.get_layer(derived.keras_layer), derived.keras_variable)
+            variable.assign(derived.compute(named).reshape(variable.shape))
+
+
+def kept_arrays(network: Network, arrays: Arrays) -> dict[str, NDArray[np.float32]]:
+    """The parameters that no Keras variable holds, by the name they are stored under beside the model."""
+    return {
+        kept_name(layer, parameter): value
+        for layer, values in zip(network.layers, arrays, strict=True)
+        for parameter, value in zip(layer.parameters, values, strict=True)
+        if is_kept(network, layer, parameter)
+    }
+
+
+def is_kept(network: Network, layer: Layer, parameter: Parameter) -> bool:
+    """Whether no variable of the model holds the parameter as it is."""
+    return not parameter.keras_layer or layer.index not in network.used
+
+
+def kept_name(layer: Layer, parameter: Parameter) -> str:
+    """The name under which a parameter without a Keras variable is stored."""
+    return f"layer_{layer.index}_{parameter.name}"
 
 
 def get_arrays(network: Network, variable_of: Callable[[str, str], NDArray[np.float32]]) -> Arrays:
-    """The parameters in Darknet's order; `variable_of(layer, variable)` gives a Keras variable's value."""
+    """The parameters in Darknet's order.
+
+    `variable_of(layer, variable)` gives a Keras variable's value, and with an empty layer a kept array's.
+    """
     return [
         [
-            parameter.from_keras(variable_of(parameter.keras_layer, parameter.keras_variable))
+            variable_of("", kept_name(layer, parameter)).reshape(parameter.shape)
+            if is_kept(network, layer, parameter)
+            else parameter.from_keras(variable_of(parameter.keras_layer, parameter.keras_variable))
             for parameter in layer.parameters
         ]
         for layer in network.layers

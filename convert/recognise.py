@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself (run `git lfs pull`)"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
@@ -32,3 +35,15 @@ def recognise(start: bytes) -> str:
     if not any(byte < 9 or 13 < byte < 32 for byte in start):
         return f"a text file that begins {start[:40].decode('utf-8', 'replace')!r}"
     return ""
+
+
+def check_regular(path: Path) -> None:
+    """Raise `OSError` unless this is a file with an end; a device or a pipe may have none."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "a device or pipe, not a file")
+
+
+def read_regular(path: Path) -> bytes:
+    """The whole of a file; `OSError` when there is none or it has no end."""
+    check_regular(path)
+    return path.read_bytes()

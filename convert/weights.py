@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import WeightsError
+from convert.recognise import check_regular
 
 FLOAT_BYTES = 4
 
@@ -109,6 +110,7 @@ class WeightsReader:
         """Open a .weights file and read its header; `WeightsError` when it is missing or too short."""
         path = Path(path)
         try:
+            check_regular(path)
             file = path.open("rb")
         except OSError as error:
             raise unreadable(path, error) from None

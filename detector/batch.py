@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
-from detector.draw import draw
 from detector.errors import OutputError, PictureError, WriteError
 from detector.picture_sources import is_url, output_name, without_password
 from detector.pictures import read_picture, write_picture
+from detector.video.outputs import check_output
 
 Picture = NDArray[np.uint8]
 
@@ -83,9 +85,11 @@ def run_batch(
             say(line)
         if json_lines:
             record = as_record(shown, picture, detections)
-            json_lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            json_lines.write(_json_line(record, json_lines))
             json_lines.flush()
         if copies:
+            from detector.draw import draw  # text and its fonts take a tenth of the start
+
             drawn = np.array(picture)
             draw(drawn, detections)
             write_picture(copies.paths[source], drawn)
@@ -106,19 +110,56 @@ def as_record(source: str, picture: Picture, detections: Detections) -> dict[str
 
 
 @contextmanager
-def json_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[str]]:
-    """A text file that takes its name when it is whole; a run that breaks off leaves `NAME.part`."""
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: is there already; pass --overwrite or choose another name")
-    part = path.with_name(path.name + ".part")
+def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> Iterator[IO[str]]:
+    """A text file that takes its name when it is whole; a run that breaks off leaves what it has as `NAME.part`.
+
+    `inputs` are files that it must not replace. Raises `OutputError` before anything is written if it cannot be,
+    `WriteError` if it could not be written to its end.
+    """
+    check_output(path, overwrite=overwrite, inputs=[item for item in inputs if not is_url(str(item))])
+    device = path.exists() and not path.is_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = part.open("w", encoding="utf-8")
+        if device:
+            part, file = path, path.open("w", encoding="utf-8")
+        else:
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            part = Path(name)
+            part.chmod(0o666 & ~_umask())
+            file = open(descriptor, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     except OSError as error:
         raise OutputError(f"{path}: cannot be written to ({error.strerror})") from None
     try:
         with file:
             yield file
-        part.replace(path)
+        if not device and part.stat().st_size:
+            part.replace(path)
     except OSError as error:
-        raise WriteError(f"{path}: could not be written to its end ({error.strerror}); see {part}") from None
+        raise WriteError(f"{path}: could not be written to its end ({error.strerror})") from None
+    finally:
+        if not device and part.exists():
+            _keep_or_remove(part, path.with_name(path.name + ".part"))
+
+
+def _keep_or_remove(part: Path, name: Path) -> None:
+    """Give what a broken run has written a name to find it by, unless that is taken or there is nothing."""
+    if not part.stat().st_size:
+        part.unlink()
+    elif not name.exists():
+        part.rename(name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _json_line(record: dict[str, Any], stream: IO[str]) -> str:
+    """One line of JSON; names that the stream's encoding does not hold are escaped."""
+    line = json.dumps(record, ensure_ascii=False)
+    try:
+        line.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        line = json.dumps(record)
+    return line + "\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -17,8 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from convert.errors import Yolo3Error
-from detector import cli_training
+from detector import cli_export, cli_log, cli_training
 from detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,12 +75,56 @@ def convert_verb(
         Literal["letterbox", "stretch"] | None,
         typer.Option(help="how training fitted pictures to the network; the cfg tells in most cases"),
     ] = None,
+    batch_norm: Annotated[
+        Literal["alexeyab", "pjreddie"],
+        typer.Option(help="whose batch normalisation to fold in: all GPU code's, or that of pjreddie's CPU code"),
+    ] = "alexeyab",
+    verify: Annotated[
+        bool | None,
+        typer.Option(help="run it beside plain NumPy, layer by layer; small networks are verified in any case"),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Convert a Darknet network into a Keras .h5, once."""
     from convert import convert
 
-    print(convert(cfg, weights, model, names=names, resize=resize, tell=_teller(quiet)))
+    print(
+        convert(
+            cfg, weights, model, names=names, resize=resize, batch_norm=batch_norm, verify=verify, tell=_teller(quiet)
+        )
+    )
+
+
+@app.command("inspect")
+def inspect_verb(
+    file: Annotated[Path, typer.Argument(help="a .cfg, .weights or .h5 file")],
+    weights: Annotated[Path | None, typer.Argument(help="weights, to see whether they fit the .cfg")] = None,
+) -> None:
+    """Say what a network's file holds, or what is wrong with it."""
+    from convert.inspection import inspect
+
+    print(inspect(file, weights))
+
+
+@app.command("adopt")
+def adopt_verb(
+    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model that an old Keras port saved")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
+    anchors: Annotated[str, typer.Option(help="a file of anchors, or the anchors: 10,13, 16,30, …")],
+    names: Annotated[Path, typer.Option(help="class names, one a line")],
+    repair_epsilon: Annotated[
+        bool, typer.Option("--repair-epsilon", help="the weights came from Darknet: take its batch-norm epsilon")
+    ] = False,
+    resize: Annotated[
+        Literal["letterbox", "stretch"], typer.Option(help="how training fitted pictures to the network")
+    ] = "letterbox",
+    quiet: Quiet = False,
+) -> None:
+    """Take over an .h5 of an old Keras port of YOLO, with its anchors and class names."""
+    from convert.adoption import adopt
+
+    options: dict[str, Any] = {"anchors": anchors, "names": names, "repair_epsilon": repair_epsilon, "resize": resize}
+    print(adopt(old, model, **options, tell=_teller(quiet)))
 
 
 @app.command("image")
@@ -100,6 +142,7 @@ def image_verb(
     from detector.batch import Copies, json_file, run_batch
     from detector.detector import Detector
     from detector.picture_sources import find_pictures
+    from detector.pictures import read_picture
 
     sources = find_pictures(pictures)
     copies = Copies.plan(sources, out, overwrite=overwrite) if out else None
@@ -107,15 +150,18 @@ def image_verb(
     if json == "-":
         lines = contextlib.nullcontext(sys.stdout)
     elif json:
-        lines = json_file(Path(json), overwrite=overwrite)
+        written = copies.paths.values() if copies else ()
+        lines = json_file(Path(json), overwrite=overwrite, inputs=[*sources, model, *written])
     with lines as json_lines:
-        detector = Detector.open(model, settings)
+        opened = functools.cache(lambda: Detector.open(model, settings, tell=_teller(quiet)))
+        if len(sources) > 1:  # a single picture is looked at before the network
+            opened()
         failed = run_batch(
             sources,
-            detector.detect,
-            read=detector.read,
+            lambda picture: opened().detect(picture),
+            read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet"),
             say=_nothing if json == "-" else _say,
-            complain=_complain,
+            complain=complain,
             copies=copies,
             json_lines=json_lines,
             progress=functools.partial(_bar, quiet=quiet or len(sources) == 1, unit="picture"),
@@ -128,19 +174,21 @@ def image_verb(
 @app.command("video")
 @with_settings
 def video_verb(
-    video: Annotated[Path, typer.Argument(metavar="IN", help="a video file")],
+    video: Annotated[str, typer.Argument(metavar="IN", help="a video file")],
     settings: Settings,
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
     overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
 
-    outputs = Outputs(out, log, overwrite)
-    _conclude(annotate_video(video, model, settings, outputs, bar=functools.partial(_frame_bar, quiet)), outputs)
+    outputs = Outputs(out, log, overwrite, resume)
+    bar = functools.partial(_frame_bar, quiet)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet)), outputs)
 
 
 @app.command("webcam")
@@ -163,9 +211,12 @@ def webcam_verb(
 
     outputs = Outputs(out, log, overwrite)
     bar = functools.partial(_frame_bar, quiet)
-    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, window=window, buffer=buffer), outputs)
+    tell = _teller(quiet)
+    _conclude(watch_camera(camera, model, settings, outputs, bar=bar, tell=tell, window=window, buffer=buffer), outputs)
 
 
+cli_export.register(app)
+cli_log.register(app)
 cli_training.register(app, with_settings)
 
 
@@ -174,28 +225,16 @@ def _conclude(summary: Summary, outputs: Outputs) -> None:
     from detector.video.endings import Ending
 
     for note in summary.notes:
-        _complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
+        complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
     rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
     dropped = f", {summary.dropped} dropped" if summary.dropped else ""
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
     for path in (outputs.video, outputs.log):
-        if path:
+        if path and path.exists():
             print(f"Wrote {path}")
     code = {Ending.TRUNCATED: 1, Ending.INTERRUPTED: 130}.get(summary.status, 0)
     if code:
         raise typer.Exit(code)
-
-
-def main() -> None:
-    """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: files whole
-    try:
-        app()
-    except Yolo3Error as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _say(line: str) -> None:
@@ -205,7 +244,8 @@ def _say(line: str) -> None:
     tqdm.write(line, file=sys.stdout)
 
 
-def _complain(message: str) -> None:
+def complain(message: str) -> None:
+    """Say an error on standard error."""
     from tqdm import tqdm
 
     tqdm.write(f"error: {message}", file=sys.stderr)

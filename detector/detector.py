@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,10 +37,19 @@ class Detector:
         self._last_head = max(description.heads, key=lambda head: head.layer)
 
     @classmethod
-    def open(cls, model: Path | str, settings: Settings | None = None, **options: Any) -> Detector:
+    def open(
+        cls,
+        model: Path | str,
+        settings: Settings | None = None,
+        *,
+        tell: Callable[[str], None] = lambda note: None,
+        **options: Any,
+    ) -> Detector:
         """Open a model file made by `convert`; options are those of `Settings`, by name.
 
-        Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range.
+        `tell` is called with a note on the engine picked and on anything that takes long.
+        Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range, `EngineError`
+        for an engine that is not installed or cannot run the network.
         """
         if settings is not None and options:
             raise TypeError("give settings or single options, not both")
@@ -50,12 +60,19 @@ class Detector:
                 f"{model}: a classifier; it names whole pictures and finds no objects in them. "
                 "Expected a network with [yolo] heads"
             )
+        for head in description.heads:
+            if head.tree_file and not head.tree:
+                raise ModelFileError(
+                    f"{model}: its classes are a hierarchy, and {head.tree_file} was not there when it was converted; "
+                    "put that file beside the cfg and convert again"
+                )
         if description.channels != 3:
             raise ModelFileError(f"{model}: takes pictures of {description.channels} channels; expected 3 (RGB)")
         # What the settings ask of the network is checked before the engine takes its seconds to start.
         settings.input_size(description)
         settings.class_ids(description)
-        return cls(description, open_engine(settings.engine, Path(model)), settings)
+        engine = open_engine(settings.engine, Path(model), threads=settings.threads, tell=tell)
+        return cls(description, engine, settings)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 Yolo3Error
 ├── InputError            the input or the command was wrong       (exit code 2)
 │   ├── …                 those of convert.errors
+│   ├── EngineError       an engine that is not installed, or a network that it cannot run
 │   ├── SettingsError     a setting out of range, an unknown class name
 │   ├── PictureError      a picture that cannot be opened
 │   ├── VideoError        a video that cannot be opened or holds no frames
@@ -19,6 +20,7 @@ from convert.errors import InputError, ModelFileError, OutputError, WorkError, Y
 __all__ = [
     "CameraError",
     "DatasetError",
+    "EngineError",
     "InputError",
     "ModelFileError",
     "OutputError",
@@ -31,6 +33,10 @@ __all__ = [
     "WriteError",
     "Yolo3Error",
 ]
+
+
+class EngineError(InputError):
+    """An engine is not installed or cannot run this network."""
 
 
 class SettingsError(InputError):

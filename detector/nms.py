@@ -17,6 +17,7 @@ def suppress(
     threshold: float,
     kind: str = "default",
     beta: float = GREEDY_BETA,
+    class_agnostic: bool = False,
 ) -> NDArray[np.intp]:
     """Indices of the boxes that stay, best first.
 
@@ -24,7 +25,10 @@ def suppress(
     their order. Within a class a box falls when its overlap with a better one that stays is above `threshold`. The
     overlap is IoU (`do_nms_sort`, box.c) or, for `greedynms` and `diounms`, IoU less (distance of centres squared /
     diagonal of the hull squared) to the power of `beta` (`diounms_sort`, box.c; AlexeyAB's `greedynms` is that too).
+    With `class_agnostic` boxes of different classes suppress each other as well (`do_nms_obj`, box.c, by score).
     """
+    if class_agnostic:
+        class_id = np.zeros_like(class_id)
     if kind == "greedynms":
         beta = GREEDY_BETA
     order = np.argsort(-score, kind="stable")

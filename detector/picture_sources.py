@@ -32,6 +32,7 @@ _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")
 _TIMEOUT_SECONDS = 30.0
 _MAX_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 16
+_SIGNATURE_BYTES = 16
 
 
 def find_pictures(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -183,14 +184,17 @@ def _read(response: http.client.HTTPResponse, name: str, *, deadline: float, max
     """Read to the end, watching the size and the clock: a timeout alone is per packet, not for the whole."""
     announced = response.length
     data = bytearray()
+    recognised = False
     while chunk := response.read1(_CHUNK_BYTES):
-        if not data and not PICTURE_SIGNATURE.match(chunk):
-            # Judged by the bytes: there are servers that send pictures as text/plain.
-            raise PictureError(
-                f"{name}: the server sent {response.headers.get_content_type()}, not a picture; "
-                f"give the address of the picture itself, not of a page that shows it"
-            )
         data += chunk
+        if not recognised and len(data) >= _SIGNATURE_BYTES:
+            # Judged by the bytes: there are servers that send pictures as text/plain.
+            if not PICTURE_SIGNATURE.match(data):
+                raise PictureError(
+                    f"{name}: the server sent {response.headers.get_content_type()}, not a picture; "
+                    f"give the address of the picture itself, not of a page that shows it"
+                )
+            recognised = True
         if len(data) > max_bytes or (announced or 0) > max_bytes:
             raise PictureError(
                 f"{name}: larger than {max_bytes:,} bytes, the most that is fetched; download it and give the file"

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 Resize = Literal["letterbox", "stretch"]
 Shape = Literal["square", "rect", "fit"]
 Interpolation = Literal["linear", "area", "darknet"]
-EngineName = Literal["auto", "keras"]
+EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
+
+
+LARGEST_INPUT_PIXELS = 4096 * 4096
+"""What a network may be run at; beyond it memory runs out."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,17 @@ class Settings:
     )
     classes: str | None = field(default=None, metadata={"help": "look for these classes only, such as person,car"})
     engine: EngineName = field(default="auto", metadata={"help": "what runs the network"})
+    threads: int | None = field(default=None, metadata={"help": "CPU threads for the network; default is all cores"})
 
     def __post_init__(self) -> None:
         for name in ("confidence", "nms"):
             value = getattr(self, name)
-            if not 0 <= value <= 1:
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise SettingsError(f"{name} {value} is out of range; expected 0 to 1")
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"threads {self.threads} is out of range; expected 1 or more")
+        if self.classes is not None and not isinstance(self.classes, str):
+            raise SettingsError(f"classes {self.classes!r} is no text; expected names in one, such as 'person,car'")
         for name, hint in get_type_hints(Settings).items():
             words = [word for word in _literals(hint) if word]
             if words and getattr(self, name) is not None and getattr(self, name) not in words:
@@ -69,10 +78,12 @@ class Settings:
         if self.size is None:
             wanted = own
         else:
-            match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", str(self.size))
+            match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", str(self.size))
             if match is None:
                 raise SettingsError(f"size {self.size!r} is not a size; expected pixels, such as 416 or 608x352")
             wanted = int(match[1]), int(match[2] or match[1])
+            if wanted[0] * wanted[1] > LARGEST_INPUT_PIXELS:
+                raise SettingsError(f"size {self.size} is too large; expected at most 4096x4096 pixels in all")
         if description.fixed_size and (wanted != own or self.shape != "square"):
             raise SettingsError(
                 f"this network takes pictures of {own[0]}x{own[1]} only ({description.fixed_size}); "

@@ -10,9 +10,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from convert import convert
 from convert.weights import write_weights
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("yolo3", deadline=None)
+settings.load_profile("yolo3")
 
 CFG = """
 [net]
@@ -43,6 +48,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs third-party test material: {folder} does not exist (YOLO3_SHARED names it)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory):
+    """Compiled networks are kept for the length of the tests, and the user's own are left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

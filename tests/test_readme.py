@@ -62,14 +62,14 @@ def test_there_are_commands_to_test():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder, monkeypatch, capsys):
-    from detector import cli
+    from detector.__main__ import main
 
     if command == "yolo3 webcam":
         command = "yolo3 webcam --help"  # whether there is a camera is not the README's to say
     monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
     code = 0
     try:
-        cli.main()
+        main()
     except SystemExit as leaving:
         code = leaving.code or 0
 

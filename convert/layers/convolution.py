@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
-from convert.layers.layer import Before, Layer, Parameter, Shape, Tensor
+from convert.layers.layer import Before, Derived, Layer, Parameter, Shape, Tensor
+from convert.layers.normalisation import batch_norm, batch_norm_parameters
+from convert.layers.pieces import constant, every
 from convert.layers.refusal import refuse
 
-BATCH_NORM_EPSILON = 1e-5
-"""Darknet's (`batchnorm_kernels.cu`, `blas.c`). Keras's own default, 1e-3, shifts every layer."""
-
 NOT_SUPPORTED = {
-    "antialiasing": "blurred down-sampling",
     "binary": "binary weights",
+    "coordconv": "coordinates as channels",
+    "deform": "deformed kernels",
     "flipped": "weights stored transposed",
-    "share_index": "weights shared between layers",
+    "rotate": "rotated kernels",
+    "stretch": "stretched kernels",
+    "stretch_sway": "stretched and swayed kernels",
+    "sway": "swayed kernels",
     "xnor": "binary weights and inputs",
 }
 
@@ -32,6 +39,7 @@ def convolutional(section: Section, before: Before) -> Layer:
     filters = section.integer("filters", 1, minimum=1)
     size = section.integer("size", 1, minimum=1)
     stride = section.integer("stride", 1, minimum=1)
+    # AlexeyAB's takes a stride_x below 1 for an absent one.
     stride_x = section.integer("stride_x", stride, minimum=1)
     stride_y = section.integer("stride_y", stride, minimum=1)
     groups = section.integer("groups", 1, minimum=1)
@@ -39,11 +47,22 @@ def convolutional(section: Section, before: Before) -> Layer:
     padding = section.integer("padding", 0, minimum=0)
     if section.flag("pad"):
         padding = size // 2
-    normalised = section.flag("batch_normalize")
+    blur = section.integer("antialiasing", 0, minimum=0)
+    blur_strides = (stride_y, stride_x)
+    if blur:
+        stride_x = stride_y = 1
+    # cbn is batch normalisation over several batches in training, and the same at inference.
+    normalised = section.flag("batch_normalize") or section.flag("cbn")
     activate = read_activation(section, "logistic")
     if source.channels % groups or filters % groups:
         raise section.error(
             f"groups={groups} does not divide its {source.channels} input channels and {filters} filters", "groups"
+        )
+    if dilation > 1 and 2 * padding != size - 1:
+        raise section.error(
+            f"dilation={dilation} with a padding of {padding} for size={size}: Darknet's own sizes disagree there; "
+            f"expected {(size - 1) // 2}",
+            "dilation",
         )
 
     padding *= dilation
@@ -53,13 +72,15 @@ def convolutional(section: Section, before: Before) -> Layer:
         (source.width + 2 * padding - extent) // stride_x + 1,
         filters,
         source.stride * max(stride_x, stride_y),
+        pooled=source.pooled and extent == 2 * padding + 1,
     )
     index, depthwise = before.index, groups == source.channels and groups > 1
     convolution = f"conv_{index}"
     # Keras wants the padded sum of a symmetric "same" only where both rules agree.
-    same = stride_x == stride_y == 1 and 2 * padding == extent - 1
-    # Keras refuses a stride together with a dilation; then each cell is computed and the wanted ones are picked out.
-    picked = dilation > 1 and (stride_x, stride_y) != (1, 1)
+    # Two kinds of stride that Keras does not have are taken after a convolution at stride 1.
+    picked = (dilation > 1 and max(stride_x, stride_y) > 1) or (depthwise and stride_x != stride_y)
+    strides = (1, 1) if picked else (stride_y, stride_x)
+    same = strides == (1, 1) and 2 * padding == extent - 1
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras import layers
@@ -69,7 +90,7 @@ def convolutional(section: Section, before: Before) -> Layer:
             tensor = layers.ZeroPadding2D(padding, name=f"pad_{index}")(tensor)
         options = {
             "kernel_size": size,
-            "strides": 1 if picked else (stride_y, stride_x),
+            "strides": strides,
             "padding": "same" if same else "valid",
             "dilation_rate": dilation,
             "use_bias": not normalised,
@@ -80,9 +101,9 @@ def convolutional(section: Section, before: Before) -> Layer:
         else:
             tensor = layers.Conv2D(filters, groups=groups, **options)(tensor)
         if picked:
-            tensor = layers.MaxPooling2D(1, (stride_y, stride_x), "valid", name=f"pick_{index}")(tensor)
+            tensor = every(tensor, stride_y, stride_x, f"every_{index}")
         if normalised:
-            tensor = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=f"bn_{index}")(tensor)
+            tensor = batch_norm(tensor, f"bn_{index}")
         return activate(tensor, str(index))
 
     if depthwise:
@@ -91,21 +112,77 @@ def convolutional(section: Section, before: Before) -> Layer:
         kernel = Parameter(
             "weights", (filters, source.channels // groups, size, size), convolution, "kernel", (2, 3, 1, 0)
         )
-    head = batch_norm_parameters(filters, f"bn_{index}") if normalised else ()
-    if not normalised:
-        head = (Parameter("biases", (filters,), convolution, "bias"),)
-    return Layer(
+    head: tuple[Parameter, ...] = (Parameter("biases", (filters,), convolution, "bias"),)
+    derived: tuple[Derived, ...] = ()
+    if normalised:
+        head, derived = batch_norm_parameters(filters, f"bn_{index}", before.batch_norm)
+    layer = Layer(
         section,
         index,
         (before.previous,),
         shape,
         build,
-        parameters=(*head, kernel),
+        (*head, kernel),
+        derived,
         flops=2 * kernel.count * shape.height * shape.width,
+    )
+    if "share_index" in section:
+        layer = _shared(layer, before)
+    return blurred(layer, blur, blur_strides) if blur else layer
+
+
+def _shared(layer: Layer, before: Before) -> Layer:
+    """The layer with another one's arrays and none in the file (`share_layer`, convolutional_layer.c)."""
+    section = layer.section
+    (wanted,) = before.resolve(section, "share_index")[:1]
+    owner = before.layers[wanted]
+    if owner.shares is not None:
+        wanted, owner = owner.shares, before.layers[owner.shares]
+    if [(array.name, array.shape) for array in owner.parameters] != [
+        (array.name, array.shape) for array in layer.parameters
+    ]:
+        raise section.error(f"shares the weights of {owner.name}, which have other shapes", "share_index")
+    copies = tuple(_copy(parameter) for parameter in layer.parameters if parameter.keras_layer)
+    return replace(layer, parameters=(), derived=(*layer.derived, *copies), shares=wanted)
+
+
+def _copy(parameter: Parameter) -> Derived:
+    return Derived(
+        parameter.keras_layer,
+        parameter.keras_variable,
+        lambda arrays: arrays[parameter.name].transpose(parameter.axes or tuple(range(len(parameter.shape)))),
     )
 
 
-def batch_norm_parameters(channels: int, keras_layer: str) -> tuple[Parameter, ...]:
-    """Darknet's order: biases (beta), scales (gamma), rolling mean, rolling variance."""
-    names = {"biases": "beta", "scales": "gamma", "mean": "moving_mean", "variance": "moving_variance"}
-    return tuple(Parameter(name, (channels,), keras_layer, variable) for name, variable in names.items())
+def blurred(layer: Layer, kind: int, strides: tuple[int, int]) -> Layer:
+    """The layer at stride 1, then a fixed blur that takes its stride (`antialiasing`, convolutional_layer.c).
+
+    1 is the 3x3 binomial with a border of zeros, 2 the mean of 2x2 without one.
+    """
+    if kind > 2:
+        raise layer.section.error(f"antialiasing={kind} is not known; expected 0, 1 or 2", "antialiasing")
+    index, sharp = layer.index, layer.shape
+    line = np.array([1, 2, 1] if kind == 1 else [1, 1], np.float32)
+    size, padding = (3, 1) if kind == 1 else (2, 0)
+    shape = Shape(
+        (sharp.height + 2 * padding - size) // strides[0] + 1,
+        (sharp.width + 2 * padding - size) // strides[1] + 1,
+        sharp.channels,
+        sharp.stride * max(strides),
+    )
+    name = f"blur_{index}"
+
+    def kernel() -> NDArray[np.float32]:
+        one: NDArray[np.float32] = np.outer(line, line) / np.square(line.sum())
+        return np.repeat(one[:, :, None, None], sharp.channels, axis=2)
+
+    def build(inputs: Sequence[Tensor]) -> Tensor:
+        from keras.layers import DepthwiseConv2D, ZeroPadding2D
+
+        tensor = layer.build(inputs)
+        if padding:
+            tensor = ZeroPadding2D(padding, name=f"{name}_pad")(tensor)
+        tensor = DepthwiseConv2D(size, padding="valid", use_bias=False, name=name)(tensor)
+        return every(tensor, *strides, f"{name}_every")
+
+    return replace(layer, shape=shape, build=build, derived=(*layer.derived, constant(name, "kernel", kernel)))

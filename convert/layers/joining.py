@@ -1,20 +1,26 @@
-"""Layers that read from afar: route and shortcut."""
+"""Layers that read from afar: route, scale_channels, sam."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
-from convert.layers.layer import Before, Layer, Shape, Tensor
-from convert.layers.refusal import refuse
+from convert.layers.layer import Before, Layer, Tensor
+from convert.layers.pieces import channels
 
 
 def route(section: Section, before: Before) -> Layer:
-    """`[route]`: the channels of the named layers one after another, in the order listed (`route_layer.c`)."""
-    if section.integer("groups", 1, minimum=1) > 1:
-        raise section.error("groups= (a part of the channels) is not supported", "groups")
-    refuse(section, {"stream": "streams"})
+    """`[route]`: the channels of the named layers one after another, in the order listed (`route_layer.c`).
+
+    With `groups`, of each layer only the `group_id`-th part of its channels.
+    """
+    section.integer("stream", 0)  # which CUDA stream computes it: no matter here
+    groups = section.integer("groups", 1, minimum=1)
+    group_id = section.integer("group_id", 0, minimum=0)
+    if group_id >= groups:
+        raise section.error(f"group_id={group_id} is not one of its groups={groups}", "group_id")
     sources = before.resolve(section, "layers")
     shapes = [before.shape_of(index) for index in sources]
     first = shapes[0]
@@ -25,30 +31,61 @@ def route(section: Section, before: Before) -> Layer:
                 "expected maps of one width and height",
                 "layers",
             )
-    channels = sum(shape.channels for shape in shapes)
+        if shape.channels % groups:
+            raise section.error(f"groups={groups} does not divide the {shape.channels} channels of layer {index}")
+    parts = [shape.channels // groups for shape in shapes]
+    name = f"route_{before.index}"
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import Concatenate
 
-        return inputs[0] if len(inputs) == 1 else Concatenate(name=f"route_{before.index}")(inputs)
+        pieces = [
+            channels(tensor, part * group_id, part * (group_id + 1), part * groups, f"{name}_part_{number}")
+            for number, (tensor, part) in enumerate(zip(inputs, parts, strict=True))
+        ]
+        return pieces[0] if len(pieces) == 1 else Concatenate(name=name)(pieces)
 
-    return Layer(section, before.index, sources, Shape(first.height, first.width, channels, first.stride), build)
+    shape = replace(first, channels=sum(parts), pooled=all(shape.pooled for shape in shapes))
+    return Layer(section, before.index, sources, shape, build)
 
 
-def shortcut(section: Section, before: Before) -> Layer:
-    """`[shortcut]`: the layer before plus the named ones, then the activation (`shortcut_layer.c`)."""
-    section.choice("weights_type", ["none"], "none")
+def scale_channels(section: Section, before: Before) -> Layer:
+    """`[scale_channels]`: the layer `from` times the layer before, one number per channel (scale_channels_layer.c).
+
+    With `scale_wh=1` the layer before has one channel instead, and a number for each cell.
+    """
     source = before.shape
-    sources = (before.previous, *before.resolve(section, "from"))
-    for index in sources:
-        shape = before.shape_of(index)
-        if (shape.height, shape.width, shape.channels) != (source.height, source.width, source.channels):
-            raise section.error(f"adds layer {index} of {shape} to {source}; expected maps of one shape", "from")
+    (index, *more) = before.resolve(section, "from")
+    target = before.shape_of(index)
+    per_cell = section.flag("scale_wh")
+    expected = (target.height, target.width, 1) if per_cell else (1, 1, target.channels)
+    if more or (source.height, source.width, source.channels) != expected:
+        raise section.error(
+            f"multiplies layer {index} of {target} by a map of {source}; expected "
+            f"{expected[1]}x{expected[0]}x{expected[2]}",
+            "from",
+        )
+    return _product(section, before, index)
+
+
+def sam(section: Section, before: Before) -> Layer:
+    """`[sam]`: the layer before times the layer `from`, number by number (sam_layer.c)."""
+    source = before.shape
+    (index, *more) = before.resolve(section, "from")
+    target = before.shape_of(index)
+    if more or (source.height, source.width, source.channels) != (target.height, target.width, target.channels):
+        raise section.error(f"multiplies layer {index} of {target} by {source}; expected maps of one shape", "from")
+    return _product(section, before, index)
+
+
+def _product(section: Section, before: Before, index: int) -> Layer:
     activate = read_activation(section, "linear")
+    shape = before.shape_of(index)
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
-        from keras.layers import Add
+        from keras.layers import Multiply
 
-        return activate(Add(name=f"shortcut_{before.index}")(inputs), str(before.index))
+        product = Multiply(name=f"{section.kind}_{before.index}")([inputs[1], inputs[0]])
+        return activate(product, str(before.index))
 
-    return Layer(section, before.index, sources, source, build, flops=source.size * (len(sources) - 1))
+    return Layer(section, before.index, (before.previous, index), shape, build, flops=shape.size)

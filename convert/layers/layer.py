@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ Tensor = Any
 PICTURE = -1
 """The index by which a layer names the network's input."""
 
+Dialect = Literal["alexeyab", "pjreddie"]
+"""The two Darknets that compute a few things differently; hank-ai's is AlexeyAB's in all that matters here."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -30,6 +33,9 @@ class Shape:
     channels: int
     stride: Fraction = Fraction(1)
     """Input pixels per cell, vertically and horizontally alike."""
+
+    pooled: bool = False
+    """Whether it is one cell whatever the network's input size, as after `[avgpool]`."""
 
     @property
     def size(self) -> int:
@@ -42,16 +48,23 @@ class Shape:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One array of a layer: its shape in Darknet's file and its place in the Keras model."""
+    """One array of a layer: its shape in Darknet's file and its place in the Keras model.
+
+    One without a Keras layer is kept beside the model as it is, because what Keras needs is computed from it (see
+    `Derived`) and could not be turned back into the same bytes.
+    """
 
     name: str
     shape: tuple[int, ...]
     """In Darknet's order."""
 
-    keras_layer: str
-    keras_variable: str
+    keras_layer: str = ""
+    keras_variable: str = ""
     axes: tuple[int, ...] = ()
     """How Darknet's axes are permuted into Keras's; empty when they are the same."""
+
+    transposable: bool = False
+    """Whether it is stored input by output in files whose header says so."""
 
     @property
     def count(self) -> int:
@@ -73,6 +86,16 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A Keras variable that is computed from a layer's arrays, or is a constant."""
+
+    keras_layer: str
+    keras_variable: str
+    compute: Callable[[Mapping[str, NDArray[np.float32]]], NDArray[np.float32]]
+    """From the layer's arrays by their names to the variable, in Keras's order."""
+
+
+@dataclass(frozen=True)
 class Layer:
     """One section of the cfg, understood."""
 
@@ -88,12 +111,21 @@ class Layer:
     parameters: tuple[Parameter, ...] = ()
     """In the order of Darknet's file."""
 
+    derived: tuple[Derived, ...] = ()
+    """Variables that are no parameter's permutation."""
+
+    shares: int | None = None
+    """The layer whose arrays `derived` computes from, when it is not this one."""
+
     head: Head | None = None
     flops: int = 0
     """Multiplications and additions for one picture of the cfg's size."""
 
     fixed_size: str = ""
     """Why this layer ties the network to one input size; empty when it does not."""
+
+    note: str = ""
+    """What a user should know of how this layer was understood; empty for the ordinary."""
 
     @property
     def name(self) -> str:
@@ -112,6 +144,11 @@ class Before:
 
     picture: Shape
     layers: tuple[Layer, ...] = ()
+    darknet: Dialect = "alexeyab"
+    """Whose Darknet decides where the two compute different things."""
+
+    batch_norm: Dialect = "alexeyab"
+    """Whose batch normalisation is folded in."""
 
     @property
     def index(self) -> int:

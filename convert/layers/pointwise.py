@@ -1,33 +1,16 @@
-"""Layers that leave a map's shape as it is: softmax, dropout, cost."""
+"""Layers that leave a map's shape as it is, or make one from nothing: dropout, cost, activation, implicit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convert.cfg import Section
-from convert.layers.layer import Before, Layer, Tensor
-
-
-def softmax(section: Section, before: Before) -> Layer:
-    """`[softmax]`: exp(x / temperature) over its sum, over all values at once (`softmax_layer.c`)."""
-    if section.integer("groups", 1) != 1 or section.text("tree") or section.integer("spatial", 0):
-        raise section.error("groups, tree and spatial are not supported")
-    temperature = section.number("temperature", 1.0)
-    if temperature <= 0:
-        raise section.error(f"temperature={temperature} is not positive", "temperature")
-    source = before.shape
-    if source.height * source.width != 1:
-        raise section.error(f"reads a map of {source}; expected one cell, as after [avgpool]")
-
-    def build(inputs: Sequence[Tensor]) -> Tensor:
-        from keras.layers import Rescaling, Softmax
-
-        (tensor,) = inputs
-        if temperature != 1:
-            tensor = Rescaling(1 / temperature, name=f"temperature_{before.index}")(tensor)
-        return Softmax(name=f"softmax_{before.index}")(tensor)
-
-    return Layer(section, before.index, (before.previous,), source, build)
+from convert.layers.activation import read_activation
+from convert.layers.layer import PICTURE, Before, Layer, Parameter, Shape, Tensor
+from convert.layers.pieces import constant
 
 
 def dropout(section: Section, before: Before) -> Layer:
@@ -44,6 +27,49 @@ def dropout(section: Section, before: Before) -> Layer:
     return Layer(section, before.index, (before.previous,), before.shape, build)
 
 
-def cost(section: Section, before: Before) -> Layer:
-    """`[cost]`: the identity; it only measures the loss in training (`cost_layer.c`)."""
+def identity(section: Section, before: Before) -> Layer:
+    """`[cost]` (it only measures the loss in training, `cost_layer.c`), `[empty]` and `[silence]`."""
     return Layer(section, before.index, (before.previous,), before.shape, lambda inputs: inputs[0])
+
+
+def activation(section: Section, before: Before) -> Layer:
+    """`[activation]`: an activation on its own (`activation_layer.c`)."""
+    activate = read_activation(section, "linear")
+
+    def build(inputs: Sequence[Tensor]) -> Tensor:
+        return activate(inputs[0], str(before.index))
+
+    return Layer(section, before.index, (before.previous,), before.shape, build)
+
+
+def implicit(section: Section, before: Before) -> Layer:
+    """`[implicit]`, `[implicit_add]`, `[implicit_mul]`: learned numbers that depend on no input.
+
+    Source: `make_implicit_layer`, `forward_implicit_layer` (representation_layer.c): `filters` channels of `atoms`
+    rows. Keras models compute everything from their input, so the numbers are the biases of a convolution with a
+    kernel of zeros.
+    """
+    index, picture = before.index, before.picture
+    filters = section.integer("filters", 128, minimum=1)
+    atoms = section.integer("atoms", 1, minimum=1)
+    name = f"implicit_{index}"
+
+    def build(inputs: Sequence[Tensor]) -> Tensor:
+        from keras.layers import Conv2D, GlobalAveragePooling2D, Reshape
+
+        cell = GlobalAveragePooling2D(keepdims=True, name=f"{name}_cell")(inputs[0])
+        values = Conv2D(filters * atoms, 1, name=name)(cell)
+        return Reshape((atoms, 1, filters), name=f"{name}_map")(values)
+
+    def zeros() -> NDArray[np.float32]:
+        return np.zeros((1, 1, picture.channels, filters * atoms), np.float32)
+
+    return Layer(
+        section,
+        index,
+        (PICTURE,),
+        Shape(atoms, 1, filters, picture.stride * max(picture.height, picture.width), pooled=atoms == 1),
+        build,
+        (Parameter("weights", (filters, atoms), name, "bias", (1, 0)),),
+        (constant(name, "kernel", zeros),),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,20 @@ class KerasEngine:
     name = "keras"
 
     def __init__(self, model: Path) -> None:
-        check_layers(model)
-        keras = import_keras()
-        try:
-            self._model = keras.models.load_model(model, compile=False, safe_mode=True)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ModelFileError(f"{model}: Keras cannot load it ({reason}); convert the network again") from None
+        self._model = load_model(model)
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """The raw heads, coarsest first."""
         outputs = self._model.predict_on_batch(batch)
         return outputs if isinstance(outputs, list) else [outputs]
+
+
+def load_model(model: Path) -> Any:
+    """The `keras.Model` in a model file; `ModelFileError` if it is damaged or holds unknown layers."""
+    check_layers(model)
+    keras = import_keras()
+    try:
+        return keras.models.load_model(model, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelFileError(f"{model}: Keras cannot load it ({reason}); convert the network again") from None

@@ -140,7 +140,7 @@ def open_camera(
     no video.
     """
     name = str(which) if isinstance(which, int) else os.fspath(which)
-    number = re.fullmatch(r"(?:/dev/video)?(\d+)", name)
+    number = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", name)
     if number:
         return Camera(int(number[1]))
     if is_address(name):

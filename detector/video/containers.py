@@ -92,4 +92,4 @@ def _lacks_index(path: Path) -> bool:
             if size < 8:
                 break
             position += size
-    return kinds[0] == b"ftyp" and b"moov" not in kinds
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from detector.detections import Detections
 from detector.errors import InputError, OutputError, WriteError
@@ -95,11 +98,28 @@ class EndRecord:
 Record = RunRecord | FrameRecord | EndRecord
 
 
+@dataclass(frozen=True)
+class Journal:
+    """What a log says of the run that wrote it, so that another can go on."""
+
+    run: RunRecord
+
+    frames: int
+    """Frames that have their line, counted from 0 without a gap."""
+
+    size: int
+    """Bytes up to the end of the last frame's line."""
+
+    status: Ending | None
+    """How the run ended; None where it was killed."""
+
+
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. Raises `OutputError` if `path` cannot or must
-    not be written, `WriteError` if the disk fills; the lines before stay whole.
+    A log in which a run failed before its first frame is removed. `goes_on_from` is what a run that was broken off
+    left in `path`: lines are appended to it, and frames that it holds are passed over. Raises `OutputError` if `path`
+    cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
     """
 
     def __init__(
@@ -109,16 +129,21 @@ class FrameLog(Sink):
         *,
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
+        goes_on_from: Journal | None = None,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         self._run = run
-        check_output(self.path, overwrite=overwrite, inputs=[run.source, *inputs])
+        self._journal = goes_on_from
+        check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
         self._size = 0
         self._count = 0
 
     def __enter__(self) -> Self:
+        if self._journal is not None:
+            self._go_on(self._journal)
+            return self
         create(self.path)
         try:
             # Unbuffered: a line is with the operating system, or refused by it, when `write` returns.
@@ -144,6 +169,8 @@ class FrameLog(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Append the frame's line."""
+        if self._journal is not None and frame.index < self._journal.frames:
+            return
         self._append(
             {
                 "type": "frame",
@@ -169,35 +196,82 @@ class FrameLog(Sink):
         if not self._count and not ending.keeps_output:
             self.path.unlink(missing_ok=True)
 
+    def _go_on(self, journal: Journal) -> None:
+        try:
+            self._file = FileIO(self.path, "r+")
+            self._file.truncate(journal.size)
+            self._file.seek(journal.size)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        self._size, self._count = journal.size, journal.frames
+
     def _append(self, record: dict[str, object]) -> None:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        line = memoryview(text.encode() + b"\n")
+        try:
+            line = memoryview(text.encode() + b"\n")
+        except UnicodeEncodeError:  # a file name that is no UTF-8
+            line = memoryview(json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n")
         assert self._file is not None
         written = 0
         try:
             while written < len(line):  # a nearly full disk takes a part of it first
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
-            self._file.truncate(self._size)
-            self._file.seek(self._size)
+            with suppress(OSError):  # a device takes nothing back
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
             raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
         self._size += len(line)
 
 
-def read_log(path: str | os.PathLike[str]) -> Iterator[Record]:
+def read_log(path: str | os.PathLike[str]) -> Generator[Record, None, None]:
     """The records of a log: the run's, then one per frame, then the end's unless the run was killed.
 
     A last line that the writer did not finish is passed over. Raises `InputError`, with the line's number, where
     a line is not what it should be.
     """
-    path = Path(path)
+    for record, _ in _lines(Path(path)):
+        yield record
+
+
+def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
+    """The detections of a frame as its line holds them."""
+    found = record.detections
+    return Detections(
+        np.array([item.box for item in found], np.float32).reshape(len(found), 4),
+        np.array([item.confidence for item in found], np.float32),
+        np.array([item.class_id for item in found], np.int64),
+        names,
+    )
+
+
+def read_journal(path: str | os.PathLike[str]) -> Journal:
+    """How far the run of this log came. Raises `InputError` as `read_log` does."""
+    run: RunRecord | None = None
+    frames = size = 0
+    status = None
+    for record, end in _lines(Path(path)):
+        if isinstance(record, RunRecord):
+            run, size = record, end
+        elif isinstance(record, EndRecord):
+            status = record.status
+        elif record.frame == frames:
+            frames, size = frames + 1, end
+        else:
+            raise InputError(f"{path}: frame {frames} is missing before frame {record.frame}; it cannot be resumed")
+    assert run is not None
+    return Journal(run, frames, size, status)
+
+
+def _lines(path: Path) -> Iterator[tuple[Record, int]]:
+    """The records of a log and where in the file each one's line ends."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise InputError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
     with file:
         previous: Record | None = None
-        number = 0
+        number = end = 0
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
@@ -207,7 +281,8 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[Record]:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise InputError(f"{path}: line {number} is no line of a frame log: {what}") from None
-            yield record
+            end += len(line)
+            yield record, end
             previous = record
         if previous is None:
             raise InputError(f"{path}: line {max(number, 1)} should begin a frame log but is not there or not whole")

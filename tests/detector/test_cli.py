@@ -13,7 +13,7 @@ import av
 import pytest
 from PIL import Image
 
-from detector import cli
+from detector.__main__ import main
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def yolo3(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["yolo3", *map(str, arguments)])
         code = 0
         try:
-            cli.main()
+            main()
         except SystemExit as leaving:
             code = leaving.code or 0
         captured = capsys.readouterr()
@@ -138,6 +138,11 @@ def test_one_bad_picture_among_several_is_exit_code_1(yolo3, colour_model, photo
         pytest.param(["video", "CLIP", "o.xyz", "--model", "MODEL"], ".xyz", id="unknown container"),
         pytest.param(["video", "CLIP", "CLIP", "--model", "MODEL"], "is the input", id="the input as output"),
         pytest.param(["video", "CLIP", "o.mp4", "--model", "no.h5"], "no.h5", id="video without a model"),
+        pytest.param(["webcam", "9" * 20, "--no-window", "--model", "MODEL"], "no such camera", id="a huge number"),
+        pytest.param(["image", "PHOTO", "--model", "MODEL", "--size", "99968"], "too large", id="huge size"),
+        pytest.param(["video", "/dev/zero", "o.mp4", "--model", "MODEL"], "/dev/zero", id="a device"),
+        pytest.param(["convert", "/dev/zero", "no.weights", "o.h5"], "/dev/zero", id="a device as cfg"),
+        pytest.param(["image", "PHOTO", "--model", "no.h5", "--json", "j.json"], "no.h5", id="nothing is left"),
         pytest.param(["webcam", "87", "--no-window", "--model", "MODEL"], "87", id="no such camera"),
         pytest.param(["webcam", "no.mp4", "--no-window", "--model", "MODEL"], "no.mp4", id="no such file"),
         pytest.param(["convert", "no.cfg", "no.weights", "o.h5"], "no.cfg", id="missing cfg"),
@@ -233,7 +238,7 @@ def test_without_a_display_the_window_is_refused_in_words(yolo3, colour_model, c
 
 def in_a_process(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-c", "from detector.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", "from detector.__main__ import main; main()", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -244,7 +249,7 @@ def in_a_process(*arguments, **options):
 def test_help_answers_without_importing_anything_heavy():
     heavy = ["numpy", "cv2", "av", "h5py", "PIL", "tensorflow", "keras", "tqdm"]
     code = (
-        "import sys\nfrom detector.cli import main\nsys.argv = ['yolo3', 'video', '--help']\n"
+        "import sys\nfrom detector.__main__ import main\nsys.argv = ['yolo3', 'video', '--help']\n"
         f"try: main()\nexcept SystemExit: pass\nprint([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -259,7 +264,7 @@ def test_standard_error_is_free_of_tensorflows_chatter(colour_model, photo):
     assert done.stdout.startswith("Found 2 boxes")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_whole_files_and_exit_code_130(colour_model, colour_clip, tmp_path, sent):
     long_clip = tmp_path / "long.mp4"
     with av.open(str(long_clip), "w") as output:
@@ -272,7 +277,7 @@ def test_a_signal_leaves_whole_files_and_exit_code_130(colour_model, colour_clip
         output.mux(stream.encode(None))
     out, log = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     running = subprocess.Popen(
-        [sys.executable, "-c", "from detector.cli import main; main()"]
+        [sys.executable, "-c", "from detector.__main__ import main; main()"]
         + [str(part) for part in ("video", long_clip, out, "--log", log, "--model", colour_model)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -292,21 +297,93 @@ def test_a_signal_leaves_whole_files_and_exit_code_130(colour_model, colour_clip
     assert len(frames_of(out)) == end["frames"]
 
 
-def test_a_full_disk_is_exit_code_1_and_leaves_no_half_file(colour_model, photo, tmp_path):
-    if not Path("/dev/full").exists():
+@pytest.mark.parametrize("where", ["json", "log", "stdout"])
+def test_a_full_disk_is_exit_code_1_and_one_line(colour_model, colour_clip, photo, where):
+    full = Path("/dev/full")
+    if not full.is_char_device():
         pytest.skip("needs /dev/full")
-    (tmp_path / "boxes.json.part").symlink_to("/dev/full")
+    command = {
+        "json": ["image", photo, "--json", full, "--overwrite"],
+        "log": ["video", colour_clip, "--log", full, "--overwrite"],
+        "stdout": ["image", photo],
+    }[where]
 
-    done = in_a_process("image", photo, "--model", colour_model, "--json", tmp_path / "boxes.json", "--quiet")
+    with full.open("w") as nowhere:
+        done = subprocess.run(
+            [sys.executable, "-m", "detector", *map(str, command), "--model", str(colour_model), "--quiet"],
+            stdout=nowhere if where == "stdout" else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
 
     assert done.returncode == 1
-    assert re.fullmatch(r"error: .*boxes\.json.*\n", done.stderr)
-    assert not (tmp_path / "boxes.json").exists()
+    assert re.fullmatch(r"error: .*(/dev/full|standard output).*\n", done.stderr), done.stderr
+    assert full.is_char_device()
+
+
+def test_what_is_read_is_never_replaced(yolo3, colour_model, colour_clip, photo, tmp_path):
+    model = tmp_path / "model.h5"
+    model.write_bytes(colour_model.read_bytes())
+    (tmp_path / "link.h5").symlink_to(model)
+    clip = tmp_path / "out.mp4.yolo3-part1.mp4"
+    clip.write_bytes(colour_clip.read_bytes())
+    kept = {path: path.read_bytes() for path in (model, photo, clip)}
+    common = ["--model", model, "--overwrite", "--quiet"]
+    commands = [
+        ["image", photo, "--json", photo],
+        ["image", photo, "--json", model],
+        ["image", photo, "--json", tmp_path / "link.h5"],
+        ["image", photo, "--out", tmp_path / "o", "--json", tmp_path / "o" / photo.name],
+        ["image", photo, "--out", photo.parent],
+        ["video", clip, clip],
+        ["video", clip, tmp_path / "out.mp4"],
+        ["video", clip, "--log", tmp_path / "link.h5"],
+        ["video", clip, tmp_path / "a.mp4", "--log", tmp_path / "a.mp4"],
+    ]
+
+    for command in commands:
+        code, out, err = yolo3(*command, *common)
+        assert (code, out) == (2, ""), command
+        assert err.startswith("error: "), command
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_names_that_are_no_utf_8(yolo3, colour_model, colour_clip, photo, tmp_path):
+    odd = os.fsdecode(os.fsencode(str(tmp_path)) + b"/bad\xff")
+    try:
+        Path(odd + ".png").write_bytes(photo.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    Path(odd + ".mp4").write_bytes(colour_clip.read_bytes())
+
+    json_path, log = tmp_path / "b.json", tmp_path / "b.jsonl"
+    done = in_a_process("image", odd + ".png", "--json", json_path, "--model", colour_model, "--quiet")
+    code, *_ = yolo3("video", odd + ".mp4", "--log", log, "--model", colour_model, "--quiet")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (code, len(log.read_text().splitlines())) == (0, 11)
+    assert json.loads(json_path.read_text())["source"] == odd + ".png"
+
+
+def test_a_folder_that_is_gone(colour_model, photo, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); from detector.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "image", str(photo), "--model", str(colour_model)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the current folder no longer exists; change to another one\n"
 
 
 def test_a_closed_pipe_is_no_drama(colour_model, photo):
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-c", "from detector.cli import main; main()", "image", *[str(photo)]]
+    command = [sys.executable, "-c", "from detector.__main__ import main; main()", "image", *[str(photo)]]
     running = subprocess.Popen(
         [*command, "--model", str(colour_model), "--quiet"],
         stdout=subprocess.PIPE,

@@ -130,3 +130,11 @@ def _overlap(ax, ay, aw, ah, bx, by, bw, bh, *, distance):
         hull_h = max(ay + ah / 2, by + bh / 2) - min(ay - ah / 2, by - bh / 2)
         overlap -= (((ax - bx) ** 2 + (ay - by) ** 2) / (hull_w**2 + hull_h**2)) ** 0.6
     return overlap
+
+
+def test_class_agnostic_suppression_looks_at_no_class():
+    two = boxes((0.5, 0.5, 0.4, 0.4), (0.52, 0.5, 0.4, 0.4))
+    score, class_id = np.array([0.6, 0.9]), np.array([0, 1])
+
+    assert suppress(two, score, class_id, threshold=0.45).tolist() == [1, 0]
+    assert suppress(two, score, class_id, threshold=0.45, class_agnostic=True).tolist() == [1]

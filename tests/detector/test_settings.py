@@ -13,6 +13,7 @@ def test_settings_go_into_a_log_as_they_are():
         "interpolation": "linear",
         "classes": "person",
         "engine": "auto",
+        "threads": None,
     }
 
 

@@ -50,4 +50,4 @@ def test_folder_that_may_not_be_written(tmp_path):
 
 
 def test_part_keeps_the_ending(tmp_path):
-    assert part_path(tmp_path / "out.mp4") == tmp_path / "out.part.mp4"
+    assert part_path(tmp_path / "out.mp4") == tmp_path / "out.mp4.yolo3-part1.mp4"

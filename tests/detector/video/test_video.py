@@ -154,7 +154,7 @@ def test_ctrl_c_leaves_a_playable_video_and_a_finished_log(clips, tmp_path):
     assert frames == list(range(len(frames)))
     assert records[-1] == EndRecord(len(frames), Ending.INTERRUPTED)
     assert [clips.number(picture) for _, picture in clips.decoded(tmp_path / "out.mp4")] == frames
-    assert not (tmp_path / "out.part.mp4").exists()
+    assert not (tmp_path / "out.mp4.yolo3-part1.mp4").exists()
 
 
 def test_full_disk_ends_the_run_and_says_where(clips, tmp_path):

@@ -1,0 +1,67 @@
+"""Side by side: this project's engines and their peers, forward pass and video; writes docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from benchmarks import forward, networks, stages, video
+from benchmarks.report import machine, put
+from detector.engines import available_cores
+
+INTRODUCTION = """
+## Speed
+
+Every figure of this section is from one run of `scripts/benchmark`. What is compared ran in one process, turn by turn,
+on the same input, so that a busy machine slows all alike; look at ratios first. CPU time counts the work of all threads
+of the process and hardly depends on what else the machine does; with more than one thread it counts their waiting too.
+`litert`, `openvino`, `onnxruntime` and `keras` are this project's engines; names with a capital are the same runtimes,
+and others, used without it. Generated weights stand in where a network's own are not given: speed does not depend on
+them. Peak memory is that of a process that opens the engine, its network compiled before, and runs it.
+"""
+
+
+def main() -> None:
+    """Measure, and write the sections `speed` and `video` of docs/performance.md."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/benchmark")
+    parser.add_argument(
+        "--network", action="append", nargs="+", metavar="PART", default=None,
+        help="CFG SIZE [WEIGHTS]; may be repeated; default is yolov3-tiny and yolov3 at 416",
+    )  # fmt: skip
+    parser.add_argument("--picture", type=Path, help="a photo for the stages and whole processes")
+    parser.add_argument("--video", type=Path, help="a video for the end-to-end part")
+    parser.add_argument("--frames", type=int, default=0, help="use only so many frames for networks over 10 GFLOP")
+    parser.add_argument("--rounds", type=int, default=3, help="of the video")
+    parser.add_argument("--seconds", type=float, default=60, help="of forward passes for each network")
+    parser.add_argument("--threads", type=int, default=available_cores())
+    options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.update(TF_NUM_INTRAOP_THREADS=str(options.threads), OMP_NUM_THREADS=str(options.threads))
+    chosen = options.network or [[networks.CONFIGS / f"{name}.cfg", "416"] for name in ("yolov3-tiny", "yolov3")]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measured = [
+            networks.prepare(Path(cfg), Path(weights[0]) if weights else None, int(size), folder)
+            for cfg, size, *weights in chosen
+        ]
+        parts = [INTRODUCTION, f"{machine()} {options.threads} threads each."]
+        for network in measured:
+            parts.append(forward.measure(network, options.threads, options.seconds))
+            put("speed", "\n\n".join(part.strip() for part in parts))
+        if options.picture:
+            rows = [stages.stages(network, options.picture, options.threads) for network in measured]
+            parts += [stages.stage_table(rows), stages.processes(measured[0], options.picture)]
+            put("speed", "\n\n".join(part.strip() for part in parts))
+        parts = ["## Video, end to end"]
+        for network in measured if options.video else []:
+            clip = options.video
+            if options.frames and network.gigaflops > 10:
+                clip = video.shortened(clip, options.frames, folder)
+            parts.append(video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads))
+            put("video", "\n\n".join([*parts, machine()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Average precision against time over shapes and sizes, on pictures labelled as COCO labels them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.report import PAGE, machine, put, table
+from detector import Detections, Detector
+from detector.pictures import read_picture
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "square, stretch": {"shape": "square", "resize": "stretch"},
+    "square, letterbox": {"shape": "square", "resize": "letterbox"},
+    "rect": {"shape": "rect", "resize": "letterbox"},
+    "fit, stretch": {"shape": "fit", "resize": "stretch"},
+    "fit, letterbox": {"shape": "fit", "resize": "letterbox"},
+}
+RESAMPLINGS = 40
+
+
+@dataclass
+class Setting:
+    """One shape and size of one network, and what was measured of it."""
+
+    shape: str
+    size: int
+    detector: Detector
+    results: list[dict[str, Any]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    pixels: list[int] = field(default_factory=list)
+    ap: float = 0.0
+    resampled: Any = None
+
+    @property
+    def milliseconds(self) -> float:
+        """The median of the network's part."""
+        return float(np.median(self.seconds)) * 1e3
+
+
+def main() -> None:
+    """Measure, plot, and write the section `frontier` of docs/performance.md."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/frontier")
+    parser.add_argument("models", nargs="+", type=Path, help="model files with COCO's 80 classes")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument("--labels", type=Path, required=True, help="their COCO instances .json")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 288, 320, 352, 384, 416])
+    parser.add_argument("--threads", type=int, default=None)
+    options = parser.parse_args()
+    from pycocotools.coco import COCO
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(options.labels)
+    sets = {"as they are": truth, "cropped to 16:9": wide(truth)}
+    measured = {
+        (model.stem, name): measure(model, labels, options, crop=labels is not truth)
+        for model in options.models
+        for name, labels in sets.items()
+    }
+    plot(measured)
+    put("frontier", report(measured))
+
+
+def measure(model: Path, truth: Any, options: argparse.Namespace, *, crop: bool) -> list[Setting]:
+    """Every setting on every picture, alternating, so that a busy machine slows all alike."""
+    settings = [
+        Setting(shape, size, Detector.open(model, size=str(size), confidence=0.005, threads=options.threads, **choice))
+        for shape, choice in SHAPES.items()
+        for size in options.sizes
+    ]
+    categories = sorted(truth.getCatIds())
+    for image in tqdm(truth.loadImgs(truth.getImgIds()), desc=f"{model.stem}{' 16:9' if crop else ''}"):
+        picture = read_picture(options.pictures / image["file_name"])
+        if crop:
+            left, top, width, height = middle(picture.shape[1], picture.shape[0])
+            picture = np.ascontiguousarray(picture[top : top + height, left : left + width])
+        for setting in settings:
+            detector = setting.detector
+            fit = detector.fit(picture.shape[1], picture.shape[0])
+            detector.engine.run(fit.network_input(picture)[None])  # a new size takes longer the first time
+            began = time.perf_counter()
+            heads = detector.engine.run(fit.network_input(picture)[None])
+            setting.seconds.append(time.perf_counter() - began)
+            setting.pixels.append(fit.width * fit.height)
+            found = detector.interpret([head[0] for head in heads], fit)
+            setting.results += as_results(found, image["id"], categories)
+    for setting in settings:
+        setting.ap, setting.resampled = average_precision(truth, setting.results)
+    return settings
+
+
+def as_results(found: Detections, image_id: int, categories: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Detections as COCO's tools want them."""
+    for (left, top, right, bottom), confidence, class_id, _ in found:
+        box = [float(left), float(top), float(right - left), float(bottom - top)]
+        yield {"image_id": image_id, "category_id": categories[class_id], "bbox": box, "score": float(confidence)}
+
+
+def average_precision(truth: Any, results: list[dict[str, Any]]) -> tuple[float, Any]:
+    """AP at IoU 0.50:0.95 and the same of pictures drawn with replacement, the same draws for every setting."""
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = evaluation.params.areaRng[:1], ["all"]
+        evaluation.params.maxDets = [100]
+        evaluation.evaluate()
+        whole = _accumulated(evaluation)
+        pictures = len(evaluation.params.imgIds)
+        by_class = np.array(evaluation.evalImgs, object).reshape(-1, pictures)
+        random = np.random.default_rng(1)
+        resampled = []
+        for _ in range(RESAMPLINGS):
+            evaluation.evalImgs = by_class[:, random.integers(0, pictures, pictures)].reshape(-1).tolist()
+            resampled.append(_accumulated(evaluation))
+    return whole, np.array(resampled)
+
+
+def _accumulated(evaluation: Any) -> float:
+    evaluation.accumulate()
+    precision = evaluation.eval["precision"]
+    return float(precision[precision > -1].mean())
+
+
+def middle(width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the largest 16:9 part in the middle."""
+    new_width, new_height = (width, width * 9 // 16) if width * 9 < height * 16 else (height * 16 // 9, height)
+    return (width - new_width) // 2, (height - new_height) // 2, new_width, new_height
+
+
+def wide(truth: Any) -> Any:
+    """The labels of the pictures cropped to 16:9; what is cut by more than half is neither right nor wrong."""
+    cropped = copy.deepcopy(truth)
+    for annotation in cropped.anns.values():
+        image = cropped.imgs[annotation["image_id"]]
+        left, top, width, height = middle(image["width"], image["height"])
+        x, y, box_width, box_height = annotation["bbox"]
+        x0, y0 = np.clip([x - left, y - top], 0, [width, height])
+        x1, y1 = np.clip([x + box_width - left, y + box_height - top], 0, [width, height])
+        seen = (x1 - x0) * (y1 - y0)
+        if seen < box_width * box_height / 2:
+            annotation["iscrowd"] = annotation["ignore"] = 1
+        annotation["bbox"], annotation["area"] = [x0, y0, x1 - x0, y1 - y0], float(max(seen, 1))
+    return cropped
+
+
+def plot(measured: dict[tuple[str, str], list[Setting]]) -> None:
+    """docs/frontier.png: a panel for each network and set of pictures."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(1, len(measured), figsize=(5 * len(measured), 4), squeeze=False)
+    for axis, ((model, pictures), settings) in zip(axes[0], measured.items(), strict=True):
+        for shape in SHAPES:
+            line = [setting for setting in settings if setting.shape == shape]
+            axis.errorbar(
+                [np.mean(setting.pixels) / 1e3 for setting in line],
+                [setting.ap for setting in line],
+                yerr=[setting.resampled.std() for setting in line],
+                label=shape, marker="o", markersize=3, capsize=2, linewidth=1,
+            )  # fmt: skip
+        axis.set(title=f"{model}\n{pictures}", xlabel="network input, thousand pixels", ylabel="AP 0.50:0.95")
+    axes[0][0].legend(fontsize=8)
+    plt.tight_layout()
+    plt.savefig(PAGE.with_name("frontier.png"), dpi=80)
+
+
+def report(measured: dict[tuple[str, str], list[Setting]]) -> str:
+    """The section's text: a table for each network and set of pictures."""
+    pictures = len(next(iter(measured.values()))[0].pixels)
+    parts = [
+        "## Shapes and sizes",
+        f"Average precision (COCO's, IoU 0.50:0.95) on {pictures} pictures of COCO val2017, through LiteRT. ± is the "
+        f"standard deviation over {RESAMPLINGS} draws of the pictures with replacement; the last columns compare each "
+        "shape with the stretched square of the same size on the same draws. Times are medians of resizing and the "
+        "network, all settings alternating.",
+        "![Average precision against network input](frontier.png)",
+    ]
+    for (model, name), settings in measured.items():
+        rows = []
+        for setting in settings:
+            base = next(item for item in settings if item.shape == "square, stretch" and item.size == setting.size)
+            gain = setting.resampled - base.resampled
+            rows.append(
+                (
+                    f"{setting.shape}, {setting.size}",
+                    f"{setting.ap:.3f} ± {setting.resampled.std():.3f}",
+                    f"{np.mean(setting.pixels) / 1e3:.0f}",
+                    f"{setting.milliseconds:.1f}",
+                    f"{setting.ap - base.ap:+.3f} ± {gain.std():.3f}",
+                    f"{setting.milliseconds / base.milliseconds:.2f}",
+                )
+            )
+        head = ("shape, size", "AP", "kilopixels", "ms", "AP against square", "time against square")
+        parts += [f"### {model}, pictures {name}", table(head, rows)]
+    return "\n\n".join([*parts, machine()])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The page docs/performance.md: each section is written anew by the program that measures it, the rest stays."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+
+
+def put(section: str, text: str) -> None:
+    """Replace what stands between `<!-- section -->` and `<!-- /section -->`."""
+    page = PAGE.read_text("utf-8") if PAGE.exists() else "# How fast, and how good\n"
+    first, last = f"<!-- {section} -->", f"<!-- /{section} -->"
+    block = f"{first}\n{text.strip()}\n{last}"
+    pattern = re.escape(first) + ".*?" + re.escape(last)
+    if re.search(pattern, page, re.DOTALL):
+        page = re.sub(pattern, lambda _: block, page, flags=re.DOTALL)
+    else:
+        page = f"{page.rstrip()}\n\n{block}\n"
+    PAGE.write_text(page, "utf-8")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; the first column reads left, the others right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def machine() -> str:
+    """The processor, its cores, and how busy it is, in a sentence."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = re.findall(r"^model name\s*:\s*(.*)$", cpuinfo.read_text(), re.MULTILINE)
+        flags = " with AVX-512" if "avx512f" in cpuinfo.read_text() else ""
+        model = (names or [model])[0] + flags
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return f"{model}, {os.cpu_count()} cores, load average {load} when this was written."

@@ -1,0 +1,78 @@
+"""What surrounds the network: the stages of one picture, and how long whole processes take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.networks import Measured
+from benchmarks.report import table
+from detector import Detector
+from detector.decode import decode
+from detector.pictures import read_picture
+
+REPETITIONS = 100
+
+
+def stages(network: Measured, picture: Path, threads: int) -> tuple[str, ...]:
+    """A row: milliseconds of each stage of `Detector.detect`, and the part that is not the network."""
+    detector = Detector.open(network.model, engine="litert", size=str(network.size), shape="rect", threads=threads)
+    rgb = read_picture(picture)
+    fit = detector.fit(rgb.shape[1], rgb.shape[0])
+    batch = fit.network_input(rgb)[None]
+    heads = [head[0] for head in detector.engine.run(batch)]
+    heads_of = detector.description.heads
+    steps: dict[str, Callable[[], Any]] = {
+        "linear": lambda: fit.network_input(rgb),
+        "darknet": lambda: fit.network_input(rgb, "darknet"),
+        "network": lambda: detector.engine.run(batch),
+        "decode": lambda: decode(heads, heads_of, confidence=0.25, width=fit.width, height=fit.height),
+        "interpret": lambda: detector.interpret(heads, fit),
+    }
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(REPETITIONS if network.gigaflops < 10 else 10):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step()
+            times[name].append(time.perf_counter() - began)
+    ms = {name: float(np.median(values)) * 1e3 for name, values in times.items()}
+    around = (ms["linear"] + ms["interpret"]) / (ms["linear"] + ms["interpret"] + ms["network"])
+    found = str(len(detector.interpret(heads, fit)))
+    return (network.name, *[f"{value:.2f}" for value in ms.values()], found, f"{around:.1%}")
+
+
+def stage_table(rows: list[tuple[str, ...]]) -> str:
+    """The rows of `stages` as a table."""
+    head = (
+        "rect, milliseconds", "resize, linear", "resize, darknet", "network", "decode", "decode to boxes", "boxes",
+        "all but the network",
+    )  # fmt: skip
+    return f"### Stage by stage\n\n{table(head, rows)}"
+
+
+def processes(network: Measured, picture: Path, *, rounds: int = 9) -> str:
+    """A table of whole processes, from start to exit."""
+    program = "from detector.cli import main; main()"
+    commands: dict[str, list[object]] = {
+        "yolo3 --help": ["--help"],
+        f"yolo3 image, {network.name}": ["image", picture, "--model", network.model, "--quiet"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, arguments in commands.items():
+            began = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-c", program, *map(str, arguments)],
+                stdout=subprocess.DEVNULL,
+                check=True,
+                cwd=Path(__file__).parents[1],
+            )
+            times[name].append(time.perf_counter() - began)
+    rows = [(name, f"{np.median(values):.2f}", f"{min(values):.2f}") for name, values in times.items()]
+    return f"### Whole processes\n\n{table(('', 'median s', 'fastest s'), rows)}"

@@ -1,0 +1,132 @@
+"""A video from file to file: this project's frame loop against the loop that OpenCV users write."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.networks import Measured
+from benchmarks.report import table
+from detector.settings import Settings
+from detector.streaming import Outputs, annotate_video
+
+
+def measure(network: Measured, video: Path, folder: Path, *, rounds: int, threads: int) -> str:
+    """A table of frames per second, every way in every round."""
+    size = str(network.size)
+    ways: dict[str, Any] = {
+        "OpenCV 4, sequential, square": lambda: sequential(network, video, folder / "theirs.mp4", threads),
+        "yolo3 video, square, stretch": lambda: ours(network, video, folder, threads, size=size, resize="stretch"),
+        "yolo3 video, rect": lambda: ours(network, video, folder, threads, size=size, shape="rect"),
+        "yolo3 video, fit, stretch": lambda: ours(
+            network, video, folder, threads, size=size, shape="fit", resize="stretch"
+        ),
+        "yolo3 video, rect, log only": lambda: ours(
+            network, video, folder, threads, size=size, shape="rect", annotated=False
+        ),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
+    frames = frame_count(video)
+    for _ in range(rounds):
+        for name, run in ways.items():
+            used = time.process_time()
+            rates[name].append(run())
+            processor[name].append((time.process_time() - used) / frames)
+    base = next(iter(ways))
+    rows = [
+        (
+            name,
+            f"{np.median(rates[name]):.1f}",
+            f"{np.median(np.array(rates[name]) / rates[base]):.2f}",
+            f"{np.median(processor[name]) * 1e3:.1f}",
+            f"{np.median(np.array(processor[base]) / processor[name]):.2f}",
+        )
+        for name in ways
+    ]
+    head = (
+        "",
+        "frames/s",
+        "against OpenCV",
+        "CPU ms a frame, opening included",
+        "frames per CPU second, against OpenCV",
+    )
+    return f"### {network.name} on {video.name}\n\n{table(head, rows)}"
+
+
+def ours(network: Measured, video: Path, folder: Path, threads: int, *, annotated: bool = True, **choice: Any) -> float:
+    """Frames per second of `yolo3 video`, annotated H.264 and the log, or the log alone."""
+    outputs = Outputs(folder / "ours.mp4" if annotated else None, folder / "ours.jsonl", overwrite=True)
+    settings = Settings(engine="litert", threads=threads, **choice)
+    summary = annotate_video(video, network.model, settings, outputs, bar=lambda _: contextlib.nullcontext())
+    return summary.frames_per_second
+
+
+def sequential(network: Measured, video: Path, out: Path, threads: int) -> float:
+    """Frames per second of: read, stretch, forward, decode, NMS, draw, write mp4v, log; one after the other."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    net = cv2.dnn.readNetFromDarknet(str(network.cfg), str(network.weights))
+    names = net.getUnconnectedOutLayersNames()
+    capture = cv2.VideoCapture(str(video))
+    width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    codec = cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(out), codec, capture.get(cv2.CAP_PROP_FPS), (width, height))
+    count = 0
+    with out.with_suffix(".jsonl").open("w") as log:
+        began = time.perf_counter()
+        while True:
+            more, frame = capture.read()
+            if not more:
+                break
+            net.setInput(cv2.dnn.blobFromImage(frame, 1 / 255, (network.size, network.size), swapRB=True))
+            rows = np.concatenate(net.forward(names))
+            scores = rows[:, 5:]
+            kinds, best = scores.argmax(axis=1), scores.max(axis=1)
+            rows, kinds, best = (array[best > 0.25] for array in (rows, kinds, best))
+            sides = rows[:, 2:4] * [width, height]
+            boxes = np.hstack([rows[:, :2] * [width, height] - sides / 2, sides])
+            found = []
+            kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), best.tolist(), kinds.tolist(), 0.25, 0.45)
+            for index in np.asarray(kept, int).reshape(-1):
+                x, y, w, h = boxes[index].round().astype(int).tolist()
+                cv2.rectangle(frame, (x, y), (x + w, y + h), (0, 255, 0), 2)
+                label = f"{kinds[index]} {best[index]:.2f}"
+                cv2.putText(frame, label, (x, y - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 255, 0))
+                found.append({"class_id": int(kinds[index]), "confidence": float(best[index]), "box": [x, y, w, h]})
+            writer.write(frame)
+            log.write(json.dumps({"frame": count, "detections": found}) + "\n")
+            log.flush()
+            count += 1
+        writer.release()
+        return count / (time.perf_counter() - began)
+
+
+def frame_count(video: Path) -> int:
+    """The frames that a video holds."""
+    import av
+
+    with av.open(str(video)) as source:
+        return sum(packet.dts is not None for packet in source.demux(source.streams.video[0]))
+
+
+def shortened(video: Path, frames: int, folder: Path) -> Path:
+    """The first so many frames of a video, copied, not encoded again."""
+    import av
+
+    path = folder / f"first-{frames}-{video.name}"
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if number >= frames or packet.dts is None:
+                break
+            packet.stream = copy
+            target.mux(packet)
+    return path

@@ -1,0 +1,280 @@
+"""Taking over an .h5 that an old Keras port of YOLO made: the same network, describing itself.
+
+Such a file (Keras 2 layout, `model.save`) holds its layers and weights and nothing of anchors or classes. The network
+is rebuilt from its own list of layers, each of a known kind with known options, so that nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from convert.errors import InputError, ModelFileError
+from convert.head import Head
+from convert.keras_import import import_keras
+from convert.layers.normalisation import BATCH_NORM_EPSILON
+from convert.model_file import Description, check_replaceable, opened, save_model
+from convert.names import read_names
+from convert.weights import sha256
+
+LARGEST_ANCHORS = 1000
+SIDE = 416
+"""Pixels: the input at which strides are measured, and the size for networks that take any."""
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "Activation": ("activation",),
+    "Add": (),
+    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
+    "Concatenate": ("axis",),
+    "Conv2D": (
+        "filters",
+        "kernel_size",
+        "strides",
+        "padding",
+        "dilation_rate",
+        "groups",
+        "use_bias",
+        "activation",
+    ),
+    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "use_bias", "activation"),
+    "Dropout": ("rate",),
+    "LeakyReLU": ("negative_slope",),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "UpSampling2D": ("size", "interpolation"),
+    "ZeroPadding2D": ("padding",),
+}
+"""The layers that the old ports are made of, and the options of each that change what it computes."""
+
+RENAMED = {"alpha": "negative_slope", "p": "rate"}
+
+Refuse = Callable[[str], ModelFileError]
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What an adoption did."""
+
+    model: Path
+    description: Description
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        heads = self.description.heads
+        return f"Adopted {len(heads)} heads of {heads[0].classes} classes into {self.model}."
+
+
+def adopt(
+    old: Path | str,
+    model: Path | str,
+    *,
+    anchors: Path | str,
+    names: Path | str,
+    repair_epsilon: bool = False,
+    resize: str = "letterbox",
+    tell: Callable[[str], None] = lambda note: None,
+) -> Adoption:
+    """Write a self-describing .h5 of an old port's.
+
+    `anchors` is a file or a text of width,height pairs, as `yolo_anchors.txt`; `names` a file of class names. The old
+    ports left Keras's batch-normalisation epsilon of 1e-3 in networks whose weights came from Darknet, which means
+    1e-5: `repair_epsilon` puts that right. Leave it for weights that were trained in Keras.
+    """
+    old, model = Path(old), Path(model)
+    check_replaceable(model)
+    sizes = read_anchors(anchors)
+    class_names = read_names(names)
+    notes: list[str] = []
+
+    def note(sentence: str) -> None:
+        notes.append(sentence)
+        tell(sentence)
+
+    def refuse(message: str) -> ModelFileError:
+        return ModelFileError(f"{old}: {message}")
+
+    with opened(old) as file:
+        layers, outputs = _network(file, refuse)
+        _report_epsilon(layers, repair_epsilon, note)
+        keras = import_keras()
+        source, tensors = _rebuild(layers, keras, refuse)
+        missing = [name for name in outputs if name not in tensors]
+        if missing:
+            raise refuse(f"its output {missing[0]} is not one of its layers")
+        heads = _heads(source, [tensors[name] for name in outputs], keras, sizes, len(class_names), refuse)
+        ordered = sorted(zip(heads, outputs, strict=True), key=lambda pair: -pair[0].stride)
+        built = keras.Model(source, [tensors[name] for _, name in ordered], name="adopted")
+        _set_weights(built, file, refuse)
+    height, width = (side or SIDE for side in source.shape[1:3])
+    description = Description(
+        cfg="",
+        cfg_sha256="",
+        weights_sha256=sha256(old),
+        width=width,
+        height=height,
+        channels=source.shape[3],
+        resize=resize,
+        names=class_names,
+        heads=tuple(head for head, _ in ordered),
+        fixed_size="" if None in source.shape[1:3] else "the adopted model has this size",
+    )
+    save_model(built, model, description)
+    return Adoption(model, description, tuple(notes))
+
+
+def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
+    """Pairs of pixels from a file or a text; `InputError` when they are none."""
+    text, where = str(anchors), "--anchors"
+    if not text[:1].isdigit() or Path(text).is_file():
+        try:
+            text, where = Path(anchors).read_text("utf-8"), str(anchors)
+        except (OSError, UnicodeDecodeError):
+            raise InputError(f"{anchors}: cannot be read; expected anchors as 10,13, 16,30, …") from None
+    try:
+        numbers = [float(number) for number in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise InputError(f"{where}: {error}; expected anchors as 10,13, 16,30, …") from None
+    if not 0 < len(numbers) <= LARGEST_ANCHORS or len(numbers) % 2 or not min(numbers) > 0:
+        raise InputError(f"{where}: {len(numbers)} numbers; expected pairs of width and height above 0")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], list[str]]:
+    """The layers in order, checked to be of known kinds, and the names of the outputs."""
+    text = file.attrs.get("model_config")
+    if text is None:
+        raise refuse(
+            "holds weights without the network (save_weights); expected a whole model (model.save). Load it with the "
+            "code that made it and save the model"
+        )
+    try:
+        config = json.loads(text)["config"]
+        layers = config["layers"]
+        outputs = [str(entry[0]) for entry in _listed(config["output_layers"])]
+        for layer in layers:
+            layer["name"], layer["config"], layer["class_name"], layer["inbound_nodes"]
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise refuse("its list of layers is not that of a Keras 2 functional model") from None
+    for layer in layers:
+        kind = layer["class_name"]
+        if kind != "InputLayer" and kind not in OPTIONS:
+            raise refuse(
+                f"holds a layer of kind {kind} ({layer['name']}), which no YOLO body has; it is not adopted. If it is "
+                "the loss of a training, save the model without it"
+            )
+    return layers, outputs
+
+
+def _listed(value: Any) -> Any:
+    """Keras writes the entry of a single output without the list around it."""
+    return [value] if value and isinstance(value[0], str) else value
+
+
+def _report_epsilon(layers: Sequence[dict[str, Any]], repair: bool, note: Callable[[str], None]) -> None:
+    norms = [layer["config"] for layer in layers if layer["class_name"] == "BatchNormalization"]
+    epsilons = sorted({float(config.get("epsilon", 1e-3)) for config in norms})
+    wrong = [epsilon for epsilon in epsilons if abs(epsilon - BATCH_NORM_EPSILON) > BATCH_NORM_EPSILON / 100]
+    if not wrong:
+        return
+    found = ", ".join(f"{epsilon:g}" for epsilon in wrong)
+    if repair:
+        for config in norms:
+            config["epsilon"] = BATCH_NORM_EPSILON
+        note(
+            f"batch normalisation: epsilon {found} replaced by Darknet's {BATCH_NORM_EPSILON:g} in {len(norms)} layers"
+        )
+    else:
+        note(
+            f"batch normalisation: epsilon {found}, Darknet's is {BATCH_NORM_EPSILON:g}. If the weights came from "
+            "Darknet, adopt with --repair-epsilon"
+        )
+
+
+def _rebuild(layers: Sequence[dict[str, Any]], keras: Any, refuse: Refuse) -> tuple[Any, dict[str, Any]]:
+    """The input and every layer's output, by Keras layers of the same names."""
+    tensors: dict[str, Any] = {}
+    source = None
+    for layer in layers:
+        name, config, kind = str(layer["name"]), layer["config"], layer["class_name"]
+        try:
+            if kind == "InputLayer":
+                shape = config.get("batch_input_shape") or config["batch_shape"]
+                source = tensors[name] = keras.Input(tuple(shape[1:]), name=name)
+                continue
+            options = {RENAMED.get(key, key): value for key, value in config.items()}
+            options = {key: _plain(options[key]) for key in OPTIONS[kind] if key in options}
+            inputs = [tensors[entry[0]] for entry in layer["inbound_nodes"][0]]
+            made = getattr(keras.layers, kind)(**options, name=name)
+            tensors[name] = made(inputs[0] if len(inputs) == 1 else inputs)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise refuse(f"its layer {name} ({kind}) is not understood: {reason}") from None
+    if source is None or len(source.shape) != 4 or source.shape[3] is None:
+        raise refuse("has no input of pictures, (batch, height, width, channels)")
+    return source, tensors
+
+
+def _plain(value: Any) -> Any:
+    """Numbers wrapped as Keras 2 wrote NumPy's scalars, as they are."""
+    return value["value"] if isinstance(value, dict) and set(value) >= {"type", "value"} else value
+
+
+def _heads(
+    source: Any,
+    outputs: Sequence[Any],
+    keras: Any,
+    anchors: tuple[tuple[float, float], ...],
+    classes: int,
+    refuse: Refuse,
+) -> list[Head]:
+    """A head for each output, its anchors by the ports' own rule: the coarser the grid, the larger the anchors."""
+    channels = [output.shape[-1] if len(output.shape) == 4 else None for output in outputs]
+    boxes = [count // (5 + classes) if count else 0 for count in channels]
+    if any(not count or count % (5 + classes) for count in channels):
+        raise refuse(
+            f"its outputs have {', '.join(map(str, channels))} channels; expected multiples of 5 + {classes} classes. "
+            "Are these the names it was trained with?"
+        )
+    strides = _strides(source, outputs, keras)
+    order = sorted(range(len(outputs)), key=lambda index: strides[index])
+    heads: dict[int, Head] = {}
+    start = 0
+    for place, index in enumerate(order):
+        # yolov3-tiny's six anchors for two heads: the finer one uses 1,2,3 and the coarser 3,4,5.
+        if len(anchors) == 6 and boxes == [3, 3]:
+            start = (1, 3)[place]
+        mask = anchors[start : start + boxes[index]]
+        if len(mask) != boxes[index]:
+            raise refuse(f"its outputs hold {sum(boxes)} boxes a cell; {len(anchors)} anchors are given")
+        heads[index] = Head("yolo", index, strides[index], mask, classes)
+        start += boxes[index]
+    if start != len(anchors):
+        raise refuse(f"its outputs hold {sum(boxes)} boxes a cell; {len(anchors)} anchors are given")
+    return [heads[index] for index in range(len(outputs))]
+
+
+def _strides(source: Any, outputs: Sequence[Any], keras: Any) -> list[int]:
+    """Input pixels per cell of each output."""
+    height, width = (side or SIDE for side in source.shape[1:3])
+    shapes = keras.Model(source, list(outputs)).compute_output_shape((1, height, width, source.shape[3]))
+    shapes = shapes if isinstance(shapes, list) else [shapes]
+    return [max(1, round(height / shape[1])) for shape in shapes]
+
+
+def _set_weights(model: Any, file: h5py.File, refuse: Refuse) -> None:
+    groups = file.get("model_weights", file)
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        try:
+            group = groups[layer.name]
+            names = [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs["weight_names"]]
+            layer.set_weights([np.asarray(group[name], np.float32) for name in names])
+        except (KeyError, ValueError, OSError) as error:
+            raise refuse(f"the weights of its layer {layer.name} do not fit: {error}") from None

@@ -1,0 +1,117 @@
+"""Layers with a weight for every pair of numbers: connected, and local (a convolution that changes with the place)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.cfg import Section
+from convert.layers.activation import read_activation
+from convert.layers.layer import Before, Derived, Layer, Parameter, Shape, Tensor
+from convert.layers.normalisation import batch_norm, batch_norm_parameters
+from convert.layers.pieces import constant
+
+
+def connected(section: Section, before: Before) -> Layer:
+    """`[connected]`: every output from all numbers of the map (`connected_layer.c`, `load_connected_weights`).
+
+    A convolution as large as the map is the same sum. Batch normalisation's scales, mean and variance stand after the
+    weights here; files with a version above 1000 hold the weights input by output.
+    """
+    source, index = before.shape, before.index
+    output = section.integer("output", 1, minimum=1)
+    normalised = section.flag("batch_normalize")
+    activate = read_activation(section, "logistic")
+    name = f"connected_{index}"
+
+    def build(inputs: Sequence[Tensor]) -> Tensor:
+        from keras.layers import Conv2D
+
+        size = (source.height, source.width)
+        tensor = Conv2D(output, size, padding="valid", use_bias=not normalised, name=name)(inputs[0])
+        if normalised:
+            tensor = batch_norm(tensor, f"bn_{index}")
+        return activate(tensor, str(index))
+
+    weights = Parameter(
+        "weights",
+        (output, source.channels, source.height, source.width),
+        name,
+        "kernel",
+        (2, 3, 1, 0),
+        transposable=True,
+    )
+    parameters: tuple[Parameter, ...] = (Parameter("biases", (output,), name, "bias"), weights)
+    derived: tuple[Derived, ...] = ()
+    if normalised:
+        (biases, *others), derived = batch_norm_parameters(output, f"bn_{index}", before.batch_norm)
+        parameters = (biases, weights, *others)
+    return Layer(
+        section,
+        index,
+        (before.previous,),
+        Shape(1, 1, output, source.stride * max(source.height, source.width), pooled=True),
+        build,
+        parameters,
+        derived,
+        flops=2 * weights.count,
+        fixed_size="" if source.pooled else "it has a weight for every cell of its input",
+    )
+
+
+def local(section: Section, before: Before) -> Layer:
+    """`[local]`: a convolution with its own weights at every place (`local_layer.c`).
+
+    The patches are cut out by a depthwise convolution with one 1 in each kernel, then each place is a product of its
+    own. The file holds biases[filters][place] and weights[place][filters][channels][size][size].
+    """
+    source, index = before.shape, before.index
+    filters = section.integer("filters", 1, minimum=1)
+    size = section.integer("size", 1, minimum=1)
+    stride = section.integer("stride", 1, minimum=1)
+    pad = section.flag("pad")
+    activate = read_activation(section, "logistic")
+    if pad and size != 3:
+        raise section.error(f"pad=1 with size={size}: Darknet's own sizes disagree there; expected size=3", "pad")
+    shape = Shape(
+        (source.height - (1 if pad else size)) // stride + 1,
+        (source.width - (1 if pad else size)) // stride + 1,
+        filters,
+        source.stride * stride,
+    )
+    places, patch = shape.height * shape.width, source.channels * size * size
+    name = f"local_{index}"
+
+    def picks() -> NDArray[np.float32]:
+        kernel = np.zeros((size, size, source.channels, size * size), np.float32)
+        for place in range(size * size):
+            kernel[place // size, place % size, :, place] = 1
+        return kernel
+
+    def build(inputs: Sequence[Tensor]) -> Tensor:
+        from keras.layers import DepthwiseConv2D, EinsumDense, Reshape, ZeroPadding2D
+
+        (tensor,) = inputs
+        if pad:
+            tensor = ZeroPadding2D(1, name=f"pad_{index}")(tensor)
+        tensor = DepthwiseConv2D(size, stride, depth_multiplier=size * size, use_bias=False, name=f"{name}_patches")(
+            tensor
+        )
+        tensor = Reshape((places, patch), name=f"{name}_places")(tensor)
+        tensor = EinsumDense("blk,lkf->blf", output_shape=(places, filters), bias_axes="lf", name=name)(tensor)
+        return activate(Reshape((shape.height, shape.width, filters), name=f"{name}_map")(tensor), str(index))
+
+    weights = Parameter("weights", (places, filters, patch), name, "kernel", (0, 2, 1))
+    return Layer(
+        section,
+        index,
+        (before.previous,),
+        shape,
+        build,
+        (Parameter("biases", (filters, places), name, "bias", (1, 0)), weights),
+        (constant(f"{name}_patches", "kernel", picks),),
+        flops=2 * weights.count,
+        fixed_size="it has weights of its own for every place",
+    )

@@ -1,0 +1,65 @@
+"""Darknet's .tree files: the hierarchy of classes that YOLO9000 and darknet9000 choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.cfg import Section
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Each class's parent; siblings stand together and share a softmax (`read_tree`, tree.c)."""
+
+    parents: tuple[int, ...]
+    """-1 for a class without one."""
+
+    @property
+    def group(self) -> NDArray[np.intp]:
+        """(classes,): the number of each class's group of siblings, in the order of the file."""
+        parents = np.array(self.parents, np.intp)
+        return np.concatenate([[0], np.cumsum(parents[1:] != parents[:-1])]).astype(np.intp)
+
+    @property
+    def groups(self) -> int:
+        """How many groups of siblings there are."""
+        return int(self.group[-1]) + 1
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+
+def find_tree(section: Section) -> Tree | None:
+    """The tree that a section's `tree=` names: as the path stands, beside the cfg, or by its name alone there."""
+    named = Path(section.text("tree"))
+    folder = Path(section.path).parent
+    for path in (named, folder / named, folder.parent / named, folder / named.name):
+        if path.is_file():
+            try:
+                return read_tree(path)
+            except (OSError, ValueError) as error:
+                raise section.error(f"tree={named}: {path} cannot be read ({error})", "tree") from None
+    return None
+
+
+def read_tree(path: Path) -> Tree:
+    """Read lines of a name and its parent's number; `ValueError` for a line that has neither."""
+    parents: list[int] = []
+    for number, line in enumerate(path.read_text("utf-8", errors="replace").split("\n"), 1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            parent = int(fields[1])
+        except (IndexError, ValueError):
+            raise ValueError(f"line {number}: expected a name and its parent's number") from None
+        if not -1 <= parent < len(parents):
+            raise ValueError(f"line {number}: parent {parent} is not one of the classes before it")
+        parents.append(parent)
+    if not parents:
+        raise ValueError("it is empty")
+    return Tree(tuple(parents))

@@ -1,0 +1,125 @@
+"""The proof of a conversion: the Keras network beside the NumPy one, layer by layer, on a test picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import VerificationError
+from convert.keras_import import import_keras
+from convert.layers.layer import PICTURE, Layer
+from convert.network import Network
+from convert.reference import forward
+
+TOLERANCE = 2e-4
+"""Of a layer's range of values; what float32 sums in another order differ by is a hundredth of that."""
+
+SMALL_PARAMETERS = 25_000_000
+SMALL_FLOPS = 6e9
+SMALL_OUTPUTS = 100_000_000
+"""Up to these (floats, FLOPs, numbers in all maps) a network is verified unasked: it takes a second or two."""
+
+CELLS = 3
+"""Of the coarsest grid, each way, in the test picture."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One layer's outputs side by side."""
+
+    layer: str
+    shape: str
+    difference: float
+    """The largest, as a part of the range of the layer's values."""
+
+    def __str__(self) -> str:
+        return f"{self.layer:44} {self.shape:>16}  {self.difference:.1e}"
+
+
+def is_small(network: Network) -> bool:
+    """Whether verifying the network takes no more than a second or two."""
+    height, width = picture_size(network)
+    share = height * width / (network.picture.height * network.picture.width)
+    numbers = sum(layer.shape.size for layer in network.layers)
+    return (
+        network.parameter_count <= SMALL_PARAMETERS
+        and network.flops * share <= SMALL_FLOPS
+        and numbers * share <= SMALL_OUTPUTS
+    )
+
+
+def picture_size(network: Network) -> tuple[int, int]:
+    """Rows and columns of the test picture: a few cells of the coarsest grid, or the only size there is."""
+    picture = network.picture
+    if network.fixed_size:
+        return picture.height, picture.width
+    stride = max(int(layer.shape.stride) for layer in network.layers if not layer.shape.pooled)
+    return min(picture.height, CELLS * stride), min(picture.width, (CELLS + 1) * stride)
+
+
+def verify(
+    network: Network, tensors: Mapping[int, Any], floats: NDArray[np.float32], *, transposed: bool
+) -> list[Comparison]:
+    """Compare every layer; `tensors` are `connect`'s, `floats` the whole .weights file after its header.
+
+    Raises `VerificationError` when a layer differs by more than `TOLERANCE`.
+    """
+    height, width = picture_size(network)
+    picture = np.random.default_rng(3).uniform(0, 1, (network.picture.channels, height, width)).astype(np.float32)
+    expected = forward(
+        network.cfg,
+        floats,
+        picture,
+        transposed=transposed,
+        darknet=network.darknet,
+        batch_norm=network.batch_norm,
+    )
+    used = [layer for layer in network.layers if layer.index in network.used]
+    found = _outputs([tensors[PICTURE], *(tensors[layer.index] for layer in used)], picture.transpose(1, 2, 0)[None])
+    comparisons = [
+        _compare(layer, keras_map[0], expected[layer.index]) for layer, keras_map in zip(used, found, strict=True)
+    ]
+    worst = max(comparisons, key=lambda one: one.difference)
+    if not worst.difference <= TOLERANCE:
+        first = next(one for one in comparisons if not one.difference <= TOLERANCE)
+        raise VerificationError(
+            f"{network.cfg.path}: the converted network computes something else than Darknet from {first.layer} on "
+            f"(a difference of {first.difference:.1e} of its range; expected at most {TOLERANCE:g}). Nothing was "
+            "written. If the weights are sound, this is a mistake in yolo3: please report it with the cfg"
+        )
+    return comparisons
+
+
+def _outputs(tensors: Sequence[Any], batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+    """The values of all tensors but the first, which is the input."""
+    outputs = import_keras().Model(tensors[0], list(tensors[1:])).predict_on_batch(batch)
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def _compare(layer: Layer, keras_map: NDArray[np.float32], darknet_map: NDArray[np.float32]) -> Comparison:
+    if layer.head and layer.head.kind == "detection":
+        keras_map = _in_darknets_order(keras_map, layer.head.classes, len(layer.head.anchors))
+    else:
+        keras_map = keras_map.transpose(2, 0, 1)
+    if keras_map.size != darknet_map.size:
+        return Comparison(layer.name, f"{keras_map.shape} {darknet_map.shape}", float("inf"))
+    ours, theirs = keras_map.ravel(), darknet_map.ravel()
+    # Weights with NaN in them make both networks useless; there is nothing to compare where Darknet has no number.
+    finite = np.isfinite(theirs)
+    if not finite.any():
+        return Comparison(layer.name, "no finite number", 0.0)
+    ours, theirs = ours[finite].astype(np.float64), theirs[finite].astype(np.float64)
+    # A map of nearly one value has no range to speak of; float32 itself is coarse beside it.
+    spread = max(float(np.ptp(theirs)), float(np.abs(theirs).max()) / 1000) or 1.0
+    difference = float(np.abs(ours - theirs).max()) / spread
+    return Comparison(layer.name, "x".join(map(str, darknet_map.shape)), difference)
+
+
+def _in_darknets_order(keras_map: NDArray[np.float32], classes: int, boxes: int) -> NDArray[np.float32]:
+    """`[detection]`'s cells as one row: all classes, then all confidences, then all boxes."""
+    parts = np.split(keras_map, [classes, classes + boxes], axis=-1)
+    return np.concatenate([part.ravel() for part in parts])

@@ -1,0 +1,51 @@
+"""LiteRT, TensorFlow's own CPU runtime (XNNPACK): needs no TensorFlow once the network is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from convert.keras_import import held_back_stderr
+from detector.engines import one_by_one
+from detector.errors import EngineError
+
+
+class LitertEngine:
+    """A compiled network; the first picture of each input size takes some milliseconds longer."""
+
+    name = "litert"
+
+    def __init__(self, compiled: Path, *, threads: int) -> None:
+        try:
+            self._interpreter = Interpreter(str(compiled), num_threads=threads)
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"{compiled}: LiteRT cannot open it ({error}); try --engine keras") from None
+        (self._input,) = (tensor["index"] for tensor in self._interpreter.get_input_details())
+        self._outputs = [tensor["index"] for tensor in self._interpreter.get_output_details()]
+        self._shape: tuple[int, ...] = ()
+        self._announced = False
+        """Whether its C++ side has said on standard error that it uses XNNPACK, which it does once."""
+        self._lock = Lock()
+
+    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        """The raw heads, coarsest first."""
+        with self._lock:
+            return one_by_one(self._run, batch)
+
+    def _run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        interpreter = self._interpreter
+        if picture.shape != self._shape:
+            self._shape = ()
+            interpreter.resize_tensor_input(self._input, picture.shape)
+            with nullcontext() if self._announced else held_back_stderr():
+                interpreter.allocate_tensors()
+            self._shape, self._announced = picture.shape, True
+        interpreter.set_tensor(self._input, picture)
+        interpreter.invoke()
+        return [interpreter.get_tensor(output) for output in self._outputs]

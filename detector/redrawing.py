@@ -1,0 +1,70 @@
+"""A video and its log made into a new video, cut-out objects or a sheet: source, loop and sinks without a network."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.detections import Detections
+from detector.draw import draw
+from detector.errors import SettingsError
+from detector.streaming import Bar
+from detector.video.frames import Frame, Picture, Sink
+from detector.video.loop import Summary, run
+from detector.video.outputs import held
+from detector.video.redraw import Chosen, Crops, Logged, hide
+from detector.video.sheet import Sheet
+from detector.video.sinks import VideoWriter
+from detector.video.sources import VideoFile
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """What to make of a video and its log."""
+
+    video: Path | None = None
+    crops: Path | None = None
+    """Folder for a picture of each object."""
+    sheet: Path | None = None
+    overwrite: bool = False
+
+
+class _Step(Sink):
+    """Changes the pictures of frames on their way from one sink to the next."""
+
+    def __init__(self, change: Callable[[Picture, Detections], object]) -> None:
+        super().__init__()
+        self._change = change
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        self._change(frame.picture, detections)
+
+    def __exit__(self, *ending: object) -> None:
+        pass
+
+
+def redraw_video(source: Path, log: Path, chosen: Chosen, outputs: Redrawn, *, bar: Bar) -> Summary:
+    """Draw a video's boxes again from its log.
+
+    Raises the errors of `detector.errors`, `InputError` among them where the log is of another video.
+    """
+    made = [path for path in (outputs.video, outputs.crops, outputs.sheet) if path]
+    if not made:
+        raise SettingsError("nothing to make: name an OUT.mp4, --crops DIR or --sheet FILE")
+    logged = Logged(log)
+    chosen.check(logged.run)
+    with VideoFile(source) as video, contextlib.ExitStack() as stack:
+        logged.check_size(video.info.width, video.info.height, source)
+        sinks: list[Sink] = [_Step(lambda picture, found: hide(picture, chosen.hidden(found)))]
+        if outputs.crops:
+            sinks.append(Crops(outputs.crops, chosen, overwrite=outputs.overwrite))
+        sinks.append(_Step(lambda picture, found: draw(picture, chosen.drawn(found))))
+        if outputs.sheet:
+            sinks.append(Sheet(outputs.sheet, log, chosen, overwrite=outputs.overwrite))
+        if outputs.video:
+            stack.enter_context(held(outputs.video))
+            sinks.append(VideoWriter(outputs.video, video.info, sound_from=source, overwrite=outputs.overwrite))
+        with bar(video.info.frame_count) as progress:
+            return run(video, logged.detect, sinks, progress=progress)

@@ -1,0 +1,98 @@
+"""A contact sheet: the most eventful frames of a video, and how many of what there were over time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from detector.detections import Detections
+from detector.errors import OutputError, SettingsError
+from detector.video.exports import open_log
+from detector.video.frames import Frame, Picture, Sink
+from detector.video.log import detections_of
+from detector.video.outputs import check_output
+from detector.video.redraw import Chosen, eventful_frames
+
+SHEET_FRAMES = 9
+_COLUMNS = 3
+_THUMBNAIL_WIDTH = 480
+_MOST_CLASSES = 8
+_BINS = 200
+
+
+class Sheet(Sink):
+    """Collects the eventful frames as they pass, and makes the sheet of them at the end."""
+
+    def __init__(self, path: Path, log: Path, chosen: Chosen, *, overwrite: bool = False) -> None:
+        super().__init__()
+        check_output(path, overwrite=overwrite, inputs=[log])
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
+            raise OutputError(f"{path}: a sheet cannot be written as this; use .png, .jpg, .pdf or .svg")
+        self._figure_of = _matplotlib_figure()
+        self._path = path
+        self._log = log
+        self._chosen = chosen
+        self._wanted = set(eventful_frames(log, chosen, count=SHEET_FRAMES))
+        self._pictures: list[tuple[float, Picture]] = []
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Keep the frame if it is one of the eventful ones."""
+        if frame.index in self._wanted:
+            height, width = frame.picture.shape[:2]
+            size = (_THUMBNAIL_WIDTH, max(1, round(height * _THUMBNAIL_WIDTH / width)))
+            small = cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA)
+            self._pictures.append((float(frame.time), np.asarray(small, dtype=np.uint8)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None or not self._pictures:
+            return
+        rows = -(-len(self._pictures) // _COLUMNS)
+        figure = self._figure_of(figsize=(12, 3 * rows + 3), layout="constrained")
+        grid = figure.add_gridspec(rows + 1, _COLUMNS)
+        for number, (seconds, picture) in enumerate(self._pictures):
+            axes = figure.add_subplot(grid[number // _COLUMNS, number % _COLUMNS])
+            axes.imshow(picture)
+            axes.set_title(f"{seconds:.2f} s", fontsize=9)
+            axes.axis("off")
+        self._timeline(figure.add_subplot(grid[rows, :]))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(self._path, dpi=100)
+        except OSError as failure:
+            raise OutputError(f"{self._path}: could not be written: {failure.strerror or failure}") from None
+
+    def _timeline(self, axes: Any) -> None:
+        """The mean number of boxes per class over time."""
+        run, records = open_log(self._log)
+        times: list[float] = []
+        counts: list[Counter[int]] = []
+        for record in records:
+            times.append(record.time)
+            counts.append(Counter(self._chosen.of(detections_of(record, run.classes)).class_id.tolist()))
+        edges = np.linspace(times[0], times[-1] + 1e-6, min(_BINS, len(times)) + 1)
+        bins = np.clip(np.digitize(times, edges) - 1, 0, len(edges) - 2)
+        frames = np.maximum(np.bincount(bins, minlength=len(edges) - 1), 1)
+        totals: Counter[int] = sum(counts, Counter())
+        for kind, _ in totals.most_common(_MOST_CLASSES):
+            boxes = np.bincount(bins, weights=[count[kind] for count in counts], minlength=len(edges) - 1)
+            axes.step(edges[:-1], boxes / frames, where="post", label=run.classes[kind])
+        axes.set_xlabel("seconds")
+        axes.set_ylabel("boxes per frame")
+        axes.set_xlim(edges[0], edges[-1])
+        if totals:
+            axes.legend(fontsize=8, ncols=4)
+
+
+def _matplotlib_figure() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SettingsError("a sheet needs the package matplotlib: pip install matplotlib") from None
+    return Figure

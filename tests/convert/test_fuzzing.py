@@ -1,0 +1,17 @@
+"""A short run of scripts/fuzz: mutated files end in a conversion or in an error of the project's own."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fuzzing import run
+
+
+@pytest.mark.parametrize(("kind", "count"), [("cfg", 120), ("weights", 60)])
+def test_nothing_but_success_and_our_own_errors(tmp_path, kind, count):
+    endings, wrong = run(kind, count, 5000, tmp_path)
+    assert wrong == []
+    assert endings["converted"] > 5
+    assert endings.total() == count

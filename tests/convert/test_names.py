@@ -1,0 +1,86 @@
+"""Class names: one a line, as many as the network has classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from convert.errors import NamesError
+from convert.names import configs_folder, default_names, read_names
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    return tmp_path / "my.names"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param("car\ntraffic light\n猫\n".encode(), id="plain"),
+        pytest.param("car\ntraffic light\n猫".encode(), id="no line end at the end"),
+        pytest.param("car\r\ntraffic light\r\n猫\r\n".encode(), id="CRLF"),
+        pytest.param("\ufeffcar\ntraffic light\n猫\n".encode(), id="BOM"),
+        pytest.param(" car \n\ttraffic light\n猫 \n\n \n".encode(), id="space around and empty lines at the end"),
+    ],
+)
+def test_writings_of_one_list(data: bytes, names: Path) -> None:
+    names.write_bytes(data)
+    assert read_names(names) == read_names(names, 3) == ("car", "traffic light", "猫")
+
+
+def test_a_name_may_hold_other_line_separators_of_unicode(names: Path) -> None:
+    names.write_text("a\u2028b\nc\x0bd\n", encoding="utf-8")
+    assert read_names(names) == ("a\u2028b", "c\x0bd")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(b"car\n\nbus\n", r"my\.names, line 2: empty", id="empty line within"),
+        pytest.param(b"", r"my\.names, line 1: empty", id="empty file"),
+        pytest.param("car\nGröße\n".encode("latin-1"), "a text file that begins 'car.*expected .* UTF-8", id="latin-1"),
+        pytest.param(b"\x00\x02\xfe\xff", "byte 2 is not UTF-8", id="binary"),
+        pytest.param(b"\x89PNG\r\n\x1a\n", "a PNG picture; expected class names", id="a picture"),
+    ],
+)
+def test_what_is_no_list_of_names_is_told(data: bytes, words: str, names: Path) -> None:
+    names.write_bytes(data)
+    with pytest.raises(NamesError, match=words):
+        read_names(names)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_another_count_than_the_networks_is_told(classes: int, names: Path) -> None:
+    names.write_text("car\nbus\n")
+    with pytest.raises(NamesError, match=rf"my\.names: 2 names; the network has {classes} classes\. Use the names"):
+        read_names(names, classes)
+
+
+def test_a_missing_file_is_told(names: Path) -> None:
+    with pytest.raises(NamesError, match=r"my\.names: no such file; expected class names, one a line"):
+        read_names(names)
+
+
+def test_a_folder_is_no_names(tmp_path: Path) -> None:
+    with pytest.raises(NamesError, match=r"cannot be read \(Is a directory\)"):
+        read_names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("classes", "first", "last", "sentence"),
+    [
+        (80, "person", "toothbrush", "80 classes: names taken from coco.names"),
+        (20, "aeroplane", "tvmonitor", "20 classes: names taken from voc.names"),
+        (3, "class 0", "class 2", "3 classes: named class 0 to class 2; give --names FILE for real names"),
+        (79, "class 0", "class 78", "79 classes: named class 0 to class 78; give --names FILE for real names"),
+    ],
+)
+def test_names_of_a_network_that_none_were_given_for(classes: int, first: str, last: str, sentence: str) -> None:
+    names, told = default_names(classes)
+    assert (len(names), names[0], names[-1], told) == (classes, first, last, sentence)
+
+
+def test_the_projects_own_lists_are_found() -> None:
+    assert (configs_folder() / "coco.names").is_file()

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from detector.engines import open_engine
+from detector.engines.compiling import export
+from detector.engines.litert import LitertEngine
+from detector.errors import EngineError, OutputError
+
+PICTURE = np.random.default_rng(2).uniform(0, 1, (1, 64, 96, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance", "smaller"), [("float32", 1e-3, 1), ("float16", 0.05, 1.5), ("int8", 1.0, 2)]
+)
+def test_an_exported_network_runs_alone(colour_model, tmp_path, precision, tolerance, smaller):
+    export(colour_model, tmp_path / "net.tflite", to="litert", precision=precision)
+
+    (found,) = LitertEngine(tmp_path / "net.tflite", threads=1).run(PICTURE)
+    (expected,) = open_engine("keras", colour_model).run(PICTURE)
+
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    assert list(tmp_path.iterdir()) == [tmp_path / "net.tflite"]
+    assert (tmp_path / "net.tflite").stat().st_size * smaller < 130_000
+
+
+def test_an_exported_saved_model_is_tensorflows_own(colour_model, tmp_path):
+    export(colour_model, tmp_path / "net", to="savedmodel")
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(tmp_path / "net"))
+    found = loaded.serve(PICTURE)
+    (expected,) = open_engine("keras", colour_model).run(PICTURE)
+
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_an_exported_openvino_network_runs_alone(colour_model, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    export(colour_model, tmp_path / "net.xml", to="openvino")
+
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    found = openvino.Core().compile_model(tmp_path / "net.xml", "CPU", exact)([PICTURE])[0]
+    (expected,) = open_engine("keras", colour_model).run(PICTURE)
+
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.bin", "net.xml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("taken.tflite", {"to": "litert"}, OutputError, "is there already"),
+        ("net.bin", {"to": "openvino"}, OutputError, "ends in .xml"),
+        ("net.onnx", {"to": "onnx", "precision": "int8"}, EngineError, "not written in int8"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_any_work(colour_model, tmp_path, name, options, error, message):
+    (tmp_path / "taken.tflite").write_text("mine")
+
+    with pytest.raises(error, match=message):
+        export(colour_model, tmp_path / name, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.tflite"]
+
+
+def test_an_output_that_is_there_is_replaced_on_demand(colour_model, tmp_path):
+    (tmp_path / "taken.tflite").write_text("mine")
+    export(colour_model, tmp_path / "taken.tflite", to="litert", overwrite=True)
+
+    assert (tmp_path / "taken.tflite").read_bytes()[4:8] == b"TFL3"

@@ -1,0 +1,137 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert import convert
+from detector import Detector
+from detector.engines import PACKAGES, one_by_one, open_engine
+from detector.errors import EngineError
+from detector.nms import iou
+
+NETWORKS = ["yolo-fastest-1.1-xl", "MobileNetV2-YOLOv3-Nano-coco", "yoloface-50k", "yolov3-tiny-grocery"]
+COMPILED = ["litert", "onnxruntime", "openvino"]
+
+
+def need(engine):
+    pytest.importorskip(PACKAGES[engine])
+    if engine == "onnxruntime":
+        pytest.importorskip("tf2onnx")
+
+
+@pytest.fixture(scope="module")
+def real_model(shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
+
+    def real_model(network):
+        path = folder / f"{network}.h5"
+        if not path.exists():
+            source = shared / "assets" / "weights" / network
+            convert(f"{source}.cfg", f"{source}.weights", path)
+        return path
+
+    return real_model
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_engine_finds_the_boxes_that_keras_finds(shared, real_model, network, engine):
+    need(engine)
+    model = real_model(network)
+    reference, other = (Detector.open(model, engine=name, confidence=0.1) for name in ("keras", engine))
+    boxes = 0
+    for path in sorted((shared / "assets" / "images").glob("*.jpg")):
+        expected, found = reference.detect(path), other.detect(path)
+        assert found.class_id.tolist() == expected.class_id.tolist(), path
+        np.testing.assert_allclose(found.confidence, expected.confidence, atol=0.01)
+        assert np.all(iou(found.xyxy, expected.xyxy) >= 0.99)
+        boxes += len(found)
+    assert boxes
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_one_compiled_network_takes_every_size_and_batch(real_model, engine):
+    need(engine)
+    model = real_model("yolov3-tiny-grocery")
+    reference, other = open_engine("keras", model), open_engine(engine, model, threads=1)
+    random = np.random.default_rng(3)
+    for shape in [(1, 320, 320, 3), (1, 192, 320, 3), (3, 96, 64, 3), (1, 416, 416, 3), (1, 320, 320, 3)]:
+        batch = random.uniform(0, 1, shape).astype(np.float32)
+        for found, expected in zip(other.run(batch), reference.run(batch), strict=True):
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_heads_outlive_the_next_picture(colour_model, engine):
+    need(engine)
+    engine = open_engine(engine, colour_model)
+    first = engine.run(np.ones((1, 96, 96, 3), np.float32))
+    kept = [head.copy() for head in first]
+    engine.run(np.zeros((1, 96, 96, 3), np.float32))
+
+    for head, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(head, copy)
+
+
+def test_a_batch_goes_one_by_one():
+    seen = []
+
+    def run(picture):
+        seen.append(picture.shape)
+        return [picture * 2, picture[:, :1]]
+
+    batch = np.arange(12, dtype=np.float32).reshape(3, 2, 2, 1)
+    double, top = one_by_one(run, batch)
+
+    assert seen == [(1, 2, 2, 1)] * 3
+    np.testing.assert_array_equal(double, batch * 2)
+    np.testing.assert_array_equal(top, batch[:, :1])
+
+
+def test_auto_picks_litert_and_says_why(colour_model):
+    notes = []
+
+    assert open_engine("auto", colour_model, tell=notes.append).name == "litert"
+    assert notes[-1].startswith("engine: litert (")
+
+
+def test_auto_falls_back_to_keras_where_litert_is_missing(colour_model, monkeypatch):
+    monkeypatch.setitem(PACKAGES, "litert", "a_module_that_is_not_there")
+    notes = []
+
+    assert open_engine("auto", colour_model, tell=notes.append).name == "keras"
+    assert "not installed" in notes[-1]
+
+
+def test_an_engine_that_is_not_installed_is_named(colour_model, monkeypatch):
+    monkeypatch.setitem(PACKAGES, "openvino", "a_module_that_is_not_there")
+
+    with pytest.raises(EngineError, match=r"openvino is not installed; pip install 'yolo3\[openvino\]'"):
+        open_engine("openvino", colour_model)
+
+
+def test_detection_through_litert_imports_neither_tensorflow_nor_keras(colour_model, flag):
+    Detector.open(colour_model, engine="litert")  # compiled and kept now
+    program = """
+import json, sys
+import numpy as np
+from detector import Detector
+picture = np.array(json.loads(sys.stdin.read()), np.uint8)
+found = Detector.open(sys.argv[1], engine="litert").detect(picture)
+print(len(found), [name for name in ("tensorflow", "keras") if name in sys.modules])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program, colour_model],
+        input=json.dumps(flag.tolist()),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+
+    assert run.stdout.strip() == "2 []"
+    assert run.stderr == ""
