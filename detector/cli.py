@@ -255,8 +255,6 @@ def webcam_verb(
 
 cli_export.register(app)
 cli_log.register(app)
-
-
 cli_training.register(app, with_settings)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from detector import cli
+from detector.__main__ import main
 from detector.training.journal import read_journal
 
 QUICK = ("--epochs", 2, "--batch", 8, "--learning-rate", 0.005, "--warm-up", 2, "--judge-every", 2)
@@ -23,7 +23,7 @@ def yolo3(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["yolo3", *map(str, arguments)])
         code = 0
         try:
-            cli.main()
+            main()
         except SystemExit as leaving:
             code = leaving.code or 0
         captured = capsys.readouterr()
@@ -137,14 +137,14 @@ def test_a_training_that_is_killed_goes_on_and_ends_the_same(yolo3, squares, squ
     command = [
         sys.executable,
         "-c",
-        "from detector.cli import main; main()",
+        "from detector.__main__ import main; main()",
         "train",
         squares,
         *options,
         "--out",
         broken,
     ]
-    process = subprocess.Popen(list(map(str, command)), cwd=Path(cli.__file__).parents[1])
+    process = subprocess.Popen(list(map(str, command)), cwd=Path(__file__).parents[3])
     while not (broken / "checkpoint.npz").exists():
         assert process.poll() is None
         time.sleep(0.01)

@@ -66,4 +66,5 @@ def test_an_epoch_of_fine_tuning_does_no_harm(shared, tmp_path):
 
     verdict = evaluate(dataset, [model, outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
     before, after = verdict.scores.values()
-    assert after.ap50 >= before.ap50 - 0.002
+    # A thousandth for the rounding of sums, whose order threads decide: 0.4501 became 0.4510 when this was written.
+    assert after.ap50 >= before.ap50 - 0.001
