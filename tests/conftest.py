@@ -4,6 +4,7 @@ That network sees cells of 32x32 pixels that are red, green or blue, so every te
 """
 
 import os
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from hypothesis import settings
 
 from convert import convert
 from convert.weights import write_weights
+
+# A shell's background job ignores these, and so would every program that a test starts and then interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("yolo3", deadline=None)
