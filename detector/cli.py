@@ -72,9 +72,9 @@ def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
 
 @app.command("convert")
 def convert_verb(
-    cfg: Annotated[Path, typer.Argument(help="the network's Darknet .cfg")],
-    weights: Annotated[Path, typer.Argument(help="its Darknet .weights")],
-    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
+    cfg: Annotated[Path, typer.Argument(metavar="CFG", help="the network's Darknet .cfg; or a MODEL.h5")],
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="its Darknet .weights; or the OUT.cfg to write")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write; or the OUT.weights")],
     names: Annotated[Path | None, typer.Option(help="class names, one a line")] = None,
     resize: Annotated[
         Literal["letterbox", "stretch"] | None,
@@ -90,7 +90,12 @@ def convert_verb(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a Darknet network into a Keras .h5, once."""
+    """Convert a Darknet network into a Keras .h5, once; or MODEL.h5 OUT.cfg OUT.weights, back to Darknet."""
+    if cfg.suffix == ".h5":
+        from convert.export import export_weights
+
+        print(f"Wrote {export_weights(cfg, weights, model)} floats to {model}")
+        return
     from convert import convert
 
     print(

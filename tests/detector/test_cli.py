@@ -58,6 +58,17 @@ def test_convert_says_what_it_read(yolo3, colour_model, tmp_path):
     assert (tmp_path / "new" / "m.h5").is_file()
 
 
+def test_convert_goes_back_to_darknet_byte_for_byte(yolo3, colour_model, tmp_path):
+    weights = tmp_path / "back.weights"
+
+    code, out, _ = yolo3("convert", colour_model, tmp_path / "back.cfg", weights)
+
+    assert (code, out) == (0, f"Wrote 24584 floats to {weights}\n")
+    assert weights.read_bytes() == (colour_model.parent / "colours.weights").read_bytes()
+    assert (tmp_path / "back.cfg").read_text() == (colour_model.parent / "colours.cfg").read_text()
+    assert yolo3("convert", colour_model, tmp_path / "back.cfg", weights)[0] == 2
+
+
 def test_quiet_says_nothing_on_standard_error(yolo3, colour_model, tmp_path):
     source = colour_model.parent
     _, out, err = yolo3("convert", source / "colours.cfg", source / "colours.weights", tmp_path / "m.h5", "--quiet")
