@@ -243,11 +243,3 @@ def fitting_class_count(cfg: Cfg, floats: int) -> int | None:
     except (CfgError, WeightsError):
         return None
     return classes if fits else None
-
-
-def ledger_totals(network: Network) -> Mapping[str, int]:
-    """Floats per section kind."""
-    totals: dict[str, int] = {}
-    for layer in network.layers:
-        totals[layer.section.kind] = totals.get(layer.section.kind, 0) + layer.parameter_count
-    return totals

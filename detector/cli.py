@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from detector import cli_export, cli_log, cli_training
+from detector.cli_options import with_options
 from detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,31 +42,6 @@ Codec = Annotated[
     typer.Option(help="how the video is encoded; default is h264, in .webm vp9"),
 ]
 Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
-
-
-def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb one option per field of `Settings` in place of its parameter `settings`."""
-    hints = get_type_hints(Settings)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[hints[field.name], typer.Option(help=field.metadata["help"])],
-        )
-        for field in fields(Settings)
-    ]
-    own = inspect.signature(verb, eval_str=True)
-    kept = [parameter for name, parameter in own.parameters.items() if name != "settings"]
-
-    @functools.wraps(verb)
-    def wrapper(**given: Any) -> None:
-        settings = Settings(**{option.name: given.pop(option.name) for option in options})
-        verb(**given, settings=settings)
-
-    wrapper.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {item.name: item.annotation for item in (*kept, *options)}
-    return wrapper
 
 
 @app.command("convert")
@@ -138,7 +112,7 @@ def adopt_verb(
 
 
 @app.command("image")
-@with_settings
+@with_options(Settings)
 def image_verb(
     pictures: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="files, folders, globs or URLs")],
     settings: Settings,
@@ -182,7 +156,7 @@ def image_verb(
 
 
 @app.command("video")
-@with_settings
+@with_options(Settings)
 def video_verb(
     video: Annotated[str, typer.Argument(metavar="IN", help="a video file")],
     settings: Settings,
@@ -206,7 +180,7 @@ def video_verb(
 
 
 @app.command("webcam")
-@with_settings
+@with_options(Settings)
 def webcam_verb(
     settings: Settings,
     cameras: Annotated[
@@ -260,7 +234,7 @@ def webcam_verb(
 
 cli_export.register(app)
 cli_log.register(app)
-cli_training.register(app, with_settings)
+cli_training.register(app)
 
 
 def _conclude(summary: Summary, outputs: Outputs) -> None:

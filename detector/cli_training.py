@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
+from detector.cli_options import with_options
+from detector.settings import Settings
 from detector.training.settings import TrainSettings
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Darknet's .data file, or COCO's instances .json")]
@@ -20,11 +20,11 @@ Pictures = Annotated[Path | None, typer.Option(help="with a .json: the folder of
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
 
 
-def register(app: typer.Typer, with_settings: Callable[..., Any]) -> None:
-    """Add the verbs to the command; `with_settings` gives a verb the options of detecting."""
-    app.command("train")(_with_training(train_verb))
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command("train")(with_options(TrainSettings)(train_verb))
     app.command("anchors")(anchors_verb)
-    app.command("evaluate")(with_settings(evaluate_verb))
+    app.command("evaluate")(with_options(Settings)(evaluate_verb))
 
 
 def train_verb(
@@ -103,7 +103,6 @@ def evaluate_verb(
     import json as json_text
 
     from convert.model_file import read_description
-    from detector.settings import Settings
     from detector.training.dataset import read_dataset
     from detector.training.evaluation import LOWEST_CONFIDENCE
     from detector.training.report import evaluate, table
@@ -135,31 +134,6 @@ def _recast(cfg: Any, names: tuple[str, ...], tell: Callable[[str], None]) -> An
     if changed.text != cfg.text:
         tell(f"the heads are made anew for {len(names)} classes")
     return changed
-
-
-def _with_training(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb one option per field of `TrainSettings` in place of its parameter `settings`."""
-    hints = get_type_hints(TrainSettings)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[hints[field.name], typer.Option(help=field.metadata["help"])],
-        )
-        for field in fields(TrainSettings)
-    ]
-    own = inspect.signature(verb, eval_str=True)
-    kept = [parameter for name, parameter in own.parameters.items() if name != "settings"]
-
-    @functools.wraps(verb)
-    def wrapper(**given: Any) -> None:
-        settings = TrainSettings(**{option.name: given.pop(option.name) for option in options})
-        verb(**given, settings=settings)
-
-    wrapper.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {item.name: item.annotation for item in (*kept, *options)}
-    return wrapper
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:

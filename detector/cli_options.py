@@ -1,0 +1,45 @@
+"""Options made from a settings dataclass, so that the command's names and defaults cannot drift from Python's."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+Verb = Callable[..., None]
+
+
+def with_options(kind: type[Any]) -> Callable[[Verb], Verb]:
+    """Give a verb one option per field of the dataclass `kind` in place of its parameter `settings`.
+
+    Each field's `help` is in its metadata.
+    """
+    hints = get_type_hints(kind)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[hints[field.name], typer.Option(help=field.metadata["help"])],
+        )
+        for field in fields(kind)
+    ]
+
+    def give(verb: Verb) -> Verb:
+        own = inspect.signature(verb, eval_str=True)
+        kept = [parameter for name, parameter in own.parameters.items() if name != "settings"]
+
+        @functools.wraps(verb)
+        def wrapper(**given: Any) -> None:
+            settings = kind(**{option.name: given.pop(option.name) for option in options})
+            verb(**given, settings=settings)
+
+        wrapper.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {item.name: item.annotation for item in (*kept, *options)}
+        return wrapper
+
+    return give
