@@ -24,6 +24,7 @@ from detector.errors import CameraError, StreamError, VideoError
 from detector.video.containers import is_address
 from detector.video.frames import Frame, Picture, VideoInfo
 from detector.video.live import LiveStream
+from detector.video.network import Memory, NetworkStream
 from detector.video.sources import ARRIVAL_TICK_SECONDS, VideoFile
 from detector.video.timeline import Timeline
 
@@ -153,8 +154,9 @@ def open_camera(
         index = int(number[1])
         return LiveStream(lambda: Camera(index))
     if is_address(name):
+        memory = Memory()
         try:
-            return LiveStream(lambda: VideoFile(name, timeout_seconds=timeout_seconds, live=True))
+            return LiveStream(lambda: NetworkStream(name, timeout_seconds=timeout_seconds, memory=memory))
         except VideoError as error:
             raise CameraError(str(error)) from None
     if not Path(name).exists():

@@ -16,8 +16,16 @@ from detector.errors import InputError, StreamError
 from detector.video.frames import Frame, Gap, VideoInfo
 
 
+class StreamFinished(Exception):  # noqa: N818 - it is no error
+    """A source that was lost is there again, and says that it has come to its end."""
+
+
 class Connection(Protocol):
-    """An open source, good for as long as it is not lost."""
+    """An open source, good for as long as it is not lost.
+
+    One whose `info` has a duration when its frames end has come to its end. `starts_over`, where it has that, says
+    that another connection would begin at the first frame again.
+    """
 
     info: VideoInfo
 
@@ -40,7 +48,8 @@ class LiveStream:
     """Frames of a source that `connect` opens, again and again; iterate once.
 
     Timestamps go on through a loss as the clock on the wall does. Pictures keep the first connection's size.
-    `on_gap` is told of each loss, from the thread that iterates. A recording, which has an end, is played once.
+    `on_gap` is told of each loss, from the thread that iterates. A recording, which has an end, is played once, and
+    one that breaks off is not begun again.
     """
 
     def __init__(
@@ -96,9 +105,11 @@ class LiveStream:
             try:
                 yield from self._frames(self._connection)
             except StreamError as error:
+                if getattr(self._connection, "starts_over", False):
+                    raise
                 why = str(error)
             else:
-                if self.info.duration_seconds is not None:
+                if self._connection is None or self._connection.info.duration_seconds is not None:
                     return
             self._disconnect()
             if not self._stopped.is_set():
@@ -144,6 +155,8 @@ class LiveStream:
         while not self._stopped.wait(pause):
             try:
                 self._connection = self._connect()
+                break
+            except StreamFinished:
                 break
             except (InputError, StreamError):
                 pause = min(2 * pause, self._patience.longest_seconds)
