@@ -83,13 +83,20 @@ class NetworkStream(VideoFile):
     Raises `VideoError` where there is no video to read, `StreamFinished` where there is none any more.
     """
 
-    def __init__(self, address: str, *, timeout_seconds: float, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float,
+        memory: Memory | None = None,
+        options: dict[str, str] | None = None,
+    ) -> None:
         self._memory = memory or Memory()
         self._left_at = self._memory.newest
         self._again: set[int | None] = set()
         self._finished = False
         try:
-            super().__init__(address, timeout_seconds=timeout_seconds, live=True)
+            super().__init__(address, timeout_seconds=timeout_seconds, live=True, options=options)
         except VideoError:
             if self._finished and self._again:
                 raise StreamFinished from None

@@ -18,10 +18,12 @@ from detector.detections import Detections
 from detector.errors import CameraError, StreamError, VideoError
 from detector.settings import Settings
 from detector.streaming import Outputs, watch_cameras
+from detector.video.endings import Ending
 from detector.video.frames import Frame, Gap, Sink, VideoInfo
 from detector.video.live import LiveStream, Patience
 from detector.video.log import FrameLog, FrameRecord, RunRecord, read_log
 from detector.video.loop import Summary, run
+from detector.video.network import NetworkStream
 from detector.video.sources import VideoFile
 
 SOON = Patience(first_seconds=0.02, longest_seconds=0.1)
@@ -215,45 +217,132 @@ while True:  # a camera that calls its recorder, again and again
             options = {"preset": "ultrafast", "tune": "zerolatency", "g": "5"}
             video = output.add_stream("libx264", rate=25, options=options)
             video.width, video.height, video.pix_fmt = 224, 160, "yuv420p"
-            for number in range(20):
-                picture = np.full((160, 224, 3), 10 * number, np.uint8)
+            noise = np.random.default_rng(1)
+            while True:
+                picture = noise.integers(0, 255, (160, 224, 3), np.uint8)
                 output.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
-                time.sleep(0.01)
-            output.mux(video.encode(None))
+                time.sleep(0.02)
     except (av.FFmpegError, OSError):
         time.sleep(0.05)
 """
 
+LINE = """
+import os, select, socket, sys, time
+# The line between camera and recorder; each call suffers the next of some faults after half a second of pictures.
+door, recorder, *faults = sys.argv[1:]
+door = socket.create_server(("127.0.0.1", int(door)))
 
-@pytest.mark.parametrize("drops", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_rtsp_dropped_and_brought_back(clips, tmp_path, drops):
+def dial():
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", int(recorder)))
+        except OSError:
+            time.sleep(0.02)
+
+def carry(camera, listener, fault):
+    began = sent = 0
+    while True:
+        for end in select.select([camera, listener], [], [], 0.05)[0]:
+            data = end.recv(65536)
+            if not data:
+                return
+            (listener if end is camera else camera).sendall(data)
+            sent += len(data) if end is camera else 0
+            if sent > 100_000 and not began:
+                began = time.monotonic()
+        if fault and began and time.monotonic() - began > 0.5:
+            break
+    listener.setblocking(True)
+    while fault != "drop" and not select.select([listener], [], [], 0.05)[0]:  # until the recorder hangs up
+        if fault == "garbage":
+            listener.sendall(os.urandom(4096))
+
+while True:
+    camera, _ = door.accept()
+    listener = dial()
+    try:
+        carry(camera, listener, faults[0] if faults else None)
+    except OSError:
+        pass
+    camera.close()
+    listener.close()
+    if faults:
+        print(faults.pop(0), flush=True)
+"""
+
+
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"rtsp://127.0.0.1:{free.getsockname()[1]}/live"
-    # In a process of its own, as PyAV holds on to Python's lock while it greets the listener.
-    publisher = subprocess.Popen([sys.executable, "-c", PUBLISHER, url], stderr=subprocess.DEVNULL)
-    gaps = []
-    try:
-        source = LiveStream(
-            lambda: VideoFile(
-                url, timeout_seconds=5, live=True, options={"rtsp_flags": "listen", "listen_timeout": "5"}
-            ),
-            patience=SOON,
-            on_gap=gaps.append,
-        )
-        with source:
-            frames = []
-            for frame in source:
-                frames.append(frame)
-                if len(gaps) == drops and frame.index > gaps[-1].after_frame + 3:
-                    break
-    finally:
-        publisher.kill()
-        publisher.wait()
-    assert len(gaps) == drops
-    times = [frame.time for frame in frames]
-    assert times == sorted(set(times))
-    assert len(frames) > 10 * drops
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def program():
+    """Starts Python programs, which end with the test."""
+    started = []
+
+    def start(code, *arguments):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["drop", "freeze", "garbage"],
+        pytest.param([*["drop"] * 10, "freeze", "garbage"], marks=pytest.mark.slow, id="ten drops"),
+    ],
+)
+def test_rtsp_dropped_frozen_and_fed_garbage(tmp_path, program, faults):
+    door, recorder = free_port(), free_port()
+    line = program(LINE, door, recorder, *faults)
+    # In processes of their own, as PyAV holds on to Python's lock while it greets the listener.
+    program(PUBLISHER, f"rtsp://127.0.0.1:{door}/live")
+    source = LiveStream(
+        lambda: NetworkStream(
+            f"rtsp://127.0.0.1:{recorder}/live",
+            timeout_seconds=2,
+            options={"rtsp_flags": "listen", "listen_timeout": "5"},
+        ),
+        patience=SOON,
+    )
+    indices, suffered = [], []
+
+    class Frames(Sink):
+        """Goes on for twenty frames after the last fault, and then presses Ctrl-C."""
+
+        def write(self, frame, detections):
+            indices.append(frame.index)
+            if source.gaps == len(faults) and not suffered:
+                suffered.append(frame.index)
+            if suffered and frame.index == suffered[0] + 20:
+                source.stop(KeyboardInterrupt())
+
+        def __exit__(self, *ending):
+            pass
+
+    record = RunRecord.of(source.info, model="m", model_sha256="0", settings={}, classes=())
+    log = FrameLog(tmp_path / "log.jsonl", record)
+    source.on_gap = log.gap
+    with source:
+        summary = run(source, lambda picture: Detections.empty(), [log, Frames()])
+    assert summary.status is Ending.INTERRUPTED
+    assert [line.stdout.readline().strip() for _ in faults] == faults
+    records = list(read_log(tmp_path / "log.jsonl"))
+    gaps = [record for record in records if isinstance(record, Gap)]
+    assert len(gaps) == len(faults), gaps
+    assert all(gap.seconds < 10 and gap.reason for gap in gaps)
+    assert records[-1].status is Ending.INTERRUPTED
+    assert indices == list(range(len(indices)))
+    times = [record.time for record in records if isinstance(record, FrameRecord)]
+    assert times == sorted(set(times)) and len(times) == len(indices)
 
 
 def test_latest_is_never_old_and_nothing_is_uncounted():
