@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -26,13 +27,18 @@ def main() -> None:
         try:
             try:
                 app()
+            except SystemExit as leaving:
+                if leaving.code == INTERRUPTED:
+                    _deafen()
+                raise
             finally:
                 sys.stdout.flush()
         except Yolo3Error as error:
             complain(str(error))
             sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _deafen()
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not _here():
             sys.exit(_said("error: the current folder no longer exists; change to another one", 2))
@@ -49,6 +55,13 @@ def _end_politely() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
+
+
+def _deafen() -> None:
+    """A second Ctrl-C has nothing left to end; Python, on its way out, would die of it with another exit code."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _write_any_name() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Literal, Protocol, cast
 
 from convert.model_file import read_description
@@ -193,14 +194,14 @@ def watch_cameras(
 
     answers: list[Summary | Yolo3Error] = [CameraError(f"{camera}: was not opened") for camera in cameras]
     sources: list[LiveStream | VideoFile] = []
-    stopped = Event()
     done = [Event() for _ in cameras]
+    pressed: list[int] = []
 
     def watch(number: int) -> None:
         try:
             with open_camera(cameras[number], timeout_seconds=timeout_seconds) as source:
                 sources.append(source)
-                if stopped.is_set():
+                if pressed:
                     return
                 sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell)
                 with bar(None) as progress:
@@ -211,7 +212,7 @@ def watch_cameras(
                         annotate=draw if outputs.video else None,
                         progress=progress,
                         buffer=buffer,
-                        interrupted=stopped.is_set,
+                        interrupted=lambda: bool(pressed),
                     )
         except Yolo3Error as error:
             answers[number] = error
@@ -220,21 +221,31 @@ def watch_cameras(
             done[number].set()
 
     threads = [Thread(target=watch, args=(number,), name=f"camera-{number + 1}") for number in range(len(cameras))]
-    for thread in threads:
-        thread.start()
-    # Ctrl-C reaches the main thread only, and may come again while the others put their files in order.
-    while not all(event.is_set() for event in done):
-        try:
-            for event in done:
-                event.wait(0.2)
-        except KeyboardInterrupt:
-            stopped.set()
-            for source in sources:
+    with _signals_noted(pressed):
+        for thread in threads:
+            thread.start()
+        while not all(event.wait(0.2) for event in done):
+            for source in list(sources) if pressed else ():
                 if isinstance(source, LiveStream):
                     source.stop(KeyboardInterrupt())
     for thread in threads:
         thread.join()
     return answers
+
+
+@contextlib.contextmanager
+def _signals_noted(pressed: list[int]) -> Iterator[None]:
+    """Let Ctrl-C, as often as it comes, and a polite kill be noted in a list rather than raised wherever we are."""
+    before = {}
+    if current_thread() is main_thread():  # no other is told of signals
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
+            if signal.getsignal(number) is signal.default_int_handler:
+                before[number] = signal.signal(number, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def numbered(outputs: Outputs, number: int) -> Outputs:
