@@ -91,7 +91,7 @@ def run(
     started = monotonic()
     frames: Pipe[Frame] = Pipe(1 if buffer == "latest" else _PIPE_FRAMES, latest=buffer == "latest")
     reader = _Stage("frame-reader", lambda: _read(source, frames))
-    work = _Work(sinks, annotate, progress)
+    work = _Work(sinks, annotate, progress, ahead=1 if buffer == "latest" else _PIPE_FRAMES)
     error: BaseException | None = None
     try:
         work.open()
@@ -103,6 +103,8 @@ def run(
                 raise KeyboardInterrupt
             if not work.take(frame, detect(frame.picture)):
                 break
+            if buffer == "latest":
+                work.wait_for_room()  # so that the frame taken next is new when it is written
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
     waiting = frames.dropped
@@ -147,13 +149,15 @@ def _read(source: Source, frames: Pipe[Frame]) -> None:
 class _Work:
     """What happens to a frame once it was detected in: annotate, the sinks, the tally."""
 
-    def __init__(self, sinks: Sequence[Sink], annotate: Annotate | None, progress: Progress | None) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], annotate: Annotate | None, progress: Progress | None, *, ahead: int
+    ) -> None:
         self._sinks = sinks
         self._annotate = annotate
         self._progress = progress
         self._shown: list[Sink] = []
         self._written: list[Sink] = []
-        self._results: Pipe[tuple[Frame, Detections]] = Pipe(_PIPE_FRAMES)
+        self._results: Pipe[tuple[Frame, Detections]] = Pipe(ahead)
         self._writer = _Stage("frame-writer", self._write)
         self._error: BaseException | None = None
         self.frames = 0
@@ -174,6 +178,10 @@ class _Work:
             for sink in self._shown:
                 sink.write(frame, detections)
         return self._results.put((frame, detections))
+
+    def wait_for_room(self) -> None:
+        """Return when the writer has no more before it than the frame at hand."""
+        self._results.wait_for_room()
 
     def close(self, error: BaseException | None) -> BaseException | None:
         """Let the writer finish, leave the sinks, and return the error to end with."""

@@ -48,6 +48,12 @@ class Pipe(Generic[Item]):
             self._changed.notify_all()
             return True
 
+    def wait_for_room(self) -> None:
+        """Return when an item could be put in without waiting, or nobody wants one any more."""
+        with self._changed:
+            while len(self._items) >= self._size and not self._abandoned:
+                self._changed.wait(_WAKE_SECONDS)
+
     def end(self, error: BaseException | None = None) -> None:
         """Nothing more will come; the other side gets what is inside and then this error, if any."""
         with self._changed:
