@@ -8,6 +8,7 @@ Yolo3Error
 │   ├── PictureError      a picture that cannot be opened
 │   ├── VideoError        a video that cannot be opened or holds no frames
 │   ├── CameraError       a camera that does not open
+│   ├── LogError          a frame log that cannot be read, or is of another video
 │   └── DatasetError      labelled pictures with mistakes in them, all listed
 └── WorkError             the work itself failed                   (exit code 1)
     ├── WriteError        a file could not be written to its end (full disk)
@@ -22,6 +23,7 @@ __all__ = [
     "DatasetError",
     "EngineError",
     "InputError",
+    "LogError",
     "ModelFileError",
     "OutputError",
     "PictureError",
@@ -53,6 +55,10 @@ class VideoError(InputError):
 
 class CameraError(InputError):
     """A camera does not open."""
+
+
+class LogError(InputError):
+    """A frame log cannot be opened or understood, or is not the one of this video."""
 
 
 class DatasetError(InputError):

@@ -14,7 +14,7 @@ from detector.streaming import Bar
 from detector.video.frames import Frame, Picture, Sink
 from detector.video.loop import Summary, run
 from detector.video.outputs import held
-from detector.video.redraw import Chosen, Crops, Logged, hide
+from detector.video.redraw import Chosen, Crops, Logged, Matched, hide
 from detector.video.sheet import Sheet
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
@@ -49,7 +49,7 @@ class _Step(Sink):
 def redraw_video(source: Path, log: Path, chosen: Chosen, outputs: Redrawn, *, bar: Bar) -> Summary:
     """Draw a video's boxes again from its log.
 
-    Raises the errors of `detector.errors`, `InputError` among them where the log is of another video.
+    Raises the errors of `detector.errors`, `LogError` among them where the log is of another video.
     """
     made = [path for path in (outputs.video, outputs.crops, outputs.sheet) if path]
     if not made:
@@ -68,4 +68,5 @@ def redraw_video(source: Path, log: Path, chosen: Chosen, outputs: Redrawn, *, b
             stack.enter_context(held(outputs.video))
             sinks.append(VideoWriter(outputs.video, video.info, sound_from=source, overwrite=outputs.overwrite))
         with bar(video.info.frame_count) as progress:
-            return run(video, logged.detect, sinks, progress=progress)
+            matched = Matched(video, logged)
+            return run(matched, matched.detect, sinks, progress=progress)

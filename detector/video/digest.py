@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.video.exports import open_log
+from detector.video.log import open_log
 
 
 @dataclass
@@ -49,7 +49,7 @@ class LogDigest:
 
 
 def digest_log(log: Path) -> LogDigest:
-    """Sum up a frame log; `InputError` where it is none."""
+    """Sum up a frame log; `LogError` where it is none."""
     run, frames = open_log(log)
     digest = LogDigest(run.source)
     for frame in frames:

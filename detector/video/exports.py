@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from detector.errors import OutputError, SettingsError
-from detector.video.log import BoxRecord, FrameRecord, RunRecord, read_log
+from detector.video.log import BoxRecord, FrameRecord, RunRecord, open_log
 from detector.video.outputs import check_output, create
 
 ExportFormat = Literal["csv", "coco", "mot", "yolo", "darknet", "labelstudio", "parquet"]
@@ -20,6 +20,9 @@ COCO_IDS = tuple(number for number in range(1, 91) if number not in {12, 26, 29,
 
 _COCO_ENDS = ("person", "toothbrush")
 _COLUMNS = ("frame", "time", "class_id", "name", "confidence", "left", "top", "right", "bottom")
+
+_ESCAPED = "backslashreplace"
+"""What becomes of half characters in names, as of files that are not named in UTF-8; in JSON that is how they go."""
 
 Frames = Iterator[FrameRecord]
 
@@ -31,7 +34,7 @@ def export_log(log: Path, to: ExportFormat, out: Path, *, overwrite: bool = Fals
     `labelstudio` a list of tasks with predictions; `darknet` the JSON that Darknet's `-out` writes. `out` is a file,
     for `yolo` a folder with a label file per frame and `classes.txt`.
 
-    Raises `InputError` for a log that is none, `OutputError` if `out` must not be written.
+    Raises `LogError` for a log that is none, `OutputError` if `out` must not be written.
     """
     if to not in get_args(ExportFormat):
         raise SettingsError(f"{to!r} is no format to export to; expected one of {', '.join(get_args(ExportFormat))}")
@@ -53,7 +56,7 @@ def export_log(log: Path, to: ExportFormat, out: Path, *, overwrite: bool = Fals
         if to == "parquet":
             _parquet(run, counted(frames), part)
         else:
-            with part.open("w", encoding="utf-8", newline="") as file:
+            with part.open("w", encoding="utf-8", errors=_ESCAPED, newline="") as file:
                 for text in _TEXTS[to](run, counted(frames)):
                     file.write(text)
         part.replace(out)
@@ -62,14 +65,6 @@ def export_log(log: Path, to: ExportFormat, out: Path, *, overwrite: bool = Fals
     finally:
         part.unlink(missing_ok=True)
     return boxes
-
-
-def open_log(log: Path) -> tuple[RunRecord, Frames]:
-    """A log's run and its frames, one after another."""
-    records = read_log(log)
-    run = next(records)
-    assert isinstance(run, RunRecord)
-    return run, (record for record in records if isinstance(record, FrameRecord))
 
 
 def category_ids(classes: tuple[str, ...]) -> tuple[int, ...]:
@@ -182,7 +177,7 @@ def _parquet(run: RunRecord, frames: Frames, part: Path) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise SettingsError("Parquet needs the package pyarrow: pip install pyarrow") from None
+        raise SettingsError("Parquet needs the package pyarrow: pip install 'yolo3[parquet]'") from None
     rows = [
         (frame.frame, frame.time, box.class_id, box.name, box.confidence, *box.box)
         for frame in frames
@@ -205,7 +200,7 @@ def _yolo(log: Path, out: Path, *, overwrite: bool) -> int:
     boxes = 0
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes), encoding="utf-8")
+        (out / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes), "utf-8", _ESCAPED)
         for frame in frames:
             lines = [
                 f"{box.class_id} {' '.join(f'{part:.6f}' for part in _relative(box, run))} {box.confidence}\n"

@@ -127,7 +127,7 @@ def _serve_mjpeg(port: int) -> None:
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                     self.wfile.write(head.encode() + jpeg + b"\r\n")
 
-        def log_message(self, format: str, *arguments: object) -> None:
+        def log_request(self, code: object = "-", size: object = "-") -> None:
             pass
 
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

@@ -8,97 +8,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from detector.detections import Detections
-from detector.errors import InputError, OutputError, WriteError
+from detector.errors import LogError, OutputError, WriteError
 from detector.video.endings import Ending
-from detector.video.frames import Frame, Gap, Sink, VideoInfo
+from detector.video.frames import Frame, Gap, Sink
 from detector.video.outputs import check_output, create
+from detector.video.records import SCHEMA, LineError, Record, record_of
+from detector.video.records import BoxRecord as BoxRecord
+from detector.video.records import EndRecord as EndRecord
+from detector.video.records import FrameRecord as FrameRecord
+from detector.video.records import RunRecord as RunRecord
 
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """The log's first line: what was run on what."""
-
-    source: str
-    width: int
-    height: int
-    frame_rate: Fraction | None
-    """Frames per second on average; None where the source does not say."""
-    model: str
-    model_sha256: str
-    settings: Mapping[str, object]
-    classes: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls,
-        info: VideoInfo,
-        *,
-        model: str,
-        model_sha256: str,
-        settings: Mapping[str, object],
-        classes: Iterable[str],
-    ) -> RunRecord:
-        """The record of a run over the video that `info` describes; `settings` must be fit for JSON."""
-        return cls(
-            source=info.source,
-            width=info.width,
-            height=info.height,
-            frame_rate=info.frame_rate,
-            model=model,
-            model_sha256=model_sha256,
-            settings=settings,
-            classes=tuple(classes),
-        )
-
-
-@dataclass(frozen=True)
-class BoxRecord:
-    """One box of a frame."""
-
-    class_id: int
-    name: str
-    confidence: float
-    box: tuple[float, float, float, float]
-    """Left, top, right, bottom in pixels of the picture as displayed."""
-
-
-@dataclass(frozen=True)
-class FrameRecord:
-    """The line of one frame."""
-
-    frame: int
-    """Place in the source, from 0."""
-    time: float
-    """The frame's own timestamp in seconds, to the microsecond."""
-    detections: tuple[BoxRecord, ...]
-    carried: bool = False
-    """Whether nothing was looked for in this frame, and the boxes are those of a frame before."""
-
-
-@dataclass(frozen=True)
-class EndRecord:
-    """The last line; absent where the run was killed."""
-
-    frames: int
-    status: Ending
-
-
-Record = RunRecord | FrameRecord | Gap | EndRecord
+_LONGEST_LINE = 1 << 24
+"""Bytes; a hundred thousand boxes take less."""
 
 
 @dataclass(frozen=True)
@@ -254,11 +187,19 @@ class FrameLog(Sink):
 def read_log(path: str | os.PathLike[str]) -> Generator[Record, None, None]:
     """The records of a log: the run's, then one per frame, then the end's unless the run was killed.
 
-    A last line that the writer did not finish is passed over. Raises `InputError`, with the line's number, where
+    A last line that the writer did not finish is passed over. Raises `LogError`, with the line's number, where
     a line is not what it should be.
     """
     for record, _ in _lines(Path(path)):
         yield record
+
+
+def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRecord]]:
+    """A log's run and its frames, one after another. Raises `LogError` as `read_log` does."""
+    records = read_log(path)
+    run = next(records)
+    assert isinstance(run, RunRecord)
+    return run, (record for record in records if isinstance(record, FrameRecord))
 
 
 def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
@@ -273,7 +214,7 @@ def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
 
 
 def read_journal(path: str | os.PathLike[str]) -> Journal:
-    """How far the run of this log came. Raises `InputError` as `read_log` does."""
+    """How far the run of this log came. Raises `LogError` as `read_log` does."""
     run: RunRecord | None = None
     frames = size = 0
     status = None
@@ -287,7 +228,7 @@ def read_journal(path: str | os.PathLike[str]) -> Journal:
         elif record.frame == frames:
             frames, size = frames + 1, end
         else:
-            raise InputError(f"{path}: frame {frames} is missing before frame {record.frame}; it cannot be resumed")
+            raise LogError(f"{path}: frame {frames} is missing before frame {record.frame}; it cannot be resumed")
     assert run is not None
     return Journal(run, frames, size, status)
 
@@ -297,80 +238,51 @@ def _lines(path: Path) -> Iterator[tuple[Record, int]]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise InputError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
+        raise LogError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
     with file:
+        run: RunRecord | None = None
         previous: Record | None = None
         last_frame: FrameRecord | None = None
         number = end = 0
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+        while line := _line(file, path):
+            number += 1
+            if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
                 break
             try:
-                record = _record(json.loads(line))
+                record = record_of(line, run.classes if run else None)
                 _check_order(previous, record, last_frame)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-                raise InputError(f"{path}: line {number} is no line of a frame log: {what}") from None
+            except LineError as error:
+                raise LogError(f"{path}: line {number} is no line of a frame log: {error}; {error.advice}") from None
             end += len(line)
             yield record, end
             previous = record
-            last_frame = record if isinstance(record, FrameRecord) else last_frame
+            if isinstance(record, RunRecord):
+                run = record
+            elif isinstance(record, FrameRecord):
+                last_frame = record
         if previous is None:
-            raise InputError(f"{path}: line {max(number, 1)} should begin a frame log but is not there or not whole")
-
-
-def _record(fields: dict[str, Any]) -> Record:
-    match fields["type"]:
-        case "run":
-            if fields["schema"] != SCHEMA:
-                raise ValueError(f"schema {fields['schema']!r}; this program knows {SCHEMA}")
-            rate = fields["frame_rate"]
-            return RunRecord(
-                source=fields["source"],
-                width=int(fields["width"]),
-                height=int(fields["height"]),
-                frame_rate=None if rate is None else Fraction(rate),
-                model=fields["model"],
-                model_sha256=fields["model_sha256"],
-                settings=dict(fields["settings"]),
-                classes=tuple(fields["classes"]),
+            raise LogError(
+                f"{path}: line 1 should begin a frame log but is not there or not whole; name a log that "
+                "yolo3 video or yolo3 webcam made with --log"
             )
-        case "frame":
-            return FrameRecord(
-                frame=int(fields["frame"]),
-                time=float(fields["time"]),
-                detections=tuple(_box(found) for found in fields["detections"]),
-                carried=bool(fields.get("carried", False)),
-            )
-        case "gap":
-            return Gap(
-                after_frame=int(fields["after_frame"]),
-                time=float(fields["time"]),
-                seconds=float(fields["seconds"]),
-                reason=str(fields["reason"]),
-            )
-        case "end":
-            return EndRecord(frames=int(fields["frames"]), status=Ending(fields["status"]))
-        case other:
-            raise ValueError(f"its type is {other!r}; expected run, frame, gap or end")
 
 
-def _box(fields: dict[str, Any]) -> BoxRecord:
-    left, top, right, bottom = (float(edge) for edge in fields["box"])
-    return BoxRecord(
-        class_id=int(fields["class_id"]),
-        name=fields["name"],
-        confidence=float(fields["confidence"]),
-        box=(left, top, right, bottom),
-    )
+def _line(file: BufferedReader, path: Path) -> bytes:
+    try:
+        return file.readline(_LONGEST_LINE)
+    except OSError as error:
+        raise LogError(f"{path}: the log cannot be read: {error.strerror or error}") from None
 
 
 def _check_order(previous: Record | None, record: Record, last_frame: FrameRecord | None) -> None:
     if previous is None and not isinstance(record, RunRecord):
-        raise ValueError("the first line must be of type run")
+        raise LineError("it is the first; expected type run, and the first line must be of type run")
     if previous is not None and isinstance(record, RunRecord):
-        raise ValueError("a second line of type run")
+        raise LineError("a second line of type run; expected one", "take apart the logs that were joined here")
     if isinstance(previous, EndRecord):
-        raise ValueError("it follows the end")
-    if last_frame is not None and isinstance(record, FrameRecord) and record.frame <= last_frame.frame:
-        raise ValueError(f"frame {record.frame} after frame {last_frame.frame}")
+        raise LineError("it follows the end; expected nothing there", "take apart the logs that were joined here")
+    if last_frame is not None and isinstance(record, FrameRecord):
+        if record.frame <= last_frame.frame:
+            raise LineError(f"frame {record.frame} after frame {last_frame.frame}; expected a greater number")
+        if record.time < last_frame.time:
+            raise LineError(f"time {record.time} after time {last_frame.time}; expected no smaller one")

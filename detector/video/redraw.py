@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,25 @@ import cv2
 import numpy as np
 
 from detector.detections import Detections
-from detector.errors import InputError, OutputError, SettingsError
+from detector.errors import LogError, OutputError, SettingsError
 from detector.pictures import write_picture
-from detector.video.exports import open_log
+from detector.video.endings import Ending
 from detector.video.frames import Frame, Picture, Sink
-from detector.video.log import FrameRecord, RunRecord, detections_of
+from detector.video.log import EndRecord, FrameRecord, RunRecord, detections_of, open_log, read_log
+from detector.video.sources import VideoFile
+
+_SAME_SECONDS = 0.0006
+"""Two times of one frame differ by no more; WebM and Matroska round to a millisecond."""
+
+_LENGTH_SECONDS = 1.0
+_LENGTH_SHARE = 0.02
+"""What a video claims of its length is not always exact."""
+
+_MOST_MISSED = 5
+"""Frames that the log has and the video has not, as where a decoder gives one less of a damaged file."""
+
+_LONGEST_START_SECONDS = 10.0
+"""In which a live run may drop its first frames."""
 
 _BLUR_SHARE = 6
 """Squares across a box whose content is hidden: too few to recognise a face in."""
@@ -65,28 +79,112 @@ class Chosen:
 
 
 class Logged:
-    """What a log says of one frame after another; stands in for a detector."""
+    """A log read once, for what is to be known before its frames are looked at in turn.
+
+    Raises `LogError` where it is none.
+    """
 
     def __init__(self, log: Path) -> None:
-        self._log = log
-        self.run, self._frames = open_log(log)
-        self._next: FrameRecord | None = next(self._frames, None)
-        self._frame = 0
-
-    def detect(self, picture: Picture) -> Detections:
-        """The boxes of the next frame; none where the log has no line for it."""
-        number, self._frame = self._frame, self._frame + 1
-        if self._next is None or self._next.frame > number:
-            return Detections.empty(self.run.classes)
-        record, self._next = self._next, next(self._frames, None)
-        return detections_of(record, self.run.classes)
+        self.path = log
+        records = read_log(log)
+        run = next(records)
+        assert isinstance(run, RunRecord)
+        self.run = run
+        self.first: FrameRecord | None = None
+        self.last: FrameRecord | None = None
+        self.status: Ending | None = None
+        for record in records:
+            if isinstance(record, FrameRecord):
+                self.first, self.last = self.first or record, record
+            elif isinstance(record, EndRecord):
+                self.status = record.status
 
     def check_size(self, width: int, height: int, video: Path) -> None:
-        """Raise `InputError` where the log is not that of a video of this size."""
+        """Raise `LogError` where the log is not that of a video of this size."""
         if (width, height) != (self.run.width, self.run.height):
-            raise InputError(
-                f"{self._log}: is of a video of {self.run.width}x{self.run.height}; {video} is {width}x{height}"
+            raise LogError(
+                f"{self.path}: is of a video of {self.run.width}x{self.run.height}; {video} is {width}x{height}"
             )
+
+    def records(self) -> Iterator[FrameRecord]:
+        """Its frames, read again."""
+        return open_log(self.path)[1]
+
+
+class Matched:
+    """A video's frames, each numbered as in a log and with what that says of it; stands in for a detector too.
+
+    Frames are matched by their time: a log of a live run numbers also the frames that were dropped, which a recording
+    of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
+    """
+
+    def __init__(self, video: VideoFile, logged: Logged) -> None:
+        self._video = video
+        self._logged = logged
+        self._found: deque[Detections] = deque()
+        self._matched = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """The video's own."""
+        return self._video.notes
+
+    def detect(self, picture: object) -> Detections:
+        """What the log says of the next frame; nothing where it has no line for it."""
+        return self._found.popleft()
+
+    def __iter__(self) -> Iterator[Frame]:
+        records = self._logged.records()
+        record = next(records, None)
+        missed, shift = 0, 0.0
+        for frame in self._video:
+            seconds = float(frame.time)
+            if frame.index == 0:
+                shift = self._shift(seconds)
+                self._check_length(seconds + shift)
+            while record is not None and record.time < seconds + shift - _SAME_SECONDS:
+                missed += 1
+                self._check_missed(missed, record)
+                record = next(records, None)
+            found = Detections.empty(self._logged.run.classes)
+            if record is not None and record.time <= seconds + shift + _SAME_SECONDS:
+                frame.index, found = record.frame, detections_of(record, self._logged.run.classes)
+                self._matched += 1
+                record = next(records, None)
+            elif record is None and self._logged.status is Ending.COMPLETE:
+                raise self._other(f"the log ends before its frame at {seconds:.3f} s")
+            self._found.append(found)
+            yield frame
+        if record is not None and self._logged.status is not None:
+            raise self._other(f"it ends before the log's frame at {record.time:.3f} s")
+
+    def _shift(self, first_seconds: float) -> float:
+        """What to add to the video's times to have the log's: a recording may start at 0 where its source did not."""
+        first = self._logged.first
+        if first is None:
+            return 0.0
+        ahead = first.time - first_seconds
+        # Of a log that does not begin at the first frame, that frame was dropped, and the clocks are the same.
+        return ahead if first.frame == 0 or ahead > _LONGEST_START_SECONDS else 0.0
+
+    def _check_length(self, first_seconds: float) -> None:
+        """Tell what is told at the end otherwise, where the video says how long it is."""
+        last, length = self._logged.last, self._video.info.duration_seconds
+        if last is None or length is None or self._logged.status is not Ending.COMPLETE:
+            return
+        end = first_seconds + float(length)
+        if abs(end - last.time) > max(_LENGTH_SECONDS, _LENGTH_SHARE * float(length)):
+            raise self._other(f"the log's last frame is at {last.time:.2f} s, the video's near {end:.2f} s")
+
+    def _check_missed(self, missed: int, record: FrameRecord) -> None:
+        if missed > _MOST_MISSED + self._matched / 10:
+            raise self._other(f"it has no frame at {record.time:.3f} s, where the log has one")
+
+    def _other(self, what: str) -> LogError:
+        return LogError(
+            f"{self._logged.path}: is not the log of {self._video.info.source}: {what}; "
+            f"it is of {self._logged.run.source}, or of a recording that was made with it"
+        )
 
 
 def hide(picture: Picture, found: Detections) -> None:

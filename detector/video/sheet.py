@@ -12,9 +12,8 @@ import numpy as np
 
 from detector.detections import Detections
 from detector.errors import OutputError, SettingsError
-from detector.video.exports import open_log
 from detector.video.frames import Frame, Picture, Sink
-from detector.video.log import detections_of
+from detector.video.log import detections_of, open_log
 from detector.video.outputs import check_output
 from detector.video.redraw import Chosen, eventful_frames
 

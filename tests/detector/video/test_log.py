@@ -5,12 +5,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from detector.detections import Detections
-from detector.errors import InputError, OutputError, StreamError
+from detector.errors import InputError, LogError, OutputError, StreamError
+from detector.video.digest import digest_log
 from detector.video.endings import Ending, Stopped
+from detector.video.exports import export_log
 from detector.video.frames import Frame, VideoInfo
 from detector.video.log import BoxRecord, EndRecord, FrameLog, FrameRecord, RunRecord, read_log
+from detector.video.redraw import Chosen, eventful_frames
 
 INFO = VideoInfo(
     source="straße.mp4", width=640, height=360, time_base=Fraction(1, 30000), frame_rate=Fraction(30000, 1001)
@@ -139,11 +144,21 @@ GOOD = [
         "model": "m",
         "model_sha256": "0",
         "settings": {},
-        "classes": [],
+        "classes": ["a"],
     },
     {"type": "frame", "frame": 0, "time": 0, "detections": []},
     {"type": "end", "frames": 1, "status": "complete"},
 ]
+
+
+class Box(dict):
+    """A frame's line with one box, in which something is different."""
+
+    def __or__(self, change):
+        return {**self, "detections": [{**self["detections"][0], **change}]}
+
+
+BOX = Box(GOOD[1], detections=[{"class_id": 0, "name": "a", "confidence": 1, "box": [0, 0, 1, 1]}])
 
 
 @pytest.mark.parametrize(
@@ -156,28 +171,121 @@ GOOD = [
         pytest.param(lambda good: [good[0], good[0]], "line 2 .*second line of type run", id="two runs"),
         pytest.param(lambda good: [*good, good[1]], "line 4 .*follows the end", id="after the end"),
         pytest.param(lambda good: [good[0], good[1], good[1]], "line 3 .*frame 0 after frame 0", id="twice"),
-        pytest.param(lambda good: [good[0] | {"schema": 9}], "line 1 .*schema 9", id="newer schema"),
+        pytest.param(lambda good: [good[0] | {"schema": 9}], "line 1 .*schema is 9; expected 1", id="newer schema"),
         pytest.param(lambda good: [good[0], {"type": "frame", "frame": 0}], "line 2 .*lacks 'time'", id="no time"),
-        pytest.param(lambda good: [good[0], {"type": "x"}], "line 2 .*'x'", id="unknown type"),
+        pytest.param(lambda good: [good[0], {"type": "x"}], "line 2 .*'x'; expected run, frame", id="unknown type"),
         pytest.param(
             lambda good: [
                 good[0],
                 good[1] | {"detections": [{"class_id": 0, "name": "a", "confidence": 1, "box": [1]}]},
             ],
-            "line 2 ",
+            "line 2 .*expected four numbers",
             id="box of one edge",
         ),
-        pytest.param(lambda good: [good[0], {"type": "end", "frames": 1, "status": "?"}], "line 2 ", id="status"),
+        pytest.param(
+            lambda good: [good[0], {"type": "end", "frames": 1, "status": "?"}], "line 2 .*one of", id="status"
+        ),
+        pytest.param(lambda good: [good[0] | {"width": 0}], "line 1 .*width is 0; expected a whole", id="no width"),
+        pytest.param(lambda good: [good[0] | {"classes": "car"}], "line 1 .*expected a list of texts", id="classes"),
+        pytest.param(lambda good: [good[0] | {"frame_rate": "1/0"}], "line 1 .*frame_rate is '1/0'", id="rate"),
+        pytest.param(lambda good: [good[0], good[1] | {"frame": 1.5}], "line 2 .*frame is 1.5", id="half a frame"),
+        pytest.param(lambda good: [good[0], good[1] | {"time": "0"}], "line 2 .*time is '0'; expected a n", id="time"),
+        pytest.param(lambda good: [good[0], good[1] | {"time": float("nan")}], "line 2 .*time is nan", id="NaN"),
+        pytest.param(
+            lambda good: [good[0], good[1] | {"time": 2}, good[1] | {"frame": 1, "time": 1}],
+            "line 3 .*time 1.0 after time 2.0",
+            id="back in time",
+        ),
+        pytest.param(lambda good: [good[0], BOX | {"class_id": 1}], "line 2 .*class_id is 1; .*0 to 0", id="class"),
+        pytest.param(lambda good: [good[0], BOX | {"confidence": 2}], "line 2 .*confidence is 2", id="confidence"),
+        pytest.param(lambda good: ["[" * 100_000], "line 1 .*expected a JSON object", id="nested"),
     ],
 )
 def test_errors_name_the_line(tmp_path, change, message):
     path = tmp_path / "out.jsonl"
     lines = [line if isinstance(line, str) else json.dumps(line) for line in change(GOOD)]
     path.write_text("".join(line + "\n" for line in lines))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(LogError, match=message) as raised:
         list(read_log(path))
+    assert str(raised.value).startswith(f"{path}: line ")
+    assert isinstance(raised.value, InputError)
 
 
 def test_missing_log(tmp_path):
-    with pytest.raises(InputError, match=r"nope\.jsonl: the log cannot be opened"):
+    with pytest.raises(LogError, match=r"nope\.jsonl: the log cannot be opened"):
         list(read_log(tmp_path / "nope.jsonl"))
+
+
+def test_names_that_are_no_text(tmp_path):
+    """A file name on Linux is bytes; Python keeps those that are no UTF-8 as half characters."""
+    path = tmp_path / "log.jsonl"
+    lines = [GOOD[0] | {"source": "\udcff.mp4", "classes": ["\udcff"]}, BOX | {"name": "\udcff"}, GOOD[2]]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for to in ("csv", "coco", "mot", "darknet", "labelstudio", "yolo"):
+        assert export_log(path, to, tmp_path / to) == 1
+    coco = json.loads((tmp_path / "coco").read_text(encoding="utf-8"))
+    assert coco["categories"][0]["name"] == "\udcff" and coco["info"]["description"] == "\udcff.mp4"
+
+
+def test_what_is_no_log_at_all(tmp_path):
+    with pytest.raises(LogError, match="cannot be opened: Is a directory"):
+        list(read_log(tmp_path))
+    endless = tmp_path / "endless.jsonl"
+    with endless.open("wb") as file:
+        file.truncate(1 << 30)  # without a line in it, and without room on the disk
+    with pytest.raises(LogError, match="line 1 is no line of a frame log"):
+        list(read_log(endless))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    max_leaves=6,
+)
+WHOLE = [GOOD[0], BOX, {"type": "gap", "after_frame": 0, "time": 0, "seconds": 1, "reason": "r"}, GOOD[2]]
+
+
+@st.composite
+def mutated(draw):
+    """The lines of a log with some values changed, and then some bytes."""
+    lines = [dict(line) for line in WHOLE]
+    for _ in range(draw(st.integers(0, 2))):
+        line = draw(st.sampled_from(lines))
+        target = draw(st.sampled_from([line, *map(dict, line.get("detections", ()))]))
+        change = draw(st.sampled_from(["set", "drop", "add"]))
+        name = draw(st.sampled_from(sorted(target)) if change != "add" and target else st.text(max_size=5))
+        if change == "drop":
+            target.pop(name, None)
+        else:
+            target[name] = draw(ANYTHING)
+        if target is not line:
+            line["detections"] = [target]
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in draw(st.permutations(lines) | st.just(lines)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(content)))
+        content = content[:at] + draw(st.binary(max_size=3)) + content[at + draw(st.integers(0, 3)) :]
+    return content
+
+
+@given(mutated())
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_log_of_any_content_is_read_or_refused_in_words(tmp_path, content):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(content)
+    for use in (
+        lambda: list(read_log(path)),
+        lambda: digest_log(path).lines(),
+        lambda: eventful_frames(path, Chosen(), count=9),
+    ):
+        try:
+            use()
+        except LogError as error:
+            assert str(path) in str(error) and len(str(error)) < 1000
+    for to in ("csv", "coco", "mot", "darknet", "labelstudio", "yolo"):
+        out = tmp_path / to
+        try:
+            export_log(path, to, out, overwrite=True)
+        except LogError:
+            assert to == "yolo" or not out.exists()
+        if out.is_file():
+            out.unlink()
