@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,7 @@ COCO_IDS = tuple(number for number in range(1, 91) if number not in {12, 26, 29,
 """COCO's own category ids of the 80 classes, in the order in which networks count them."""
 
 _COCO_ENDS = ("person", "toothbrush")
+_ROWS_AT_A_TIME = 50_000
 _COLUMNS = ("frame", "time", "class_id", "name", "confidence", "left", "top", "right", "bottom")
 
 _ESCAPED = "backslashreplace"
@@ -160,6 +162,7 @@ def _labelstudio(run: RunRecord, frames: Frames) -> Iterator[str]:
                     "to_name": "image",
                     "original_width": run.width,
                     "original_height": run.height,
+                    "image_rotation": 0,
                     "value": value,
                     "score": box.confidence,
                 }
@@ -178,16 +181,17 @@ def _parquet(run: RunRecord, frames: Frames, part: Path) -> None:
         from pyarrow import parquet
     except ImportError:
         raise SettingsError("Parquet needs the package pyarrow: pip install 'yolo3[parquet]'") from None
-    rows = [
-        (frame.frame, frame.time, box.class_id, box.name, box.confidence, *box.box)
-        for frame in frames
-        for box in frame.detections
-    ]
     kinds = [pyarrow.int64(), pyarrow.float64(), pyarrow.int64(), pyarrow.string(), *[pyarrow.float64()] * 5]
     schema = pyarrow.schema(list(zip(_COLUMNS, kinds, strict=True)))
-    columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-    arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
-    parquet.write_table(pyarrow.table(arrays, schema=schema), part)
+    rows = (
+        (frame.frame, frame.time, box.class_id, _text(box.name), box.confidence, *box.box)
+        for frame in frames
+        for box in frame.detections
+    )
+    with parquet.ParquetWriter(part, schema) as writer:
+        while batch := list(islice(rows, _ROWS_AT_A_TIME)):
+            arrays = [pyarrow.array(column, kind) for column, kind in zip(zip(*batch, strict=True), kinds, strict=True)]
+            writer.write_table(pyarrow.table(arrays, schema=schema))
 
 
 def _yolo(log: Path, out: Path, *, overwrite: bool) -> int:
@@ -211,6 +215,10 @@ def _yolo(log: Path, out: Path, *, overwrite: bool) -> int:
     except OSError as error:
         raise OutputError(f"{out}: could not be written: {error.strerror or error}") from None
     return boxes
+
+
+def _text(name: str) -> str:
+    return name.encode("utf-8", _ESCAPED).decode()
 
 
 def frame_name(frame: int, ending: str) -> str:

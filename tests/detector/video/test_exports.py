@@ -1,14 +1,16 @@
 import csv
 import json
+import sys
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from detector.cli_export import export_verb
 from detector.cli_log import summary_verb
-from detector.errors import InputError, OutputError, SettingsError
+from detector.errors import LogError, OutputError, SettingsError
 from detector.video.exports import COCO_IDS, category_ids, export_log
 from detector.video.frames import Frame, VideoInfo
 from detector.video.log import FrameLog, RunRecord
@@ -93,15 +95,134 @@ def test_darknet_and_label_studio(log):
 
 
 def test_parquet(log):
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        with pytest.raises(SettingsError, match="pip install pyarrow"):
-            export_log(log, "parquet", log.with_name("out"))
-        assert not log.with_name("out").exists()
-        return
+    parquet = pytest.importorskip("pyarrow.parquet")
     table = parquet.read_table(exported(log, "parquet"))
     assert table.column("frame").to_pylist() == [0, 0, 2]
+    assert table.column("name").to_pylist() == ["car"] * 3
+
+
+def test_parquet_of_a_log_without_boxes(tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "run.jsonl"
+    with FrameLog(path, RunRecord.of(INFO, model="m", model_sha256="0", settings={}, classes=["car"])):
+        pass
+    export_log(path, "parquet", tmp_path / "out.parquet")
+    frame = pandas.read_parquet(tmp_path / "out.parquet")
+    assert len(frame) == 0 and list(frame.columns) == COLUMNS
+
+
+def test_parquet_without_its_package(log, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SettingsError, match=r"pip install 'yolo3\[parquet\]'"):
+        export_log(log, "parquet", log.with_name("out"))
+    assert not log.with_name("out").exists()
+
+
+COLUMNS = ["frame", "time", "class_id", "name", "confidence", "left", "top", "right", "bottom"]
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_pandas_reads_tables(log, to):
+    pandas = pytest.importorskip("pandas")
+    if to == "parquet":
+        pytest.importorskip("pyarrow")
+    path = exported(log, to)
+    frame = pandas.read_csv(path) if to == "csv" else pandas.read_parquet(path)
+    assert list(frame.columns) == COLUMNS
+    assert [frame[name].dtype.kind for name in ("frame", "time", "class_id", "confidence", "left")] == list("ififf")
+    assert frame.loc[2].to_dict() == {
+        **{"frame": 2, "time": 0.8, "class_id": 0, "name": "car", "confidence": 0.9},
+        **{"left": 100.5, "top": 20.0, "right": 110.0, "bottom": 30.0},
+    }
+
+
+def test_names_that_tables_find_hard(tmp_path, boxes_of):
+    pandas = pytest.importorskip("pandas")
+    names = ('a, "b"', "two\nlines", "人")
+    path = tmp_path / "run.jsonl"
+    with FrameLog(path, RunRecord.of(INFO, model="m", model_sha256="0", settings={}, classes=names)) as sink:
+        found = boxes_of(*[(0, 0, 9, 9)] * 3, names=names)
+        found.class_id[:] = range(3)
+        sink.write(Frame(0, 0, INFO.time_base, np.zeros((2, 2, 3), np.uint8)), found)
+    assert tuple(pandas.read_csv(exported(path, "csv"))["name"]) == names
+
+
+@pytest.mark.filterwarnings("ignore")  # its own, of newer pandas
+def test_motmetrics_reads_mot(log):
+    motmetrics = pytest.importorskip("motmetrics")
+    frame = motmetrics.io.loadtxt(exported(log, "mot"), fmt="mot15-2D", min_confidence=0.5).reset_index()
+    assert frame["FrameId"].tolist() == [1, 1, 3] and set(frame["Id"]) == {-1}
+    # It counts pixels from 0 and takes the 1 away.
+    assert frame.loc[0, ["X", "Y", "Width", "Height", "Confidence"]].tolist() == [10, 20, 40, 40, 0.9]
+
+
+def test_pycocotools_evaluates_coco(shared, tmp_path, boxes_of, capsys):
+    """The boxes of a log as truth and as results, of which one is missing and one is wrong."""
+    names = tuple((shared / "assets/names/coco.names").read_text().splitlines())
+    path = tmp_path / "run.jsonl"
+    with FrameLog(path, RunRecord.of(INFO, model="m", model_sha256="0", settings={}, classes=names)) as sink:
+        for index in range(20):
+            found = boxes_of((10 + index, 20, 50 + index, 60), (100, 10, 180, 90), names=names)
+            found.class_id[:] = 79, 0
+            sink.write(Frame(index, index, INFO.time_base, np.zeros((2, 2, 3), np.uint8)), found)
+    export_log(path, "coco", tmp_path / "coco.json")
+    truth = COCO(tmp_path / "coco.json")
+    assert {item["category_id"] for item in truth.dataset["annotations"]} == {1, 90}
+    results = [
+        {key: item[key] for key in ("image_id", "category_id", "bbox", "score")}
+        for item in truth.dataset["annotations"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+
+    def precision(found):
+        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation.stats[0]
+
+    assert precision(str(tmp_path / "results.json")) == pytest.approx(1)
+    assert 0.9 < precision([result for result in results if result["image_id"] > 1 or result["category_id"] > 1]) < 1
+
+
+LABELS = """<View><Image name="image" value="$image"/><RectangleLabels name="label" toName="image">
+<Label value="car"/><Label value="a, b"/></RectangleLabels></View>"""
+
+
+def test_label_studios_own_check_takes_the_tasks(log):
+    interface = pytest.importorskip("label_studio_sdk.label_interface").LabelInterface(LABELS)
+    for task in json.loads(exported(log, "labelstudio").read_text()):
+        for prediction in task["predictions"]:
+            assert interface.validate_prediction(prediction, return_errors=True) == []
+
+
+def test_label_studio_tasks_are_as_it_documents_them(log):
+    """labelstud.io/guide/predictions and labelstud.io/tags/rectanglelabels."""
+    tasks = json.loads(exported(log, "labelstudio").read_text())
+    assert isinstance(tasks, list) and len(tasks) == 3
+    for task in tasks:
+        assert set(task) == {"data", "predictions"} and isinstance(task["data"]["image"], str)
+        (prediction,) = task["predictions"]
+        assert set(prediction) == {"model_version", "result"} and isinstance(prediction["model_version"], str)
+        identities = [region["id"] for region in prediction["result"]]
+        assert len(set(identities)) == len(identities)
+        for region in prediction["result"]:
+            assert set(region) == REGION
+            assert (region["type"], region["from_name"], region["to_name"]) == ("rectanglelabels", "label", "image")
+            assert (region["original_width"], region["original_height"]) == (200, 100)
+            assert 0 <= region["score"] <= 1 and region["image_rotation"] == 0
+            value = region["value"]
+            assert set(value) == {"x", "y", "width", "height", "rotation", "rectanglelabels"}
+            assert value["rectanglelabels"] == ["car"] and value["rotation"] == 0
+            for start, size in (("x", "width"), ("y", "height")):
+                assert 0 <= value[start] < 100 and value[size] > 0 and value[start] + value[size] <= 100
+
+
+REGION = {
+    *("id", "type", "from_name", "to_name", "score", "value"),
+    *("original_width", "original_height", "image_rotation"),
+}
 
 
 def test_what_it_refuses(log, tmp_path):
@@ -111,7 +232,7 @@ def test_what_it_refuses(log, tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         export_log(log, "csv", tmp_path / "old")
     (tmp_path / "old").write_text("old\n")
-    with pytest.raises(InputError, match="line 1"):
+    with pytest.raises(LogError, match="line 1"):
         export_log(tmp_path / "old", "csv", tmp_path / "new")
     assert not (tmp_path / "new").exists()
     with pytest.raises(SettingsError, match="expected one of csv"):
