@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from detector.errors import SettingsError
@@ -19,6 +21,8 @@ Shape = Literal["square", "rect", "fit"]
 Interpolation = Literal["linear", "area", "darknet"]
 EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
 
+
+_FEW_NAMES = 20
 
 LARGEST_INPUT_PIXELS = 4096 * 4096
 """What a network may be run at; beyond it memory runs out."""
@@ -109,9 +113,23 @@ class Settings:
         ids = {name: number for number, name in reversed(list(enumerate(description.names)))}
         unknown = [name for name in wanted if name not in ids]
         if unknown:
-            known = ", ".join(description.names[:100])
-            raise SettingsError(f"class {unknown[0]!r} is not one of this network's: {known}")
+            raise SettingsError(
+                f"class {unknown[0]!r} is not one of this network's {known(unknown[0], description.names)}"
+            )
         return np.array(sorted({ids[name] for name in wanted}), np.intp)
+
+
+def known(name: str, names: Sequence[str]) -> str:
+    """How many names there are, and those nearest to one that is not among them; all when they are few."""
+    if len(names) <= _FEW_NAMES:
+        return f"{len(names)}: {', '.join(names)}"
+    lower = {other.lower(): other for other in names}
+    wanted = name.lower()
+    near = [lower[other] for other in lower if wanted in other.split()]
+    near += [lower[other] for other in get_close_matches(wanted, lower) if lower[other] not in near]
+    if near:
+        return f"{len(names)}; did you mean {' or '.join(near[:3])}?"
+    return f"{len(names)}, such as {', '.join(names[:5])}"
 
 
 def _literals(hint: Any) -> list[Any]:

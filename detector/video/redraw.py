@@ -14,6 +14,7 @@ import numpy as np
 from detector.detections import Detections
 from detector.errors import LogError, OutputError, SettingsError
 from detector.pictures import write_picture
+from detector.settings import known
 from detector.video.endings import Ending
 from detector.video.frames import Frame, Picture, Sink
 from detector.video.log import EndRecord, FrameRecord, RunRecord, detections_of, open_log, read_log
@@ -53,8 +54,7 @@ class Chosen:
         """Raise `SettingsError` for a class that the log's network does not have."""
         for name in (*self.classes, *self.blur):
             if name not in run.classes:
-                known = ", ".join(run.classes[:100])
-                raise SettingsError(f"class {name!r} is not one of this log's: {known}")
+                raise SettingsError(f"class {name!r} is not one of this log's {known(name, run.classes)}")
         if not 0 <= self.confidence <= 1:
             raise SettingsError(f"confidence {self.confidence} is out of range; expected 0 to 1")
 

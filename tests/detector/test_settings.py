@@ -1,5 +1,11 @@
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 import typer
 
+from detector.errors import SettingsError
 from detector.settings import Settings
 
 
@@ -26,3 +32,32 @@ def test_the_command_has_every_setting_with_the_same_default():
         for name, default in Settings().as_json().items():
             assert options[name].default == default, (verb, name)
             assert options[name].help
+
+
+@pytest.fixture(scope="module")
+def coco():
+    return (Path(__file__).parents[2] / "configs" / "coco.names").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("persn", "80; did you mean person?"),
+        ("Person", "80; did you mean person?"),
+        ("light", "80; did you mean traffic light?"),
+        ("bicicle", "80; did you mean bicycle?"),
+        ("xyzzy", "80, such as person, bicycle, car, "),
+    ],
+)
+def test_an_unknown_class_is_answered_with_the_nearest(coco, name, message):
+    description = SimpleNamespace(names=tuple(coco))
+    with pytest.raises(
+        SettingsError, match=re.escape(f"class {name!r} is not one of this network's {message}")
+    ) as told:
+        Settings(classes=f"car,{name}").class_ids(description)
+    assert len(str(told.value)) < 200
+
+
+def test_few_classes_are_all_told():
+    with pytest.raises(SettingsError, match="class 'cat' is not one of this network's 2: car, bus"):
+        Settings(classes="cat").class_ids(SimpleNamespace(names=("car", "bus")))
