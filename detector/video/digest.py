@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.video.log import open_log
+from detector.video.endings import Ending
+from detector.video.frames import Gap
+from detector.video.log import EndRecord, FrameRecord, RunRecord, read_log
 
 
 @dataclass
@@ -30,13 +32,20 @@ class LogDigest:
     source: str
     frames: int = 0
     boxes: int = 0
+    first_seconds: float = 0.0
     last_seconds: float = 0.0
+    gaps: int = 0
+    """How often a live source was lost."""
+    gap_seconds: float = 0.0
+    status: Ending | None = None
+    """How the run ended; None where its log does not say."""
     classes: dict[str, ClassDigest] = field(default_factory=dict)
     boxes_by_second: Counter[int] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """For people to read, the most frequent class first."""
-        lines = [f"{self.source}: {self.boxes} boxes in {self.frames} frames, {self.last_seconds:.2f} s"]
+        seconds = self.last_seconds - self.first_seconds
+        lines = [f"{self.source}: {self.boxes} boxes in {self.frames} frames, {seconds:.2f} s"]
         for name, one in sorted(self.classes.items(), key=lambda item: -item[1].boxes):
             lines.append(
                 f"{name}: {one.boxes} boxes in {one.frames} frames, seen {one.first_seconds:.2f} s to "
@@ -45,24 +54,45 @@ class LogDigest:
         if self.boxes_by_second:
             second, boxes = self.boxes_by_second.most_common(1)[0]
             lines.append(f"busiest second: {second} s to {second + 1} s, {boxes} boxes")
+        if self.gaps:
+            times = "once" if self.gaps == 1 else f"{self.gaps} times"
+            lines.append(f"the source was lost {times}, for {self.gap_seconds:.1f} s in all")
+        if self.status is None:
+            lines.append("the log has no end: the run was killed, or goes on")
+        elif self.status is not Ending.COMPLETE:
+            lines.append(f"the run did not come to the source's end: {self.status}")
         return lines
 
-
-def digest_log(log: Path) -> LogDigest:
-    """Sum up a frame log; `LogError` where it is none."""
-    run, frames = open_log(log)
-    digest = LogDigest(run.source)
-    for frame in frames:
-        digest.frames += 1
-        digest.last_seconds = frame.time
-        digest.boxes += len(frame.detections)
+    def add(self, frame: FrameRecord) -> None:
+        """Count a frame in."""
+        if not self.frames:
+            self.first_seconds = frame.time
+        self.frames += 1
+        self.last_seconds = frame.time
+        self.boxes += len(frame.detections)
         if frame.detections:
-            digest.boxes_by_second[int(frame.time // 1)] += len(frame.detections)
+            self.boxes_by_second[int(frame.time // 1)] += len(frame.detections)
         for name, boxes in Counter(box.name for box in frame.detections).items():
-            one = digest.classes.setdefault(name, ClassDigest(first_seconds=frame.time))
+            one = self.classes.setdefault(name, ClassDigest(first_seconds=frame.time))
             one.boxes += boxes
             one.frames += 1
             one.last_seconds = frame.time
             if boxes > one.most:
                 one.most, one.most_seconds = boxes, frame.time
+
+
+def digest_log(log: Path) -> LogDigest:
+    """Sum up a frame log; `LogError` where it is none."""
+    records = read_log(log)
+    run = next(records)
+    assert isinstance(run, RunRecord)
+    digest = LogDigest(run.source)
+    for record in records:
+        if isinstance(record, FrameRecord):
+            digest.add(record)
+        elif isinstance(record, Gap):
+            digest.gaps += 1
+            digest.gap_seconds += record.seconds
+        elif isinstance(record, EndRecord):
+            digest.status = record.status
     return digest

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from array import array
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from detector.errors import OutputError, SettingsError
 from detector.video.log import BoxRecord, FrameRecord, RunRecord, open_log
@@ -89,12 +90,12 @@ def _csv(run: RunRecord, frames: Frames) -> Iterator[str]:
 def _coco(run: RunRecord, frames: Frames) -> Iterator[str]:
     ids = category_ids(run.classes)
     number = 0
-    images: list[dict[str, Any]] = []
+    numbers, times = array("q"), array("d")  # of a long log's frames, in little room
     yield '{"annotations":['
     for frame in frames:
         image_id = frame.frame + 1
-        size = {"width": run.width, "height": run.height}
-        images.append({"id": image_id, "file_name": frame_name(frame.frame, ".jpg"), **size, "time": frame.time})
+        numbers.append(frame.frame)
+        times.append(frame.time)
         for box in frame.detections:
             number += 1
             width, height = _size(box)
@@ -109,7 +110,12 @@ def _coco(run: RunRecord, frames: Frames) -> Iterator[str]:
             }
             yield ("," if number > 1 else "") + _json(annotation)
     categories = [{"id": identity, "name": name} for identity, name in zip(ids, run.classes, strict=True)]
-    yield f'],"images":{_json(images)},"categories":{_json(categories)},"info":{_json({"description": run.source})}}}\n'
+    yield '],"images":['
+    size = {"width": run.width, "height": run.height}
+    for index, (frame_number, seconds) in enumerate(zip(numbers, times, strict=True)):
+        name = frame_name(frame_number, ".jpg")
+        yield ("," if index else "") + _json({"id": frame_number + 1, "file_name": name, **size, "time": seconds})
+    yield f'],"categories":{_json(categories)},"info":{_json({"description": run.source})}}}\n'
 
 
 def _mot(run: RunRecord, frames: Frames) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,10 +93,12 @@ class Logged:
         self.run = run
         self.first: FrameRecord | None = None
         self.last: FrameRecord | None = None
+        self.count = 0
         self.status: Ending | None = None
         for record in records:
             if isinstance(record, FrameRecord):
                 self.first, self.last = self.first or record, record
+                self.count += 1
             elif isinstance(record, EndRecord):
                 self.status = record.status
 
@@ -233,15 +236,17 @@ def eventful_frames(log: Path, chosen: Chosen, *, count: int) -> list[int]:
     run, records = open_log(log)
     chosen.check(run)
     before: Counter[int] = Counter()
-    scores: list[tuple[float, int]] = []
+    scores, numbers = array("d"), array("q")  # of a long log's frames, in little room
     for record in records:
         now = Counter(chosen.of(detections_of(record, run.classes)).class_id.tolist())
         change = sum(abs(now[kind] - before[kind]) for kind in now | before)
-        scores.append((change + now.total() / 1000, record.frame))
+        scores.append(change + now.total() / 1000)
+        numbers.append(record.frame)
         before = now
     apart = max(1, len(scores) // (4 * count))
     taken: list[int] = []
-    for _, frame in sorted(scores, key=lambda item: (-item[0], item[1])):
+    for index in np.argsort(-np.asarray(scores), kind="stable"):
+        frame = numbers[int(index)]
         if all(abs(frame - other) >= apart for other in taken):
             taken.append(frame)
         if len(taken) == count:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,9 +12,9 @@ import numpy as np
 from detector.detections import Detections
 from detector.errors import OutputError, SettingsError
 from detector.video.frames import Frame, Picture, Sink
-from detector.video.log import detections_of, open_log
+from detector.video.log import detections_of
 from detector.video.outputs import check_output
-from detector.video.redraw import Chosen, eventful_frames
+from detector.video.redraw import Chosen, Logged, eventful_frames
 
 SHEET_FRAMES = 9
 _COLUMNS = 3
@@ -50,7 +49,10 @@ class Sheet(Sink):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None or not self._pictures:
+        if error is not None:
+            return
+        if not self._pictures:
+            self.notes.append(f"{self._path}: not made, as no frame of the video is in the log")
             return
         rows = -(-len(self._pictures) // _COLUMNS)
         figure = self._figure_of(figsize=(12, 3 * rows + 3), layout="constrained")
@@ -69,23 +71,25 @@ class Sheet(Sink):
 
     def _timeline(self, axes: Any) -> None:
         """The mean number of boxes per class over time."""
-        run, records = open_log(self._log)
-        times: list[float] = []
-        counts: list[Counter[int]] = []
-        for record in records:
-            times.append(record.time)
-            counts.append(Counter(self._chosen.of(detections_of(record, run.classes)).class_id.tolist()))
-        edges = np.linspace(times[0], times[-1] + 1e-6, min(_BINS, len(times)) + 1)
-        bins = np.clip(np.digitize(times, edges) - 1, 0, len(edges) - 2)
-        frames = np.maximum(np.bincount(bins, minlength=len(edges) - 1), 1)
-        totals: Counter[int] = sum(counts, Counter())
-        for kind, _ in totals.most_common(_MOST_CLASSES):
-            boxes = np.bincount(bins, weights=[count[kind] for count in counts], minlength=len(edges) - 1)
-            axes.step(edges[:-1], boxes / frames, where="post", label=run.classes[kind])
+        logged = Logged(self._log)
+        assert logged.first is not None and logged.last is not None
+        count = min(_BINS, logged.count)
+        edges = np.linspace(logged.first.time, logged.last.time + 1e-6, count + 1)
+        frames = np.zeros(count)
+        boxes = np.zeros((len(logged.run.classes), count))
+        for record in logged.records():
+            into = min(max(int(np.searchsorted(edges, record.time, side="right")) - 1, 0), count - 1)
+            frames[into] += 1
+            np.add.at(boxes[:, into], self._chosen.of(detections_of(record, logged.run.classes)).class_id, 1)
+        totals = boxes.sum(axis=1)
+        shown = [kind for kind in np.argsort(-totals, kind="stable")[:_MOST_CLASSES] if totals[kind]]
+        for kind in shown:
+            mean = boxes[kind] / np.maximum(frames, 1)
+            axes.step(edges[:-1], mean, where="post", label=logged.run.classes[kind])
         axes.set_xlabel("seconds")
         axes.set_ylabel("boxes per frame")
         axes.set_xlim(edges[0], edges[-1])
-        if totals:
+        if shown:
             axes.legend(fontsize=8, ncols=4)
 
 
