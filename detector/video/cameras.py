@@ -102,7 +102,10 @@ class Camera:
         raise StreamError(f"camera {self._index}: gives no more pictures; was it unplugged?")
 
     def _read(self) -> Picture | None:
-        read, picture = self._capture.read()
+        try:
+            read, picture = self._capture.read()
+        except cv2.error:  # as of bytes on the wire that make no picture
+            return None
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8) if read else None
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@ import socket
 import sys
 import threading
 from fractions import Fraction
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from time import monotonic, sleep
@@ -11,8 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
+from detector.detections import Detections
 from detector.errors import CameraError, StreamError, VideoError
+from detector.video import cameras
 from detector.video.cameras import Camera, open_camera, why_not
+from detector.video.endings import Ending
+from detector.video.frames import Gap, Sink
+from detector.video.live import LiveStream, Patience
+from detector.video.log import FrameLog, FrameRecord, RunRecord, read_log
+from detector.video.loop import run
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /dev")
 
@@ -63,6 +71,58 @@ def test_camera_that_does_not_open_says_so_and_is_let_go(capture):
     with pytest.raises(CameraError, match="camera 7: "):
         Camera(7, open_capture=lambda index: capture)
     assert capture.released
+
+
+class Broken(Capture):
+    def read(self):
+        if self.count == 1:
+            raise cv2.error("a frame that cannot be decoded")
+        return super().read()
+
+
+class Wide(Capture):
+    def read(self):
+        read, picture = super().read()
+        return read, picture if picture is None else np.repeat(picture, 2, axis=1)
+
+
+def test_camera_that_is_unplugged_comes_back_under_its_number(monkeypatch, tmp_path):
+    """Unplugged, missing for two tries, back and giving rubbish, back as another camera of another size."""
+    plugged = [Capture(5), Capture(0), Capture(3, opens=False), Broken(4), Wide(6)]
+    asked, told, indices = [], [], []
+
+    def open_capture(index):
+        asked.append(index)
+        return plugged[len(asked) - 1] if len(asked) <= len(plugged) else Capture(0)
+
+    monkeypatch.setattr(cameras, "_open_capture", open_capture)
+    soon = Patience(first_seconds=0.02, longest_seconds=0.05)
+    monkeypatch.setattr(cameras, "LiveStream", partial(LiveStream, patience=soon))
+
+    class Until(Sink):
+        def write(self, frame, detections):
+            assert frame.picture.shape == (4, 6, 3)
+            indices.append(frame.index)
+            if len(indices) == 13:
+                source.stop(KeyboardInterrupt())
+
+        def __exit__(self, *ending):
+            pass
+
+    with open_camera(2) as source:
+        source.tell = told.append
+        record = RunRecord.of(source.info, model="m", model_sha256="0", settings={}, classes=())
+        log = FrameLog(tmp_path / "log.jsonl", record)
+        source.on_gap = log.gap
+        summary = run(source, lambda picture: Detections.empty(), [log, Until()])
+    assert set(asked) == {2} and all(capture.released for capture in plugged)
+    assert summary.status is Ending.INTERRUPTED
+    assert "camera 2: gives no more pictures; was it unplugged?; trying again" in told
+    records = list(read_log(tmp_path / "log.jsonl"))
+    assert [gap.after_frame for gap in records if isinstance(gap, Gap)][:2] == [4, 7]
+    times = [line.time for line in records if isinstance(line, FrameRecord)]
+    assert len(times) >= 13 and times == sorted(set(times))
+    assert indices == list(range(len(indices)))
 
 
 @linux
