@@ -17,6 +17,7 @@ from detector.errors import ModelFileError
 from detector.letterbox import Fit, fit_picture
 from detector.nms import suppress, to_edges
 from detector.pictures import read_picture
+from detector.planes import Planes
 from detector.settings import Resize, Settings
 
 
@@ -80,13 +81,13 @@ class Detector:
         return self.description.names
 
     def detect(self, picture: Any) -> Detections:
-        """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, or a Pillow image.
+        """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, a Pillow image, or planes.
 
         Raises `PictureError` when it cannot be opened.
         """
-        rgb = self.read(picture)
-        fit = self.fit(rgb.shape[1], rgb.shape[0])
-        batch = fit.network_input(rgb, self.settings.interpolation)[None]
+        pixels = picture if isinstance(picture, Planes) else self.read(picture)
+        fit = self.fit(pixels.shape[1], pixels.shape[0])
+        batch = fit.network_input(pixels, self.settings.interpolation)[None]
         return self.interpret([output[0] for output in self.engine.run(batch)], fit)
 
     def read(self, picture: Any) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from detector.settings import Settings
 from detector.video.cameras import TIMEOUT_SECONDS, open_camera
 from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
-from detector.video.frames import Picture, Sink, VideoInfo
+from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
@@ -42,7 +42,7 @@ def _nobody(note: str) -> None:
 class Finder(Protocol):
     """What is used of a `Detector`."""
 
-    def detect(self, picture: Picture, /) -> Detections:
+    def detect(self, picture: Image, /) -> Detections:
         """Find objects in a picture."""
         ...
 
@@ -122,7 +122,7 @@ def annotate_video(
                 Onward(video, done.frames),
                 replayed(found, detect, record.classes),
                 sinks,
-                annotate=draw if outputs.video else None,
+                annotate=draw_boxes if outputs.video else None,
                 progress=progress,
             )
     if journal != outputs.log:
@@ -161,7 +161,7 @@ def watch_camera(
                 source,
                 detector.detect,
                 sinks,
-                annotate=draw if screen or outputs.video else None,
+                annotate=draw_boxes if screen or outputs.video else None,
                 progress=progress,
                 stop=(lambda: screen.closed) if screen else None,
                 buffer=buffer,
@@ -187,7 +187,7 @@ def watch_cameras(
     detector = open_detector(model, settings)
     turn = Lock()
 
-    def detect(picture: Picture) -> Detections:
+    def detect(picture: Image) -> Detections:
         with turn:
             return detector.detect(picture)
 
@@ -208,7 +208,7 @@ def watch_cameras(
                         source,
                         detect,
                         sinks,
-                        annotate=draw if outputs.video else None,
+                        annotate=draw_boxes if outputs.video else None,
                         progress=progress,
                         buffer=buffer,
                         interrupted=stopped.is_set,
@@ -235,6 +235,11 @@ def watch_cameras(
     for thread in threads:
         thread.join()
     return answers
+
+
+def draw_boxes(frame: Frame, detections: Detections) -> None:
+    """Draw boxes and their labels onto a frame."""
+    draw(frame.image, detections)
 
 
 def numbered(outputs: Outputs, number: int) -> Outputs:

@@ -17,14 +17,14 @@ from typing import Literal, Protocol
 from detector.detections import Detections
 from detector.errors import StreamError
 from detector.video.endings import Ending, Stopped
-from detector.video.frames import Frame, Picture, Sink, Source
+from detector.video.frames import Frame, Image, Sink, Source
 from detector.video.pipe import Pipe
 
 _PIPE_FRAMES = 3
 _WAKE_SECONDS = 1.0
 
-Detect = Callable[[Picture], Detections]
-Annotate = Callable[[Picture, Detections], object]
+Detect = Callable[[Image], Detections]
+Annotate = Callable[[Frame, Detections], object]
 
 
 class Progress(Protocol):
@@ -79,7 +79,7 @@ def run(
 ) -> Summary:
     """Detect in every frame and hand frame and detections to every sink; call it from the main thread.
 
-    `annotate` draws on the frame's own picture once it has been detected in, before any sink sees it. `stop` is asked
+    `annotate` draws on the frame's own image once it has been detected in, before any sink sees it. `stop` is asked
     before each frame, and so is `interrupted`, for a loop in a thread that Ctrl-C does not reach. `buffer="latest"`
     drops frames that the detector is too slow for, which suits a live source. Sinks are entered in the order given
     and left in reverse, so a log given first also records how the rest ended.
@@ -101,7 +101,7 @@ def run(
                 raise Stopped
             if interrupted():
                 raise KeyboardInterrupt
-            if not work.take(frame, detect(frame.picture)):
+            if not work.take(frame, detect(frame.image)):
                 break
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
@@ -211,11 +211,7 @@ class _Work:
 
     def _draw(self, frame: Frame, detections: Detections) -> None:
         if self._annotate is not None:
-            touched = self._annotate(frame.picture, detections)
-            if isinstance(touched, list):
-                frame.touched = touched
-            else:
-                frame.planes = None  # it does not say where it drew
+            self._annotate(frame, detections)
 
 
 class _Stage:
