@@ -53,9 +53,10 @@ def _ink(rgb: Ink, matrix: int, full_range: bool) -> Ink:
 class Planes:
     """One picture in planes, which may be drawn on.
 
-    `stored` is (height * 3 / 2, width) uint8, as FFmpeg lays out yuv420p: all of Y, then Cb, then Cr; width and height
-    are even. `matrix`, a code of ISO/IEC 23091-2, and `full_range` say how
-    the numbers stand for colours; `convert` makes the exact RGB picture, which takes longer.
+    `stored` is (rows * 3 / 2, columns) uint8, as FFmpeg lays out yuv420p: all of Y, then Cb, then Cr; rows and columns
+    are even. The picture is that, less a last row or column if `size`, its width and height, is odd. `matrix`, a code
+    of ISO/IEC 23091-2, and `full_range` say how the numbers stand for colours; `convert` makes the exact RGB picture,
+    which takes longer.
     """
 
     def __init__(
@@ -65,27 +66,25 @@ class Planes:
         *,
         matrix: int,
         full_range: bool,
+        size: tuple[int, int] | None = None,
     ) -> None:
         self.stored = stored
         self._colours = matrix, full_range
         self._convert = convert
-        self.height, self.width = stored.shape[0] * 2 // 3, stored.shape[1]
-        self.luma = stored[: self.height]
-        """(height, width) uint8."""
-        self.chroma = stored[self.height :].reshape(2, self.height // 2, self.width // 2)
+        rows, columns = stored.shape[0] * 2 // 3, stored.shape[1]
+        self.shape: tuple[int, int, int] = (size[1], size[0], 3) if size else (rows, columns, 3)
+        """That of the RGB picture: height, width, 3."""
+        self.luma = stored[:rows]
+        """(rows, columns) uint8."""
+        self.chroma = stored[rows:].reshape(2, rows // 2, columns // 2)
         """Cb and Cr, each a quarter as large."""
         self._rgb: NDArray[np.uint8] | None = None
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """That of the RGB picture: height, width, 3."""
-        return self.height, self.width, 3
 
     @property
     def rgb(self) -> NDArray[np.uint8]:
         """The RGB picture, (height, width, 3) uint8, made when it is first asked for; not to be drawn on."""
         if self._rgb is None:
-            self._rgb = self._convert(self.stored)
+            self._rgb = np.ascontiguousarray(self._convert(self.stored)[: self.shape[0], : self.shape[1]])
         return self._rgb
 
     def resized(self, width: int, height: int, method: int = cv2.INTER_LINEAR) -> NDArray[np.float32]:
@@ -94,7 +93,8 @@ class Planes:
         Resizing comes before the conversion, which is then of few pixels: both are linear, so the order only changes
         what is rounded.
         """
-        parts = [cv2.resize(plane, (width, height), interpolation=method) for plane in (self.luma, *self.chroma)]
+        luma = self.luma[: self.shape[0], : self.shape[1]]
+        parts = [cv2.resize(plane, (width, height), interpolation=method) for plane in (luma, *self.chroma)]
         rgb = cv2.transform(cv2.merge(parts).astype(np.float32), rgb_matrix(*self._colours) / np.float32(255))
         return np.asarray(np.clip(rgb, 0, 1, out=rgb), np.float32)
 
@@ -118,8 +118,10 @@ class Planes:
         small = cv2.resize(patch, (blocks.shape[2], blocks.shape[1]), interpolation=cv2.INTER_AREA)
         blocks[0], blocks[1] = small[:, :, 1], small[:, :, 2]
 
-    def turned(self, code: int) -> Planes:
-        """The picture turned by one of OpenCV's rotations."""
+    def turned(self, code: int) -> Planes | NDArray[np.uint8]:
+        """The picture turned by one of OpenCV's rotations; in RGB where a row or column would come to lie outside."""
+        if self.shape[:2] != self.luma.shape:
+            return np.asarray(cv2.rotate(self.rgb, code), np.uint8)
         planes = [np.asarray(cv2.rotate(plane, code), np.uint8) for plane in (self.luma, *self.chroma)]
         stored = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, planes[0].shape[1])
         matrix, full_range = self._colours

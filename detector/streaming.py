@@ -16,6 +16,7 @@ from detector.detector import Detector
 from detector.draw import draw, draw_caption
 from detector.errors import CameraError, OutputError, SettingsError, Yolo3Error
 from detector.settings import Settings
+from detector.stopwatch import Stopwatch
 from detector.video.cameras import TIMEOUT_SECONDS, open_camera
 from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
@@ -55,6 +56,8 @@ class Outputs:
     log: Path | None = None
     encoding: VideoSettings = USUAL
     overwrite: bool = False
+    profile: bool = False
+    """Whether the log's last line says how long each stage took."""
     resume: bool = False
     """Go on where a run that was broken off left these files; from the start where there is none."""
 
@@ -93,9 +96,17 @@ def annotate_video(
             note = f"{outputs.video or outputs.log}: is complete already"
             return Summary(frames=0, boxes=0, seconds=0.0, status=Ending.COMPLETE, notes=(note,))
         overwrite = outputs.overwrite or outputs.resume
-        sinks: list[Sink] = [
-            FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal, every=every)
-        ]
+        stopwatch = Stopwatch()
+        frame_log = FrameLog(
+            journal,
+            record,
+            overwrite=overwrite,
+            inputs=[model],
+            goes_on_from=done.journal,
+            every=every,
+            stopwatch=stopwatch if outputs.profile else None,
+        )
+        sinks: list[Sink] = [frame_log]
         if outputs.video:
             writer = VideoWriter(
                 outputs.video,
@@ -108,7 +119,9 @@ def annotate_video(
             )
             sinks.append(writer)
         detector: Finder = (
-            open_detector(model, settings) if open_detector else Detector.open(model, settings, tell=tell)
+            open_detector(model, settings)
+            if open_detector
+            else Detector.open(model, settings, tell=tell, stopwatch=stopwatch)
         )
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
@@ -124,6 +137,7 @@ def annotate_video(
                 sinks,
                 annotate=draw_boxes if outputs.video else None,
                 progress=progress,
+                stopwatch=stopwatch,
             )
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
@@ -151,11 +165,12 @@ def watch_camera(
     Raises `CameraError` that says why a camera does not open.
     """
     screen = Window(f"yolo3: {camera}", caption=draw_caption) if window else None
+    stopwatch = Stopwatch()
     with open_camera(camera, timeout_seconds=timeout_seconds) as source:
-        sinks = _live_files(source, model, settings, outputs, tell)
+        sinks = _live_files(source, model, settings, outputs, tell, stopwatch)
         if screen:
             sinks.append(screen)
-        detector = Detector.open(model, settings, tell=tell)
+        detector = Detector.open(model, settings, tell=tell, stopwatch=stopwatch)
         with bar(None) as progress:
             return run(
                 source,
@@ -165,6 +180,7 @@ def watch_camera(
                 progress=progress,
                 stop=(lambda: screen.closed) if screen else None,
                 buffer=buffer,
+                stopwatch=stopwatch,
             )
 
 
@@ -257,8 +273,9 @@ def _live_files(
     settings: Settings,
     outputs: Outputs,
     tell: Callable[[str], object] | None,
+    stopwatch: Stopwatch | None = None,
 ) -> list[Sink]:
-    sinks = list(_files(source.info, model, settings, outputs))
+    sinks = list(_files(source.info, model, settings, outputs, stopwatch))
     if isinstance(source, LiveStream):
         source.tell = tell
         if sinks and isinstance(sinks[0], FrameLog):
@@ -266,11 +283,18 @@ def _live_files(
     return sinks
 
 
-def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -> Iterator[Sink]:
+def _files(
+    info: VideoInfo, model: Path, settings: Settings, outputs: Outputs, stopwatch: Stopwatch | None
+) -> Iterator[Sink]:
     """The log first: it then also records how the video ended."""
     _refuse_model(model, outputs)
     if outputs.log:
-        yield FrameLog(outputs.log, _record(info, model, settings), overwrite=outputs.overwrite)
+        yield FrameLog(
+            outputs.log,
+            _record(info, model, settings),
+            overwrite=outputs.overwrite,
+            stopwatch=stopwatch if outputs.profile else None,
+        )
     if outputs.video:
         yield VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detector.planes import Planes
 from detector.video.ffmpeg import ColorRange, Colorspace, Interpolation, VideoReformatter, av
 from detector.video.frames import RGB, Colours, Image, Picture
+from detector.video.hdr import SHOWN, is_hdr, tone_mapped
 
 _SD_HEIGHT = 576
 
@@ -43,7 +44,9 @@ def colours_of(frame: av.VideoFrame) -> Colours:
 
 
 def stored_as_yuv(colours: Colours) -> Colours:
-    """The colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB."""
+    """The colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB or HDR."""
+    if is_hdr(colours):
+        return SHOWN
     if colours.matrix != RGB.matrix:
         return colours
     return Colours(matrix=1, full_range=False, primaries=colours.primaries, transfer=colours.transfer)
@@ -61,14 +64,14 @@ def _range(colours: Colours) -> int:
 class ToImage:
     """Decoded frames to what a video's frames show, of one size and in the colours of its first: not yet rotated.
 
-    YUV stays in planes, at 8 bits and 4:2:0, as the encoder takes it. RGB stays RGB, as do sides of an odd length.
+    YUV stays in planes, at 8 bits and 4:2:0, as the encoder takes it. RGB stays RGB, and HDR becomes RGB.
     """
 
     def __init__(self, first: av.VideoFrame) -> None:
         self._size = first.width, first.height
         self._colours = colours_of(first)
         self._matrix = _matrix(self._colours, first.height)
-        self._in_planes = self._colours.matrix != RGB.matrix and first.width % 2 == first.height % 2 == 0
+        self._in_planes = self._colours.matrix != RGB.matrix and not is_hdr(self._colours)
         self._to_rgb = ToRgb(width=first.width, height=first.height)
         self._planar = VideoReformatter()
 
@@ -81,14 +84,28 @@ class ToImage:
             frame = self._planar.reformat(
                 frame, *self._size, format="yuv420p", src_color_range=same, dst_color_range=same, threads=1
             )
-        stored = np.asarray(frame.to_ndarray(), dtype=np.uint8)
-        return Planes(stored, self._rgb_of, matrix=_CODES[self._matrix], full_range=self._colours.full_range)
+        full_range = self._colours.full_range
+        return Planes(_stored(frame), self._rgb_of, matrix=_CODES[self._matrix], full_range=full_range, size=self._size)
 
     def _rgb_of(self, stored: NDArray[np.uint8]) -> Picture:
         """The exact RGB picture of planes, turned or not."""
         frame = av.VideoFrame.from_ndarray(stored, format="yuv420p")
         tag(frame, replace(self._colours, matrix=_CODES[self._matrix]))
         return ToRgb(width=frame.width, height=frame.height)(frame)
+
+
+def _stored(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """The planes of a yuv420p frame, below one another; odd sides made even by repeating the last row or column."""
+    odd_width, odd_height = frame.width % 2, frame.height % 2
+    if not (odd_width or odd_height):
+        return np.asarray(frame.to_ndarray(), dtype=np.uint8)
+    luma, *chroma = (
+        np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    )
+    luma = np.pad(luma, ((0, odd_height), (0, odd_width)), mode="edge")
+    pieces = [plane.reshape(-1) for plane in (luma, *chroma)]
+    return np.concatenate(pieces).reshape(-1, luma.shape[1])
 
 
 class ToRgb:
@@ -101,18 +118,21 @@ class ToRgb:
     def __call__(self, frame: av.VideoFrame) -> Picture:
         """The frame's picture."""
         colours = colours_of(frame)
+        hdr = is_hdr(colours)
         rgb_already = colours.matrix == RGB.matrix
         converted = self._reformatter.reformat(
             frame,
             width=self._width,
             height=self._height,
-            format="rgb24",
+            format="rgb48le" if hdr else "rgb24",
             src_colorspace=None if rgb_already else _matrix(colours, frame.height),
             src_color_range=None if rgb_already else _range(colours),
             dst_color_range=int(ColorRange.JPEG),
             interpolation=_ACCURATE,
             threads=1,  # the frame loop's own threads keep the processor busy
         )
+        if hdr:
+            return tone_mapped(np.asarray(converted.to_ndarray(), np.uint16), colours.transfer)
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
 

@@ -175,6 +175,9 @@ class Sink(ABC):
     main_thread: ClassVar[bool] = False
     """Whether `write` must be called from the main thread, as windows must."""
 
+    stage: ClassVar[str] = "write"
+    """What a run calls the time that `write` takes."""
+
     def __init__(self) -> None:
         self.notes: list[str] = []
         """What the user should know about the result, a line each; complete when the sink is closed."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import cv2
 import numpy as np
@@ -52,6 +52,8 @@ class VideoWriter(Sink):
     Raises `OutputError` before anything is written if `path` cannot or must not be, `WriteError` if it could not
     be written to its end.
     """
+
+    stage: ClassVar[str] = "encode"
 
     def __init__(
         self,
@@ -231,7 +233,7 @@ def _free_part(path: Path, kept: Sequence[Part]) -> Path:
 
 
 def _even(image: Image) -> Image:
-    """The image with its last row or column repeated where its size is odd, as that of planes never is."""
+    """The image with its last row or column repeated where its size is odd, as planes have it already."""
     height, width = image.shape[:2]
     if isinstance(image, Planes) or height % 2 == width % 2 == 0:
         return image

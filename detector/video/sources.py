@@ -19,6 +19,7 @@ from detector.video.colours import ToImage, colours_of
 from detector.video.containers import DAMAGE, counted, is_address, open_container, reason
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Image, VideoInfo
+from detector.video.hdr import is_hdr
 from detector.video.timeline import Timeline
 
 _EARLY_SECONDS = Fraction(1, 2)
@@ -101,8 +102,10 @@ class VideoFile:
 
     @property
     def notes(self) -> list[str]:
-        """What was put right in the frames yielded so far, a line each."""
+        """What was changed in the frames yielded so far, a line each."""
         found = []
+        if is_hdr(self.info.colours):
+            found.append(f"{self._name}: HDR; its brightness is pressed into the range of ordinary screens (BT.709)")
         if self._timeline.missing:
             missing = counted(self._timeline.missing, "frame")
             found.append(f"{self._name}: {missing} had no timestamp; spaced evenly instead")

@@ -88,6 +88,33 @@ def test_rotated_planes_are_the_turned_picture(clips, tmp_path, rotate):
             assert np.abs(np.rot90(one.picture, rotate // 90).astype(int) - other.picture).max() <= 3
 
 
+@pytest.mark.parametrize("size", [(225, 161), (225, 160), (224, 161)])
+def test_odd_sizes(clips, tmp_path, boxes_of, size):
+    """VP9 stores them; the copy is even, and its pixels are the source's."""
+    path = tmp_path / "odd.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(clips.picture(number, width=size[0], height=size[1]))
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame.reformat(format="yuv420p")))
+        output.mux(stream.encode(None))
+    with VideoFile(path) as video:
+        frames = list(video)
+    assert all(frame.size == size and frame.picture.shape == (size[1], size[0], 3) for frame in frames)
+    assert [clips.number(frame.picture) for frame in frames] == [0, 1, 2]
+    through(path, tmp_path / "out.mp4", lambda picture: boxes_of((0, 0, *size)), draw_boxes)
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        for frame, old in zip(video.decode(video=0), frames, strict=True):
+            luma = frame.to_ndarray()[: frame.height]
+            assert luma.shape == (size[1] + size[1] % 2, size[0] + size[0] % 2)
+            assert np.array_equal(
+                luma[50 : size[1] - 4, 4 : size[0] - 4], old.image.luma[50 : size[1] - 4, 4 : size[0] - 4]
+            )
+
+
 @pytest.mark.parametrize("pixel_format", ["yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p12le"])
 @pytest.mark.parametrize("full_range", [False, True])
 def test_other_layouts_come_in_planes_too(tmp_path, pixel_format, full_range):
