@@ -53,7 +53,7 @@ def fill_boxes(frame, detections):
         picture[top:bottom, left:right] = RED
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "veryfast"])
+@pytest.mark.parametrize("preset", ["ultrafast", "veryfast", None])
 def test_each_box_is_on_its_own_frame(clips, tmp_path, boxes_of, preset):
     source = clips.make(
         tmp_path / "in.mp4", [index * 40 + index % 7 for index in range(90)], time_base=Fraction(1, 1000)
