@@ -106,7 +106,7 @@ def measure(source: Source, sinks: list[Sink], seconds: float) -> Summary:
     return run(source, _detect, sinks, buffer="latest", stop=lambda: monotonic() > end)
 
 
-def _detect(picture: Picture) -> Detections:
+def _detect(image: object) -> Detections:
     sleep(DETECTOR_SECONDS)
     return Detections.empty()
 
