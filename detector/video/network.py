@@ -16,7 +16,10 @@ from detector.video.containers import counted, open_container
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame
 from detector.video.live import StreamFinished
-from detector.video.sources import EARLY_SECONDS, VideoFile
+from detector.video.sources import VideoFile
+
+_EARLY_SECONDS = 0.5
+"""A recording that ends this much before the end it promises has broken off."""
 
 _REMEMBERED_PACKETS = 20_000
 """More than a playlist lists: a minute of segments is 1,500 packets."""
@@ -125,7 +128,7 @@ class NetworkStream(VideoFile):
         duration = self.info.duration_seconds
         if duration is not None:
             missing = duration - (self._end - self.info.start_seconds)
-            return f"{float(missing):.1f} seconds are missing" if missing >= EARLY_SECONDS else None
+            return f"{float(missing):.1f} seconds are missing" if missing >= _EARLY_SECONDS else None
         return self._why_no_segments() if self._is_playlist else "then it ended"
 
     def _why_no_segments(self) -> str | None:

@@ -173,12 +173,12 @@ class Matched:
         return ahead if first.frame == 0 or ahead > _LONGEST_START_SECONDS else 0.0
 
     def _check_length(self, first_seconds: float) -> None:
-        """Tell what is told at the end otherwise, where the video says how long it is."""
+        """Tell of a log that goes on beyond the video before it is read to its end, where it says how long it is."""
         last, length = self._logged.last, self._video.info.duration_seconds
         if last is None or length is None or self._logged.status is not Ending.COMPLETE:
             return
         end = first_seconds + float(length)
-        if abs(end - last.time) > max(_LENGTH_SECONDS, _LENGTH_SHARE * float(length)):
+        if last.time - end > max(_LENGTH_SECONDS, _LENGTH_SHARE * float(length)):
             raise self._other(f"the log's last frame is at {last.time:.2f} s, the video's near {end:.2f} s")
 
     def _check_missed(self, missed: int, record: FrameRecord) -> None:

@@ -22,7 +22,7 @@ from detector.video.frames import Frame, Image, VideoInfo
 from detector.video.hdr import is_hdr
 from detector.video.timeline import Timeline
 
-EARLY_SECONDS = Fraction(1, 2)
+_EARLY_SECONDS = Fraction(1, 2)
 """A file that ends this much before the end it promises has been cut off."""
 
 _HIGHEST_RATE = 1000
@@ -224,7 +224,7 @@ class VideoFile:
         promised = self.info.duration_seconds
         if promised is not None and not self._live:
             end = self._end - self.info.start_seconds
-            if promised - end >= EARLY_SECONDS:
+            if promised - end >= _EARLY_SECONDS:
                 return f"{read}, it ends after {float(end):.2f} of {float(promised):.2f} seconds"
             if self._cut:
                 return f"{read}, it ends in the middle of one"

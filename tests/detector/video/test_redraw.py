@@ -184,7 +184,8 @@ def test_log_of_a_run_that_was_interrupted_or_killed(clips, tmp_path, boxes_of):
     [
         pytest.param(range(29), "ends before the log's frame at 1.160 s", id="a frame short"),
         pytest.param(range(31), "the log ends before its frame at 1.200 s", id="a frame long"),
-        pytest.param(range(300), "the log's last frame is at 1.16 s, the video's near 12.00 s", id="long"),
+        pytest.param(range(300), "the log ends before its frame at 1.200 s", id="long"),
+        pytest.param(range(2), "the log's last frame is at 1.16 s, the video's near 0.08 s", id="short"),
         pytest.param(range(0, 60, 2), "has no frame at|last frame is at", id="half the rate"),
         pytest.param([index * 0.97 for index in range(30)], "has no frame at", id="another rate"),
     ],
