@@ -138,10 +138,11 @@ class NetworkStream(VideoFile):
         """
         try:
             with closing(open_container(self._name, timeout_seconds=self._timeout_seconds)) as container:
-                duration = container.duration
+                start, duration = container.start_time, container.duration
         except VideoError as error:
             return f"then {str(error).removeprefix(self._name).lstrip(': ')}"
-        if duration is None:
+        # It may have ended at this very moment, with segments that are still to be read.
+        if duration is None or Fraction((start or 0) + duration, av.time_base) - self._end >= _EARLY_SECONDS:
             return "then its playlist listed nothing new"
         self.info = replace(self.info, duration_seconds=Fraction(duration, av.time_base))
         return None

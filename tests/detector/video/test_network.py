@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,7 @@ from detector.errors import CameraError, StreamError
 from detector.video.cameras import open_camera
 from detector.video.endings import Ending
 from detector.video.live import LiveStream, Patience
+from detector.video.log import read_log
 from detector.video.loop import run
 from detector.video.network import Memory, NetworkStream, Pace
 
@@ -252,6 +255,60 @@ def test_hls_that_ends_while_nobody_reads_it_ends_the_run(web, hls, clips):
     numbers, gaps = through(hls, clips, trouble)
     assert numbers == sorted(set(numbers)) and numbers[-1] == hls.last * SEGMENT_FRAMES - 1
     assert len(gaps) <= 1
+
+
+def test_hls_that_ends_while_its_playlist_fails_once_is_seen_to_its_end(web, hls, clips):
+    """Whoever asks next finds an end, and segments before it that were never read."""
+    calls = []
+
+    def trouble():
+        last = int((monotonic() - hls.started) / 0.2)
+
+        def answer(handler):
+            calls.append(last)
+            if len(calls) == 1:
+                handler.send_error(404)
+            else:
+                handler.give(playlist(last - 3, last + 5, ended=True))
+
+        web.answers["/live.m3u8"] = answer
+
+    numbers, gaps = through(hls, clips, trouble)
+    assert len(gaps) == 1 and "404" in gaps[0].reason
+    assert numbers == sorted(set(numbers)) and numbers[-1] == (calls[0] + 5) * SEGMENT_FRAMES - 1
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_the_command_watches_a_playlist_to_its_end(web, segments, colour_model, tmp_path):
+    web.answers = {f"/{path.name}": path.read_bytes() for path in segments.iterdir()}
+    web.answers["/short.m3u8"] = playlist(0, 4, ended=True)
+    outputs = ["--out", tmp_path / "out.mp4", "--log", tmp_path / "out.jsonl", "--model", colour_model]
+    command = [sys.executable, "-m", "detector", "webcam", web.url("short.m3u8"), "--no-window", *outputs]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    records = list(read_log(tmp_path / "out.jsonl"))
+    assert records[-1].status is Ending.COMPLETE
+    assert records[-2].frame == 39 and len(records) > 20  # at its own pace there is time for most of them
+
+
+def test_hls_that_ends_at_the_moment_it_is_given_up_is_seen_to_its_end(web, hls, clips):
+    """The reader that waits is told nothing new until it gives up; whoever looks why sees an end, further on."""
+    lasts = []
+
+    def trouble():
+        lasts.append(int((monotonic() - hls.started) / 0.2))
+        asked = []
+
+        def answer(handler):
+            asked.append(monotonic())
+            still = asked[-1] - asked[0] < 0.7  # a little less than the timeout
+            handler.give(playlist(lasts[0] - 3, lasts[0] if still else lasts[0] + 5, ended=not still))
+
+        web.answers["/live.m3u8"] = answer
+
+    numbers, gaps = through(hls, clips, trouble)
+    assert len(gaps) <= 1
+    assert numbers == list(range(numbers[0], (lasts[0] + 5) * SEGMENT_FRAMES))
 
 
 @pytest.mark.parametrize(
