@@ -24,6 +24,10 @@ _EARLY_SECONDS = 0.5
 _REMEMBERED_PACKETS = 20_000
 """More than a playlist lists: a minute of segments is 1,500 packets."""
 
+_HLS = {"max_reload": "1000000", "m3u8_hold_counters": "1000000"}
+"""How often a playlist without news is read again: as often as the timeout allows. FFmpeg, when it has counted to its
+own limit, passes over the segment that comes next. Other formats do not know these options."""
+
 _LATE_SECONDS = 1.0
 """A frame this late, or due this far ahead, starts the clock anew."""
 
@@ -99,7 +103,7 @@ class NetworkStream(VideoFile):
         self._again: set[int | None] = set()
         self._finished = False
         try:
-            super().__init__(address, timeout_seconds=timeout_seconds, live=True, options=options)
+            super().__init__(address, timeout_seconds=timeout_seconds, live=True, options={**_HLS, **(options or {})})
         except VideoError:
             if self._finished and self._again:
                 raise StreamFinished from None
