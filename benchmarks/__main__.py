@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import forward, networks, stages, video
+from benchmarks import encoding, forward, networks, scaling, stages, video
 from benchmarks.report import machine, put
 from detector.engines import available_cores
 
@@ -23,6 +23,9 @@ them. Peak memory is that of a process that opens the engine, its network compil
 """
 
 
+PARTS = ["forward", "stages", "video", "encoding", "scaling"]
+
+
 def main() -> None:
     """Measure, and write the sections of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/benchmark")
@@ -35,7 +38,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=0, help="use only so many frames for networks over 10 GFLOP")
     parser.add_argument("--rounds", type=int, default=3, help="of the video")
     parser.add_argument("--seconds", type=float, default=60, help="of forward passes for each network")
-    parser.add_argument("--only", nargs="+", choices=["forward", "stages", "video"], help="measure only these")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="measure only these")
     parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="leave out these rows of `forward`")
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
@@ -48,7 +51,7 @@ def main() -> None:
             networks.prepare(Path(cfg), Path(weights[0]) if weights else None, int(size), folder)
             for cfg, size, *weights in chosen
         ]
-        only = options.only or ["forward", "stages", "video"]
+        only = options.only or PARTS
         put("speed", INTRODUCTION)
         for network in measured if "forward" in only else []:
             text = forward.measure(network, options.threads, options.seconds, skip=options.skip)
@@ -65,7 +68,17 @@ def main() -> None:
             if options.frames and network.gigaflops > 10:
                 clip = video.shortened(clip, options.frames, folder)
             text = video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads)
+            if network is measured[-1]:
+                text += "\n\n" + scaling.memory(network, clip)
             put(f"video {network.name}", f"{text}\n\n{_circumstances(options.threads)}")
+        if options.video and "encoding" in only:
+            text = encoding.measure(options.video, folder, rounds=options.rounds)
+            put("encoding", f"{text}\n\n{_circumstances(options.threads)}")
+        if "scaling" in only:
+            parts = [
+                part(measured[0], folder) for part in (scaling.picture_sizes, scaling.place_in_video, scaling.sources)
+            ]
+            put("scaling", "\n\n".join([*parts, _circumstances(options.threads)]))
 
 
 def _circumstances(threads: int) -> str:
