@@ -59,9 +59,11 @@ def main() -> None:
         if options.picture and "stages" in only:
             rows = [stages.stages(network, options.picture, options.threads) for network in measured]
             table = stages.stage_table(rows)
+            largest = max(measured, key=lambda network: network.gigaflops)
+            processes = stages.processes(measured[0], options.picture, largest, folder)
             put(
                 "stages",
-                "\n\n".join([table, stages.processes(measured[0], options.picture), _circumstances(options.threads)]),
+                "\n\n".join([table, processes, _circumstances(options.threads)]),
             )
         for network in measured if options.video and "video" in only else []:
             clip = options.video
