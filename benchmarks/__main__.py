@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import encoding, forward, networks, scaling, stages, video
-from benchmarks.report import machine, put
+from benchmarks.report import PAGE, machine, put
 from detector.engines import available_cores
 
 INTRODUCTION = """
@@ -20,6 +20,8 @@ of the process and hardly depends on what else the machine does; with more than 
 `litert`, `openvino`, `onnxruntime` and `keras` are this project's engines; names with a capital are the same runtimes,
 and others, used without it. Generated weights stand in where a network's own are not given: speed does not depend on
 them. Peak memory is that of a process that opens the engine, its network compiled before, and runs it.
+
+![Time of a picture by network and engine; blue are this project's](forward.png)
 """
 
 
@@ -53,9 +55,12 @@ def main() -> None:
         ]
         only = options.only or PARTS
         put("speed", INTRODUCTION)
+        medians = {}
         for network in measured if "forward" in only else []:
-            text = forward.measure(network, options.threads, options.seconds, skip=options.skip)
+            text, medians[network.name] = forward.measure(network, options.threads, options.seconds, skip=options.skip)
             put(f"forward {network.name}", f"{text}\n\n{_circumstances(options.threads)}")
+        if medians:
+            forward.plot(medians, PAGE.with_name("forward.png"))
         if options.picture and "stages" in only:
             rows = [stages.stages(network, options.picture, options.threads) for network in measured]
             table = stages.stage_table(rows)
