@@ -158,12 +158,22 @@ def image_verb(
 @app.command("video")
 @with_options(Settings)
 def video_verb(
-    video: Annotated[str, typer.Argument(metavar="IN", help="a video file")],
+    video: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="a video; a folder of pictures, or 'frames/*.png' in quotes; an animation"),
+    ],
     settings: Settings,
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
     every: Annotated[int, typer.Option(help="look into every so many frames only; the boxes stay in between")] = 1,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="begin here: seconds, or [HH:]MM:SS, such as 1:30")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="stop before this moment")] = None,
+    fps: Annotated[
+        str | None, typer.Option(metavar="RATE", help="pictures per second, for folders and patterns; 25 unless given")
+    ] = None,
     codec: Codec = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -173,10 +183,14 @@ def video_verb(
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
     from detector.video.codecs import VideoSettings
+    from detector.video.pictures_as_video import parse_rate
+    from detector.video.section import Section
 
     outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite, resume)
     bar = functools.partial(_frame_bar, quiet)
-    _conclude(annotate_video(video, model, settings, outputs, bar=bar, every=every, tell=_teller(quiet)), outputs)
+    options: dict[str, Any] = {"every": every, "section": Section.of(start, end)}
+    options["fps"] = None if fps is None else parse_rate(fps)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet), **options), outputs)
 
 
 @app.command("webcam")

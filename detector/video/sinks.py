@@ -25,6 +25,7 @@ from detector.video.frames import Frame, Picture, Sink, VideoInfo
 from detector.video.joining import Joiner
 from detector.video.outputs import check_output, create, part_path, parts_left
 from detector.video.parts import Part, part_options
+from detector.video.section import Span
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
@@ -42,7 +43,9 @@ class VideoWriter(Sink):
     """Writes the pictures of frames to a video file, which appears under its name when it is whole.
 
     `sound_from` names the video whose sound tracks are carried over: copied, or made AAC (Opus in WebM) where the
-    container cannot hold them. Odd sizes are made even by repeating the last row or column, which the codecs need.
+    container cannot hold them; its subtitles, chapters and tags go with them. Of a section of a video the first
+    picture is at 0 and the rest is cut to match. Odd sizes are made even by repeating the last row or column, which
+    the codecs need.
 
     Until the end the pictures are in a part file beside it (`part_path`), which a program that is killed leaves
     playable. With `resumable` a run that fails leaves it too. `kept` is what parts of an earlier run already hold:
@@ -89,7 +92,8 @@ class VideoWriter(Sink):
         self._encoder = encoder_for(settings, self.path)
         self._colours = stored_as_yuv(info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
-        self._shift_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
+        self._late_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
+        self._shift_seconds = self._late_seconds if info.begin_seconds is None else info.begin_seconds
         self._container: av.container.OutputContainer | None = None
         self._count = 0
 
@@ -185,13 +189,13 @@ class VideoWriter(Sink):
             self._whole,
             self._format,
             sound_from=self._sound_from,
-            shift_seconds=self._shift_seconds,
+            span=Span(self._shift_seconds, self._info.begin_seconds, self._info.end_seconds),
             name=self.path,
         )
         joiner.join(parts, time_base=self._info.time_base, with_rest=all_sound)
         self.notes = joiner.notes
-        if self._shift_seconds:
-            shift = f"{float(self._shift_seconds):.1f}"
+        if self._late_seconds and self._info.begin_seconds is None:
+            shift = f"{float(self._late_seconds):.1f}"
             self.notes.append(f"{self.path}: starts at 0 s; the source's clock at {shift} s")
         self._whole.replace(self.path)
         for part in parts_left(self.path):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 from threading import Lock
 from time import monotonic
 from types import TracebackType
@@ -18,6 +21,7 @@ from detector.video.colours import ToRgb, colours_of, planes_of
 from detector.video.containers import DAMAGE, counted, is_address, open_container, reason
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Picture, VideoInfo
+from detector.video.section import WHOLE, Section, empty_section, start_after_end
 from detector.video.timeline import Timeline
 
 _EARLY_SECONDS = Fraction(1, 2)
@@ -27,6 +31,9 @@ _HIGHEST_RATE = 1000
 """Frames per second above which a file's claim is the tick of its clock and not a rate."""
 
 _CLOSE_SECONDS = 1.0
+
+_SEEK_BACK_SECONDS = (0, 5, 60)
+"""How far before the start of a section to look for a key frame: not every format finds the last one before."""
 
 _CLOCKLESS = {"mpjpeg", "mjpeg", "h264", "hevc", "m4v"}
 """Formats without timestamps, for which FFmpeg makes up an even rate."""
@@ -42,9 +49,10 @@ class VideoFile:
 
     A damaged or cut-off video yields every frame that can still be read and then raises `StreamError`.
     `timeout_seconds` bounds the wait for each answer of a video that comes over a network, and for each frame; a
-    `live` one may leave its frames to be stamped as they arrive. `options` are FFmpeg's, for opening it.
+    `live` one may leave its frames to be stamped as they arrive. `options` are FFmpeg's, for opening it. Of a
+    `section` the frames are counted from its first.
 
-    Raises `VideoError` where there is no video to read.
+    Raises `VideoError` where there is no video to read, `SettingsError` where the section holds no frame.
     """
 
     def __init__(
@@ -54,33 +62,36 @@ class VideoFile:
         timeout_seconds: float | None = None,
         live: bool = False,
         options: dict[str, str] | None = None,
+        section: Section = WHOLE,
     ) -> None:
         self._name = os.fspath(path)
         self._timeout_seconds = timeout_seconds
         self._live = live
-        self._container = open_container(self._name, timeout_seconds=timeout_seconds, options=options)
-        self._clockless = live and self._container.format.name in _CLOCKLESS
+        self._options = options
+        self._section = section
         self._reading = Lock()
         self._lost = 0
         self._broken: BaseException | None = None
         self._cut = False
         self._silent = False
         self._end = Fraction(0)
+        self._end_reached = False
+        self._container = self._open()
+        self._clockless = live and self._container.format.name in _CLOCKLESS
         try:
             self._stream = self._video_stream()
-            # Threads that share out whole frames would each hold one back.
-            self._stream.thread_type = "SLICE" if live else "AUTO"
             self._decoded = self._decode()
             # What is displayed, rotation above all, is known for certain only once a frame is there.
-            self._first = next(self._decoded, None)
-            if self._first is None:
+            first = next(self._decoded, None) if section.start is None else self._sought(section.start)
+            if first is None:
                 raise VideoError(f"{self._name}: holds no frame that can be read")
-            self.info = self._describe(self._first)
+            self.info = self._describe(first)
+            step = 1 / ((self.info.frame_rate or 25) * self.info.time_base)
+            self._timeline = Timeline(self.info.time_base, step=round(step))
+            self._first: av.VideoFrame | None = first if section == WHOLE else self._first_of_section(first)
         except BaseException:
             self._container.close()
             raise
-        step = 1 / ((self.info.frame_rate or 25) * self.info.time_base)
-        self._timeline = Timeline(self.info.time_base, step=round(step))
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +109,16 @@ class VideoFile:
             self._reading.release()
 
     @property
+    def files(self) -> list[str]:
+        """What is read."""
+        return [self._name]
+
+    @property
+    def sound_from(self) -> str:
+        """The video whose sound and subtitles go with the pictures: itself."""
+        return self._name
+
+    @property
     def notes(self) -> list[str]:
         """What was put right in the frames yielded so far, a line each."""
         found = []
@@ -107,6 +128,8 @@ class VideoFile:
         if self._timeline.moved:
             moved = counted(self._timeline.moved, "timestamp")
             found.append(f"{self._name}: {moved} out of order; moved behind the one before")
+        if self._section.end is not None and self._end and not self._end_reached:
+            found.append(self._section.end_not_reached(self._name, self._end - self.info.start_seconds))
         return found
 
     def __iter__(self) -> Iterator[Frame]:
@@ -119,9 +142,13 @@ class VideoFile:
             pts, duration = decoded.pts, int(decoded.duration or 0)
             if self._clockless:
                 pts, duration = round((monotonic() - started) / ARRIVAL_TICK_SECONDS), 0
+            pts = self._timeline.place(pts, duration)
+            if self.info.end_seconds is not None and pts * self.info.time_base >= self.info.end_seconds:
+                self._end_reached = True
+                break
             yield Frame(
                 index=index,
-                pts=self._timeline.place(pts, duration),
+                pts=pts,
                 time_base=self.info.time_base,
                 picture=_turn(to_rgb(decoded), self._quarter_turns),
                 duration=duration,
@@ -135,13 +162,79 @@ class VideoFile:
         if problem:
             raise StreamError(problem)
 
+    def _open(self) -> av.container.InputContainer:
+        return open_container(self._name, timeout_seconds=self._timeout_seconds, options=self._options)
+
     def _video_stream(self) -> av.VideoStream:
         for stream in self._container.streams.video:
             if not stream.disposition & av.stream.Disposition.attached_pic:  # an album's cover is no video
                 if stream.codec_context is None:
                     raise VideoError(f"{self._name}: its video is in a format that FFmpeg cannot decode")
+                # Threads that share out whole frames would each hold one back.
+                stream.thread_type = "SLICE" if self._live else "AUTO"
                 return stream
         raise VideoError(f"{self._name}: holds no video stream")
+
+    def _sought(self, start: Fraction) -> av.VideoFrame | None:
+        """A key frame at or before a time of the video, or its first frame; those after it follow in `_decoded`."""
+        seconds = self._start_seconds + start
+        for back in _SEEK_BACK_SECONDS:
+            ticks = round((seconds - back) / (self._stream.time_base or Fraction(1, av.time_base)))
+            try:
+                self._container.seek(ticks, stream=self._stream)
+            except DAMAGE:
+                break  # a raw stream, a pipe
+            self._decoded = self._decode()
+            frame = next((frame for frame in self._decoded if frame.key_frame), None)
+            tick = (frame and frame.time_base) or self._stream.time_base
+            if frame is not None and frame.pts is not None and tick and frame.pts * tick <= seconds:
+                self._lost = 0
+                return frame
+        self._container.close()
+        self._container = self._open()
+        self._stream = self._video_stream()
+        self._decoded = self._decode()
+        self._lost = 0
+        return next(self._decoded, None)
+
+    def _first_of_section(self, found: av.VideoFrame) -> av.VideoFrame:
+        """The first frame to hand out, `found` or a later one; puts into `info` what the section changes there."""
+        frame: av.VideoFrame | None = found
+        time_base, beginning = self.info.time_base, self.info.start_seconds
+        start, end = self._section.start, self._section.end
+        begin = None if start is None else beginning + start
+        time = last = Fraction(0)
+        while frame is not None:
+            time = copy(self._timeline).place(frame.pts, frame.duration) * time_base
+            if begin is None or time >= begin:
+                break
+            self._timeline.place(frame.pts, frame.duration)
+            last = time + (frame.duration or 0) * time_base
+            frame = next(self._decoded, None)
+        if frame is None:
+            assert start is not None
+            raise start_after_end(self._name, start, last - beginning)
+        if end is not None and time >= beginning + end:
+            raise empty_section(self._name, self._section, time - beginning)
+        tick = self._stream.time_base or time_base
+        late = self._stream.start_time is not None and begin is not None and self._stream.start_time * tick >= begin
+        count, whole = self.info.frame_count, self.info.duration_seconds
+        if count and whole:
+            rate = count / whole
+            count = max(1, ceil(min(end or whole, whole) * rate) - ceil((start or 0) * rate))
+        self.info = replace(
+            self.info,
+            # Pictures that begin later than the section keep their distance from the sound before them.
+            begin_seconds=begin if begin is None or late else time,
+            end_seconds=None if end is None else beginning + end,
+            frame_count=count,
+        )
+        return frame
+
+    @property
+    def _start_seconds(self) -> Fraction:
+        """Where the video's clock stands at its beginning."""
+        return Fraction(self._container.start_time or 0, av.time_base)
 
     def _describe(self, frame: av.VideoFrame) -> VideoInfo:
         stream, container = self._stream, self._container
@@ -170,7 +263,7 @@ class VideoFile:
             frame_rate=rate,
             frame_count=count or None,
             duration_seconds=duration,
-            start_seconds=Fraction(container.start_time or 0, av.time_base),
+            start_seconds=self._start_seconds,
             pixel_aspect=aspect,
             pixel_format=frame.format.name,
             colours=colours_of(frame),
@@ -221,7 +314,7 @@ class VideoFile:
         if self._broken is not None:
             return f"{read}, then: {reason(self._broken)}"
         promised = self.info.duration_seconds
-        if promised is not None and not self._live:
+        if promised is not None and not self._live and not self._end_reached:
             end = self._end - self.info.start_seconds
             if promised - end >= _EARLY_SECONDS:
                 return f"{read}, it ends after {float(end):.2f} of {float(promised):.2f} seconds"
