@@ -174,9 +174,11 @@ class Carried:
         # A subtitle that is still to be read at the beginning may have come up at any time before.
         if begin is None or len(self._tracks) > len(self._sounds):
             return
-        if self._input.format.name.startswith(_FORMATS_WITH_INDEX):
+        if self._sounds and self._input.format.name.startswith(_FORMATS_WITH_INDEX):
+            sound = self._sounds[0]
             with suppress(*DAMAGE):
-                self._input.seek(round((begin - _RUN_IN_SECONDS) * av.time_base))
+                # By the sound's own index: pictures may begin later, and be the first thing found.
+                self._input.seek(round((begin - _RUN_IN_SECONDS) / (sound.time_base or 1)), stream=sound)
 
     def _is_past(self, packet: av.Packet[Any]) -> bool:
         end = self._span.end_seconds

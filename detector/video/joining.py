@@ -88,6 +88,8 @@ class Joiner:
         self._container = av.open(f"file:{self._target}", "w", format=self._format, container_options=options)
         video = self._container.add_stream_from_template(pictures, opaque=True)
         video.time_base = pictures.time_base
+        if self._format in _QUICKTIME and pictures.codec_context.name == "hevc":
+            video.codec_context.codec_tag = "hvc1"  # Apple's players know HEVC by this name only
         self.notes = []
         if self._carried is not None:
             self._carried.attach(self._container, sound=sound, subtitles=subtitles)

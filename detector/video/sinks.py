@@ -45,7 +45,8 @@ class VideoWriter(Sink):
     `sound_from` names the video whose sound tracks are carried over: copied, or made AAC (Opus in WebM) where the
     container cannot hold them; its subtitles, chapters and tags go with them. Of a section of a video the first
     picture is at 0 and the rest is cut to match. Odd sizes are made even by repeating the last row or column, which
-    the codecs need.
+    the codecs need. Pixels that are not square stay so, except in VP9 and AV1, which do not say it: there pictures are
+    widened (or heightened) to square ones.
 
     Until the end the pictures are in a part file beside it (`part_path`), which a program that is killed leaves
     playable. With `resumable` a run that fails leaves it too. `kept` is what parts of an earlier run already hold:
@@ -90,6 +91,7 @@ class VideoWriter(Sink):
         self._part = _free_part(self.path, self._kept)
         self._format = _FORMATS[self.path.suffix.lower()]
         self._encoder = encoder_for(settings, self.path)
+        self._square = None if self._encoder.says_pixel_shape or info.pixel_aspect == 1 else _square_size(info)
         self._colours = stored_as_yuv(info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
         self._late_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
@@ -116,7 +118,10 @@ class VideoWriter(Sink):
         if frame.index < self._kept_frames:
             return
         drawn = self._checked(frame)
-        if frame.planes is not None:
+        if self._square:
+            resized = cv2.resize(drawn, self._square, interpolation=cv2.INTER_LINEAR)
+            picture = self._from_rgb(_even(np.asarray(resized, dtype=np.uint8)))
+        elif frame.planes is not None:
             picture = self._from_rgb.onto(frame.planes, drawn, frame.touched or ())
         else:
             picture = self._from_rgb(_even(drawn))
@@ -145,21 +150,22 @@ class VideoWriter(Sink):
     def _open(self) -> None:
         """Start the encoder and the part."""
         options = part_options(self._info.time_base)
+        width, height = self._square or (self._info.width, self._info.height)
         self._container = av.open(f"file:{self._part}", "w", format="mp4", container_options=options)
         try:
             added = self._container.add_stream(
                 self._encoder.name,
                 rate=self._info.frame_rate or _USUAL_RATE,
                 options=self._encoder.options,
-                width=self._info.width + self._info.width % 2,
-                height=self._info.height + self._info.height % 2,
+                width=width + width % 2,
+                height=height + height % 2,
                 time_base=self._info.time_base,
                 pix_fmt="yuv420p",
             )
             stream = cast(av.VideoStream, added)
             context = stream.codec_context
             context.flags |= _FRAME_DURATION
-            context.sample_aspect_ratio = self._info.pixel_aspect
+            context.sample_aspect_ratio = Fraction(1) if self._square else self._info.pixel_aspect
             tag(context, self._colours)
             self._container.start_encoding()
         except (*DAMAGE, ValueError) as error:
@@ -235,6 +241,13 @@ def _free_part(path: Path, kept: Sequence[Part]) -> Path:
     """Where the next part goes: behind the kept ones."""
     taken = {part.path for part in kept}
     return next(part for number in count(1) if (part := part_path(path, number)) not in taken)
+
+
+def _square_size(info: VideoInfo) -> tuple[int, int]:
+    """Width and height in square pixels; nothing is made smaller."""
+    if info.pixel_aspect > 1:
+        return round(info.width * info.pixel_aspect), info.height
+    return info.width, round(info.height / info.pixel_aspect)
 
 
 def _even(picture: Picture) -> Picture:

@@ -76,6 +76,7 @@ class VideoFile:
         self._silent = False
         self._end = Fraction(0)
         self._end_reached = False
+        self._last_end: Fraction | None = None
         self._container = self._open()
         self._clockless = live and self._container.format.name in _CLOCKLESS
         try:
@@ -128,13 +129,14 @@ class VideoFile:
         if self._timeline.moved:
             moved = counted(self._timeline.moved, "timestamp")
             found.append(f"{self._name}: {moved} out of order; moved behind the one before")
-        if self._section.end is not None and self._end and not self._end_reached:
-            found.append(self._section.end_not_reached(self._name, self._end - self.info.start_seconds))
+        if self._section.end is not None and self._last_end is not None and not self._end_reached:
+            found.append(self._section.end_not_reached(self._name, self._last_end - self.info.start_seconds))
         return found
 
     def __iter__(self) -> Iterator[Frame]:
         to_rgb = ToRgb(width=self._stored_size[0], height=self._stored_size[1])
         index = 0
+        end = Fraction(0)
         started = monotonic()
         decoded = self._first
         self._first = None
@@ -156,8 +158,10 @@ class VideoFile:
                 planes=planes_of(decoded) if not self._quarter_turns else None,
             )
             index += 1
+            end = (pts + duration) * self.info.time_base
             with self._reading:
                 decoded = next(self._decoded, None)
+        self._last_end = end
         problem = self._problem(index)
         if problem:
             raise StreamError(problem)
@@ -234,7 +238,11 @@ class VideoFile:
     @property
     def _start_seconds(self) -> Fraction:
         """Where the video's clock stands at its beginning."""
-        return Fraction(self._container.start_time or 0, av.time_base)
+        rounded, tick = Fraction(self._container.start_time or 0, av.time_base), Fraction(1, av.time_base)
+        starts = [
+            stream.start_time * (stream.time_base or tick) for stream in self._container.streams if stream.start_time
+        ]
+        return next((start for start in starts if abs(start - rounded) <= tick), rounded)
 
     def _describe(self, frame: av.VideoFrame) -> VideoInfo:
         stream, container = self._stream, self._container
