@@ -262,6 +262,8 @@ class VideoFile:
             duration = stream.duration * (stream.time_base or time_base)
         elif container.duration:
             duration = Fraction(container.duration, av.time_base)
+            if "matroska" in container.format.name:  # which counts from 0, whenever the first stream begins
+                duration -= self._start_seconds
         count = stream.frames or (round(duration * rate) if duration and rate else 0)
         return VideoInfo(
             source=self._name,
