@@ -35,6 +35,9 @@ _LATE_CLOCK_SECONDS = 10
 _FRAME_DURATION = 1 << 8
 """AV_CODEC_FLAG_FRAME_DURATION: the encoder hands the duration of each frame on to its packet."""
 
+_BELIEVABLE_DELAY_SECONDS = 24 * 3600
+"""Between a picture's decoding time and its own."""
+
 _USUAL_RATE = 25
 """Frames per second, where the source does not say; it only guides the encoder."""
 
@@ -183,6 +186,9 @@ class VideoWriter(Sink):
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         assert self._container is not None
         for packet in packets:
+            pts, dts = packet.pts or 0, packet.dts or 0
+            if not 0 <= (pts - dts) * self._info.time_base < _BELIEVABLE_DELAY_SECONDS:
+                packet.dts = packet.pts  # x265 makes decoding times up for videos of one or two frames
             self._container.mux(packet)
 
     def _finish(self, *, all_sound: bool) -> None:
