@@ -19,7 +19,7 @@ _FORMATS_WITH_INDEX = ("mov", "matroska")
 _RUN_IN_SECONDS = Fraction(1)
 """How much sound before a section is read: decoders of sound need some to start."""
 
-_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode"}
 """What a file says of how it is stored itself."""
 
 _STREAM_TAGS = ("language", "title", "handler_name")

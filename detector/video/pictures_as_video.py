@@ -99,13 +99,7 @@ class _PictureVideo:
 
     def _frames(self, shown: Iterator[_Shown]) -> Iterator[Frame]:
         for index, item in enumerate(shown):
-            yield Frame(
-                index=index,
-                pts=item.pts,
-                time_base=self.info.time_base,
-                picture=item.picture,
-                duration=item.duration,
-            )
+            yield Frame(index, item.pts, self.info.time_base, item.picture, item.duration)
 
 
 class PictureSeries(_PictureVideo):

@@ -122,7 +122,7 @@ class VideoWriter(Sink):
             return
         drawn = self._checked(frame)
         if self._square:
-            resized = cv2.resize(drawn, self._square, interpolation=cv2.INTER_LINEAR)
+            resized = cv2.resize(frame.picture, self._square, interpolation=cv2.INTER_LINEAR)
             picture = self._from_rgb(_even(np.asarray(resized, dtype=np.uint8)))
         elif frame.planes is not None:
             picture = self._from_rgb.onto(frame.planes, drawn, frame.touched or ())
