@@ -206,6 +206,8 @@ class Animation(_PictureVideo):
         try:
             if not getattr(self._image, "is_animated", False):
                 raise single_picture(name)
+            # A picture for programs that know no animation.
+            self._leading = int(bool(getattr(self._image, "default_image", False)))
             self._decoded = self._decode()
             self._first = self._first_of_section()
         except BaseException:
@@ -217,7 +219,7 @@ class Animation(_PictureVideo):
             width=width,
             height=height,
             time_base=_MS,
-            frame_count=getattr(self._image, "n_frames", None) if section == WHOLE else None,
+            frame_count=getattr(self._image, "n_frames", 1) - self._leading if section == WHOLE else None,
             begin_seconds=None if section.start is None else self._first.pts * _MS,
             end_seconds=section.end,
         )
@@ -255,8 +257,8 @@ class Animation(_PictureVideo):
             self.notes.append(self._section.end_not_reached(self._name, ends * _MS))
 
     def _decode(self) -> Iterator[_Shown]:
-        """Every frame, in order; a PNG's picture for programs that know no animation is not one of them."""
-        number = first = int(bool(getattr(self._image, "default_image", False)))
+        """Every frame, in order."""
+        number = self._leading
         time_ms = Fraction(0)
         while True:
             try:
@@ -265,9 +267,8 @@ class Animation(_PictureVideo):
             except EOFError:
                 return
             except Exception as error:  # decoders fail in as many ways as files can be broken
-                raise StreamError(
-                    f"{self._name}: damaged or cut off; {counted(number - first, 'frame')} could be read ({error})"
-                ) from error
+                read = counted(number - self._leading, "frame")
+                raise StreamError(f"{self._name}: damaged or cut off; {read} could be read ({error})") from error
             delay = Fraction(self._image.info.get("duration") or 0).limit_denominator(1000)
             if delay <= _SHORTEST_DELAY_MS:
                 delay = Fraction(_USUAL_DELAY_MS)

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from detector.errors import SettingsError
 
-_TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?)", re.ASCII)
+_TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?|\.\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)

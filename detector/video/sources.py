@@ -203,37 +203,42 @@ class VideoFile:
 
     def _first_of_section(self, found: av.VideoFrame) -> av.VideoFrame:
         """The first frame to hand out, `found` or a later one; puts into `info` what the section changes there."""
-        frame: av.VideoFrame | None = found
-        time_base, beginning = self.info.time_base, self.info.start_seconds
-        start, end = self._section.start, self._section.end
-        begin = None if start is None else beginning + start
-        time = last = Fraction(0)
-        while frame is not None:
-            time = copy(self._timeline).place(frame.pts, frame.duration) * time_base
-            if begin is None or time >= begin:
-                break
-            self._timeline.place(frame.pts, frame.duration)
-            last = time + (frame.duration or 0) * time_base
-            frame = next(self._decoded, None)
-        if frame is None:
-            assert start is not None
-            raise start_after_end(self._name, start, last - beginning)
-        if end is not None and time >= beginning + end:
-            raise empty_section(self._name, self._section, time - beginning)
-        tick = self._stream.time_base or time_base
-        late = self._stream.start_time is not None and begin is not None and self._stream.start_time * tick >= begin
-        count, whole = self.info.frame_count, self.info.duration_seconds
-        if count and whole:
-            rate = count / whole
-            count = max(1, ceil(min(end or whole, whole) * rate) - ceil((start or 0) * rate))
+        beginning, section = self.info.start_seconds, self._section
+        begin = None if section.start is None else beginning + section.start
+        frame, time = self._skipped_to(begin, found)
+        if section.end is not None and time >= beginning + section.end:
+            raise empty_section(self._name, section, time - beginning)
+        tick, starts = self._stream.time_base or self.info.time_base, self._stream.start_time
+        late = starts is not None and begin is not None and starts * tick >= begin
         self.info = replace(
             self.info,
             # Pictures that begin later than the section keep their distance from the sound before them.
             begin_seconds=begin if begin is None or late else time,
-            end_seconds=None if end is None else beginning + end,
-            frame_count=count,
+            end_seconds=None if section.end is None else beginning + section.end,
+            frame_count=self._count_of_section(),
         )
         return frame
+
+    def _skipped_to(self, begin: Fraction | None, found: av.VideoFrame) -> tuple[av.VideoFrame, Fraction]:
+        """The first frame at or after a moment of the source's clock, and its time; it is not yet in the timeline."""
+        frame: av.VideoFrame | None = found
+        end = Fraction(0)
+        while frame is not None:
+            time = copy(self._timeline).place(frame.pts, frame.duration) * self.info.time_base
+            if begin is None or time >= begin:
+                return frame, time
+            self._timeline.place(frame.pts, frame.duration)
+            end = time + (frame.duration or 0) * self.info.time_base
+            frame = next(self._decoded, None)
+        raise start_after_end(self._name, self._section.start or Fraction(0), end - self.info.start_seconds)
+
+    def _count_of_section(self) -> int | None:
+        """How many frames to expect of the section, were they evenly spaced."""
+        count, whole = self.info.frame_count, self.info.duration_seconds
+        if not count or not whole:
+            return count
+        rate, end = count / whole, self._section.end or whole
+        return max(1, ceil(min(end, whole) * rate) - ceil((self._section.start or 0) * rate))
 
     @property
     def _start_seconds(self) -> Fraction:

@@ -36,6 +36,7 @@ def frames_of(path, part=WHOLE):
     ("text", "seconds"),
     [
         ("0.1", Fraction(1, 10)),
+        (".5", Fraction(1, 2)),
         ("90", 90),
         ("1:30", 90),
         ("01:02:03.250", Fraction("3723.25")),
