@@ -46,9 +46,10 @@ class Track(Protocol):
 class Carried:
     """All sound tracks and subtitles of a video, to be muxed as its pictures come; `attach` says into which file."""
 
-    def __init__(self, video: str, span: Span) -> None:
+    def __init__(self, video: str, span: Span, *, chapters_until: Fraction | None = None) -> None:
         self._input = open_container(video)
         self._span = span
+        self._chapters_until = chapters_until
         self._sounds = [stream for stream in self._input.streams.audio if stream.codec_context is not None]
         self.rates = [stream.rate for stream in self._sounds]
         """Samples per second of each sound track."""
@@ -108,12 +109,12 @@ class Carried:
     def _chapters(self) -> list[Any]:
         """The chapters of the span, on the copy's clock."""
         span, tick = self._span, Fraction(1, 1000)
+        first = span.shift_seconds if span.begin_seconds is None else span.begin_seconds
+        lasts = [end for end in (span.end_seconds, self._chapters_until) if end is not None]
         chapters = []
         for chapter in self._input.chapters():
             scale = chapter["time_base"] or tick
-            start, end = (chapter[edge] * scale for edge in ("start", "end"))
-            start = start if span.begin_seconds is None else max(start, span.begin_seconds)
-            end = end if span.end_seconds is None else min(end, span.end_seconds)
+            start, end = max(chapter["start"] * scale, first), min([chapter["end"] * scale, *lasts])
             if start < end:
                 edges = {edge: round((at - span.shift_seconds) / tick) for edge, at in (("start", start), ("end", end))}
                 chapters.append({**chapter, **edges, "time_base": tick})

@@ -21,14 +21,25 @@ _QUICKTIME = ("mp4", "mov")
 class Joiner:
     """Writes one video file; `join` does it, `notes` then say what became of sound and subtitles.
 
-    These come from the video `sound_from`, as far as they lie within `span`.
+    These come from the video `sound_from`, as far as they lie within `span`; of chapters what begins before
+    `chapters_until` on the source's clock.
     """
 
-    def __init__(self, target: Path, container_format: str, *, sound_from: str | None, span: Span, name: Path) -> None:
+    def __init__(
+        self,
+        target: Path,
+        container_format: str,
+        *,
+        sound_from: str | None,
+        span: Span,
+        chapters_until: Fraction | None,
+        name: Path,
+    ) -> None:
         self._target = target
         self._format = container_format
         self._sound_from = sound_from
         self._span = span
+        self._chapters_until = chapters_until
         self._name = name
         """What the user calls the file."""
         self._container: av.container.OutputContainer | None = None
@@ -36,8 +47,8 @@ class Joiner:
         self._lost = 0
         self.notes: list[str] = []
 
-    def join(self, parts: Sequence[Part], *, time_base: Fraction, with_rest: bool) -> None:
-        """Write the parts and what goes with them, `with_rest` also what sounds after the last picture.
+    def join(self, parts: Sequence[Part], *, time_base: Fraction) -> None:
+        """Write the parts and what goes with them.
 
         Raises `OSError` or FFmpeg's errors where the file cannot be written, `WriteError` where it is not whole.
         """
@@ -46,16 +57,14 @@ class Joiner:
                 pictures = first.streams.video[0]
                 _check_alike(pictures, parts[1:], self._name)
                 video = self._begin(pictures, time_base)
-            end = Fraction(0)
             for packet in packets_of(parts):
                 packet.stream = video
                 if self._carried is not None:
                     self._mux_carried(self._carried.until((packet.dts or 0) * packet.time_base))
-                end = max(end, ((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
                 assert self._container is not None
                 self._container.mux(packet)
             if self._carried is not None:
-                self._mux_carried(self._carried.rest() if with_rest else self._carried.until(end))
+                self._mux_carried(self._carried.rest())
                 if self._lost:
                     self._note(f"{counted(self._lost, 'damaged piece')} of sound or subtitles left out")
                 for note in self._carried.late_notes:
@@ -79,7 +88,8 @@ class Joiner:
     def _open(
         self, pictures: av.VideoStream, time_base: Fraction, sound: SoundBy | None, *, subtitles: bool = False
     ) -> av.VideoStream:
-        self._carried = Carried(self._sound_from, self._span) if sound and self._sound_from else None
+        if sound and self._sound_from:
+            self._carried = Carried(self._sound_from, self._span, chapters_until=self._chapters_until)
         options = {}
         if self._format in _QUICKTIME:
             # The index goes to the front, so that a browser plays while it loads.

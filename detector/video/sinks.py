@@ -101,6 +101,7 @@ class VideoWriter(Sink):
         self._shift_seconds = self._late_seconds if info.begin_seconds is None else info.begin_seconds
         self._container: av.container.OutputContainer | None = None
         self._count = 0
+        self._end_seconds = Fraction(0)
 
     def __enter__(self) -> Self:
         keep = {part.path for part in self._kept}
@@ -118,6 +119,8 @@ class VideoWriter(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Encode the frame's picture; its boxes are already drawn."""
+        shown = frame.duration * frame.time_base or 1 / Fraction(self._info.frame_rate or _USUAL_RATE)
+        self._end_seconds = frame.time + shown
         if frame.index < self._kept_frames:
             return
         drawn = self._checked(frame)
@@ -145,7 +148,7 @@ class VideoWriter(Sink):
             return
         try:
             with self._explained():
-                self._finish(all_sound=ending in (Ending.COMPLETE, Ending.TRUNCATED))
+                self._finish(ending)
         except BaseException:
             self._discard()
             raise
@@ -191,20 +194,24 @@ class VideoWriter(Sink):
                 packet.dts = packet.pts  # x265 makes decoding times up for videos of one or two frames
             self._container.mux(packet)
 
-    def _finish(self, *, all_sound: bool) -> None:
+    def _finish(self, ending: Ending) -> None:
         parts = list(self._kept)
         if self._count:
             self._mux(self._stream.encode(None))
             parts.append(Part(self._part, self._count))
         self._close()
+        end, written = self._info.end_seconds, self._end_seconds
+        if ending in (Ending.INTERRUPTED, Ending.STOPPED):
+            end = written if end is None else min(end, written)
         joiner = Joiner(
             self._whole,
             self._format,
             sound_from=self._sound_from,
-            span=Span(self._shift_seconds, self._info.begin_seconds, self._info.end_seconds),
+            span=Span(self._shift_seconds, self._info.begin_seconds, end),
+            chapters_until=None if ending is Ending.COMPLETE else written,
             name=self.path,
         )
-        joiner.join(parts, time_base=self._info.time_base, with_rest=all_sound)
+        joiner.join(parts, time_base=self._info.time_base)
         self.notes = joiner.notes
         if self._late_seconds and self._info.begin_seconds is None:
             shift = f"{float(self._late_seconds):.1f}"

@@ -199,6 +199,23 @@ def test_chapters_of_a_section(source, tmp_path, ending):
         assert chapters_of(video) == [(0, 2, "zwei")]
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_run_cut_short_has_no_chapters_of_what_is_not_there(source, tmp_path, ending):
+    def detect(picture):
+        if picture.mean() > 40:  # in the middle of the second text
+            raise KeyboardInterrupt
+        return Detections.empty()
+
+    with open_video(source) as video:
+        run(video, detect, [VideoWriter(tmp_path / f"out{ending}", video.info, sound_from=video.sound_from)])
+    with av.open(str(tmp_path / f"out{ending}")) as video:
+        ((start, end, title),) = chapters_of(video)
+        assert (start, title) == (0, "eins")
+        assert 1.5 < end < 2
+        assert 1.5 < video.duration / av.time_base < 2.1
+    assert texts_of(tmp_path / f"out{ending}") == [(200, 900, "Hallo"), (1500, round(end * 1000), "Grüße, Welt")]
+
+
 def test_fonts_for_subtitles_go_along(tmp_path):
     source = make(tmp_path / "in.mkv", font=b"\0\1\0\0 letters")
     copied(source, tmp_path / "out.mkv")
