@@ -190,7 +190,7 @@ def video_verb(
     bar = functools.partial(_frame_bar, quiet)
     options: dict[str, Any] = {"every": every, "section": Section.of(start, end)}
     options["fps"] = None if fps is None else parse_rate(fps)
-    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet), **options), outputs)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet), **options), outputs, quiet)
 
 
 @app.command("webcam")
@@ -224,7 +224,7 @@ def webcam_verb(
     if cameras is None or len(cameras) < 2:
         camera = cameras[0] if cameras else "0"
         options: dict[str, Any] = {"window": window, "buffer": buffer, "timeout_seconds": timeout, "tell": tell}
-        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs)
+        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs, quiet)
         return
     if window:
         raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
@@ -239,7 +239,7 @@ def webcam_verb(
             continue
         print(f"{camera}:")
         try:
-            _conclude(answer, numbered(outputs, number))
+            _conclude(answer, numbered(outputs, number), quiet)
         except typer.Exit as exit_:
             codes.add(exit_.exit_code)
     if codes:
@@ -251,12 +251,13 @@ cli_log.register(app)
 cli_training.register(app)
 
 
-def _conclude(summary: Summary, outputs: Outputs) -> None:
-    """Say what a run did; leave with the exit code of how it ended."""
+def _conclude(summary: Summary, outputs: Outputs, quiet: bool) -> None:
+    """Say what a run did, `quiet` without what was only put right; leave with the exit code of how it ended."""
     from detector.video.endings import Ending
 
+    say_aside = _nothing if quiet else _say_aside
     for note in summary.notes:
-        complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
+        complain(note) if summary.status is Ending.TRUNCATED else say_aside(note)
     if not summary.seconds:
         return  # it was complete before
     rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"

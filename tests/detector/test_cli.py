@@ -259,6 +259,16 @@ def test_a_folder_of_pictures_is_a_video_whatever_is_wrong_with_one(yolo3, colou
     assert [time for time, _ in frames_of(tmp_path / "o.mp4")] == pytest.approx([0, 0.2, 0.6])
 
 
+def test_quiet_leaves_out_what_was_only_put_right(yolo3, colour_model, flag, tmp_path):
+    (tmp_path / "b").mkdir()
+    Image.fromarray(flag).save(tmp_path / "b" / "1.png")
+    Image.fromarray(flag[:, :48]).save(tmp_path / "b" / "2.png")
+    command = ("video", tmp_path / "b", tmp_path / "o.mp4", "--model", colour_model, "--overwrite")
+
+    assert "1 picture of another size fitted" in yolo3(*command)[2]
+    assert yolo3(*command, "--quiet")[2] == ""
+
+
 def test_a_log_alone_is_enough(yolo3, colour_model, colour_clip, tmp_path):
     code, *_ = yolo3("video", colour_clip, "--log", tmp_path / "log.jsonl", "--model", colour_model, "--quiet")
 
