@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from detector.errors import PictureError, SettingsError, StreamError, VideoError
-from detector.picture_sources import find_pictures, is_url
+from detector.picture_sources import find_pictures
 from detector.pictures import read_picture
-from detector.video.containers import counted, single_picture
+from detector.video.containers import counted, is_address, single_picture
 from detector.video.frames import Frame, Picture, VideoInfo
 from detector.video.section import WHOLE, Section, empty_section, start_after_end
 
@@ -52,7 +52,7 @@ def parse_rate(text: str) -> Fraction:
 def is_picture_series(name: str) -> bool:
     """Whether this is a folder, or a pattern that is no file's own name."""
     return os.path.isdir(name) or (  # noqa: PTH112 - answers False where Path raises
-        glob.has_magic(name) and not is_url(name) and not os.path.lexists(name)
+        glob.has_magic(name) and not is_address(name) and not os.path.lexists(name)
     )
 
 

@@ -15,7 +15,7 @@ from detector.streaming import Outputs, annotate_video
 from detector.video.endings import Ending
 from detector.video.log import FrameRecord, read_log
 from detector.video.opening import open_video
-from detector.video.pictures_as_video import parse_rate
+from detector.video.pictures_as_video import is_picture_series, parse_rate
 from detector.video.section import Section
 
 
@@ -132,6 +132,11 @@ def test_a_section_of_a_folder(clips, folder):
         open_video(folder, section=section(0.48))
     with pytest.raises(SettingsError, match=r"no frame from 0\.001 s to 0\.002 s; the next is at 0\.04 s"):
         open_video(folder, section=section(0.001, 0.002))
+
+
+@pytest.mark.parametrize("name", ["rtsp://camera/[1]", "http://host/a?b=*", "a.mp4", "a%03d.png"])
+def test_what_is_no_pattern(name):
+    assert not is_picture_series(name)
 
 
 def test_a_rate_is_for_pictures_only(clips, tmp_path):
