@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 from threading import Lock
 from time import monotonic
 from types import TracebackType
@@ -181,13 +182,15 @@ class VideoFile:
 
     def _sought(self, start: Fraction) -> av.VideoFrame | None:
         """A key frame at or before a time of the video, or its first frame; those after it follow in `_decoded`."""
+        if not is_address(self._name) and not Path(self._name).is_file():
+            return next(self._decoded, None)  # a pipe can be read once only
         seconds = self._start_seconds + start
         for back in _SEEK_BACK_SECONDS:
             ticks = round((seconds - back) / (self._stream.time_base or Fraction(1, av.time_base)))
             try:
                 self._container.seek(ticks, stream=self._stream)
             except DAMAGE:
-                break  # a raw stream, a pipe
+                break  # a raw stream
             self._decoded = self._decode()
             frame = next((frame for frame in self._decoded if frame.key_frame), None)
             tick = (frame and frame.time_base) or self._stream.time_base

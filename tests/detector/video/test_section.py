@@ -1,8 +1,10 @@
 """Sections of videos: every frame of them, no other, in step with the sound."""
 
 import contextlib
+import os
 import shutil
 from fractions import Fraction
+from threading import Thread
 
 import av
 import numpy as np
@@ -291,6 +293,24 @@ def test_every_other_frame_is_counted_from_the_section(clips, colour_model, tmp_
     records = [record for record in read_log(log) if isinstance(record, FrameRecord)]
     assert [record.carried for record in records] == [bool(number % 3) for number in range(10)]
     assert finder.count == 4
+
+
+def test_a_pipe_can_be_read_once_only(clips, tmp_path):
+    path = clips.make(tmp_path / "a.ts", range(75), kind="mpegts", key_every=25)
+    wanted = [frame.time for frame in frames_of(path, section(1, 2))[1]]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def feed():
+        with contextlib.suppress(BrokenPipeError):  # nobody reads beyond the section
+            pipe.write_bytes(path.read_bytes())
+
+    feeder = Thread(target=feed)
+    feeder.start()
+    with VideoFile(pipe, section=section(1, 2)) as video:
+        assert [frame.time for frame in video] == wanted
+        assert len(wanted) == 25
+    feeder.join()
 
 
 def test_a_file_that_cannot_seek_is_read_through(clips, tmp_path, videos):
