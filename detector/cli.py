@@ -34,6 +34,7 @@ app = typer.Typer(
 DEFAULT_MODEL = Path("model_data/yolov3.h5")
 
 Model = Annotated[Path, typer.Option(help="the model, made by yolo3 convert")]
+Profile = Annotated[bool, typer.Option("--profile", help="show how long each stage takes, and log it")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
 Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
@@ -178,6 +179,7 @@ def video_verb(
     quality: Quality = None,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
+    profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
@@ -186,7 +188,8 @@ def video_verb(
     from detector.video.pictures_as_video import parse_rate
     from detector.video.section import Section
 
-    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite, resume)
+    encoding = VideoSettings(crf=quality, codec=codec)
+    outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
     bar = functools.partial(_frame_bar, quiet)
     options: dict[str, Any] = {"every": every, "section": Section.of(start, end)}
     options["fps"] = None if fps is None else parse_rate(fps)
@@ -211,6 +214,7 @@ def webcam_verb(
     quality: Quality = None,
     timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
     overwrite: Overwrite = False,
+    profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a live camera, or in several at once with a recording and a log each."""
@@ -218,7 +222,7 @@ def webcam_verb(
     from detector.streaming import Outputs, numbered, watch_camera, watch_cameras
     from detector.video.codecs import VideoSettings
 
-    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite)
+    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite=overwrite, profile=profile)
     bar = functools.partial(_frame_bar, quiet)
     tell = _nothing if quiet else _say_aside_a_bar
     if cameras is None or len(cameras) < 2:
@@ -253,6 +257,7 @@ cli_training.register(app)
 
 def _conclude(summary: Summary, outputs: Outputs, quiet: bool) -> None:
     """Say what a run did, `quiet` without what was only put right; leave with the exit code of how it ended."""
+    from detector.stopwatch import bars, milliseconds
     from detector.video.endings import Ending
 
     say_aside = _nothing if quiet else _say_aside
@@ -263,6 +268,10 @@ def _conclude(summary: Summary, outputs: Outputs, quiet: bool) -> None:
     rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
     dropped = f", {summary.dropped} dropped" if summary.dropped else ""
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
+    if outputs.profile and summary.frames:
+        stages = milliseconds(summary.stages, summary.frames)
+        for line in bars(stages, 1000 * summary.seconds / summary.frames):
+            print(line)
     for path in (outputs.video, outputs.log):
         if path and path.exists():
             print(f"Wrote {path}")

@@ -18,7 +18,9 @@ from detector.errors import ModelFileError
 from detector.letterbox import Fit, fit_picture
 from detector.nms import suppress, to_edges
 from detector.pictures import read_picture
+from detector.planes import Planes
 from detector.settings import Resize, Settings
+from detector.stopwatch import Stopwatch
 
 
 class Detector:
@@ -27,10 +29,19 @@ class Detector:
     `Detector.open("yolov3.h5")` for a model file; the constructor takes the parts, for tests and other engines.
     """
 
-    def __init__(self, description: Description, engine: Engine, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        description: Description,
+        engine: Engine,
+        settings: Settings | None = None,
+        *,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         self.description = description
         self.engine = engine
         self.settings = settings or Settings()
+        self.stopwatch = stopwatch or Stopwatch()
+        """How long resizing, the network and making boxes of its output took so far."""
         self._width, self._height = self.settings.input_size(description)
         self._resize: Resize = self.settings.resize or cast(Resize, description.resize)
         self._class_ids = self.settings.class_ids(description)
@@ -44,6 +55,7 @@ class Detector:
         settings: Settings | None = None,
         *,
         tell: Callable[[str], None] = lambda note: None,
+        stopwatch: Stopwatch | None = None,
         **options: Any,
     ) -> Detector:
         """Open a model file made by `convert`; options are those of `Settings`, by name.
@@ -73,7 +85,7 @@ class Detector:
         settings.input_size(description)
         settings.class_ids(description)
         engine = open_engine(settings.engine, Path(model), threads=settings.threads, tell=tell)
-        return cls(description, engine, settings)
+        return cls(description, engine, settings, stopwatch=stopwatch)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,15 +93,19 @@ class Detector:
         return self.description.names
 
     def detect(self, picture: Any, *, pixel_aspect: float = 1.0) -> Detections:
-        """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, or a Pillow image.
+        """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, a Pillow image, or planes.
 
         `pixel_aspect` is a pixel's width over its height as displayed; boxes are in the picture's own pixels whatever
         their shape. Raises `PictureError` when it cannot be opened.
         """
-        rgb = self.read(picture)
-        fit = self.fit(rgb.shape[1], rgb.shape[0], pixel_aspect=pixel_aspect)
-        batch = fit.network_input(rgb, self.settings.interpolation)[None]
-        return self.interpret([output[0] for output in self.engine.run(batch)], fit)
+        pixels = picture if isinstance(picture, Planes) else self.read(picture)
+        with self.stopwatch["resize"]:
+            fit = self.fit(pixels.shape[1], pixels.shape[0], pixel_aspect=pixel_aspect)
+            batch = fit.network_input(pixels, self.settings.interpolation)[None]
+        with self.stopwatch["network"]:
+            outputs = [output[0] for output in self.engine.run(batch)]
+        with self.stopwatch["boxes"]:
+            return self.interpret(outputs, fit)
 
     def read(self, picture: Any) -> NDArray[np.uint8]:
         """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays come back as they are."""

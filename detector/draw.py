@@ -1,4 +1,4 @@
-"""Boxes onto a picture, in place."""
+"""Boxes onto a picture, in place: one of RGB, or the planes of a video's frame."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detector.detections import Detections
 from detector.labels import Colour, line_height, printable, shortened, text_patch
+from detector.planes import Canvas, Planes
 
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
@@ -24,26 +25,25 @@ Box = tuple[int, int, int, int]
 
 
 def draw(
-    picture: NDArray[np.uint8],
+    picture: NDArray[np.uint8] | Planes,
     detections: Detections,
     *,
     line_width: int | None = None,
     text_size: int | None = None,
     labels: bool = True,
     confidence: bool = True,
-) -> list[Box]:
-    """Draw boxes and their labels onto an RGB uint8 (height, width, 3) picture, in place, the best on top.
+) -> None:
+    """Draw boxes and their labels onto an RGB uint8 (height, width, 3) picture or planes, in place, the best on top.
 
     `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies
     within its box. A label stands above its box, or else inside its top edge, and always in the picture;
     where it would hide the label of a better box it moves to the box's other corners, if one is free.
-    Raises ValueError for an array that cannot be drawn on. Returns the rectangles it has drawn in: left, top, right,
-    bottom.
+    Raises ValueError for an array that cannot be drawn on.
     """
-    _check(picture)
-    height, width = picture.shape[:2]
+    canvas = picture if isinstance(picture, Planes) else _canvas(picture)
+    height, width = canvas.shape[:2]
     line_width = line_width or max(1, round(min(height, width) / 200))
-    text_size = text_size or _text_size(picture)
+    text_size = text_size or _text_size(height, width)
     boxes = np.rint(detections.xyxy.clip(0, (width, height, width, height))).astype(int).tolist()
     class_ids = detections.class_id.tolist()
     best_first = [
@@ -51,38 +51,35 @@ def draw(
         for index in np.argsort(-detections.confidence, kind="stable").tolist()
         if boxes[index][0] < boxes[index][2] and boxes[index][1] < boxes[index][3]  # some of it is visible
     ]
-    touched: list[Box] = []
     for index in reversed(best_first):
-        touched += _outline(picture, boxes[index], line_width, _paint(class_ids[index]))
+        _outline(canvas, boxes[index], line_width, canvas.ink(class_colour(class_ids[index])))
     if not labels:
-        return touched
+        return
     places: list[Box] = []
     drawn: list[list[NDArray[np.uint8]]] = []
     for index in best_first:
         number = f"{detections.confidence[index]:.2f}" if confidence else ""
-        label = _label(_name(detections.names, class_ids[index]), number, text_size, class_ids[index], width)
+        label = _label(canvas, _name(detections.names, class_ids[index]), number, text_size, class_ids[index])
         label_width = sum(patch.shape[1] for patch in label)
         if 0 < label_width <= width and line_height(text_size) <= height:
             places.append(
-                _place(boxes[index], label_width, line_height(text_size), picture.shape, places[:_KEPT_IN_VIEW])
+                _place(boxes[index], label_width, line_height(text_size), canvas.shape, places[:_KEPT_IN_VIEW])
             )
             drawn.append(label)
-    for (left, top, _, bottom), label in zip(reversed(places), reversed(drawn), strict=True):
+    for (left, top, _, _), label in zip(reversed(places), reversed(drawn), strict=True):
         for patch in label:
-            picture[top:bottom, left : left + patch.shape[1]] = patch
+            canvas.paste(left, top, patch)
             left += patch.shape[1]
-    return touched + places
 
 
 def draw_caption(picture: NDArray[np.uint8], text: str, *, text_size: int | None = None) -> None:
     """Write one line, white on black, into the top left corner of an RGB picture, in place."""
-    _check(picture)
-    text_size = text_size or _text_size(picture)
+    canvas = _canvas(picture)
     height, width = picture.shape[:2]
+    text_size = text_size or _text_size(height, width)
     line = shortened(f" {printable(text)} ", text_size, width)
     if line.strip() and line_height(text_size) <= height:
-        patch = text_patch(line, text_size, _WHITE, _BLACK)
-        picture[: patch.shape[0], : patch.shape[1]] = patch
+        canvas.paste(0, 0, text_patch(line, text_size, _WHITE, _BLACK))
 
 
 @cache
@@ -109,52 +106,41 @@ def luminance(colour: Colour) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _check(picture: NDArray[np.uint8]) -> None:
+def _canvas(picture: NDArray[np.uint8]) -> Canvas:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(
             f"expected a uint8 picture of shape (height, width, 3), not {picture.dtype} of shape {picture.shape}"
         )
     if not picture.flags.writeable:
         raise ValueError("the picture is read-only, and is drawn on in place; draw on picture.copy()")
+    return Canvas(picture)
 
 
-def _text_size(picture: NDArray[np.uint8]) -> int:
-    height: int = picture.shape[0]
-    width: int = picture.shape[1]
+def _text_size(height: int, width: int) -> int:
     return max(_SMALLEST_TEXT, round(min(height, width) / 36))
 
 
-@cache
-def _paint(class_id: int) -> NDArray[np.uint8]:
-    return np.array(class_colour(class_id), np.uint8)
-
-
-def _outline(picture: NDArray[np.uint8], box: Box, line_width: int, paint: NDArray[np.uint8]) -> list[Box]:
+def _outline(canvas: Canvas | Planes, box: Box, line_width: int, ink: Colour) -> None:
     left, top, right, bottom = box
-    sides = [
-        (left, top, right, min(top + line_width, bottom)),
-        (left, max(bottom - line_width, top), right, bottom),
-        (left, top, min(left + line_width, right), bottom),
-        (max(right - line_width, left), top, right, bottom),
-    ]
-    for first_column, first_row, last_column, last_row in sides:
-        picture[first_row:last_row, first_column:last_column] = paint
-    return sides
+    canvas.fill(left, top, right, min(top + line_width, bottom), ink)
+    canvas.fill(left, max(bottom - line_width, top), right, bottom, ink)
+    canvas.fill(left, top, min(left + line_width, right), bottom, ink)
+    canvas.fill(max(right - line_width, left), top, right, bottom, ink)
 
 
 def _name(names: tuple[str, ...], class_id: int) -> str:
     return printable(names[class_id]) if 0 <= class_id < len(names) else f"class {class_id}"
 
 
-def _label(name: str, number: str, size: int, class_id: int, width: int) -> list[NDArray[np.uint8]]:
-    """Return a label's patches from left to right, together at most `width` wide if the number alone is.
+def _label(canvas: Canvas | Planes, name: str, number: str, size: int, class_id: int) -> list[NDArray[np.uint8]]:
+    """Return a label's patches from left to right, together at most as wide as the picture if the number alone is.
 
     Name and number are rendered apart: there are few of each to keep, and thousands of pairs.
     """
-    background = class_colour(class_id)
-    colour = text_colour(background)
+    background = canvas.ink(class_colour(class_id))
+    colour = canvas.ink(text_colour(class_colour(class_id)))
     patches = [text_patch(f" {number} ", size, colour, background)] if number else []
-    left_over = width - sum(patch.shape[1] for patch in patches)
+    left_over = canvas.shape[1] - sum(patch.shape[1] for patch in patches)
     short = shortened(f" {name}" if number else f" {name} ", size, left_over)
     return [text_patch(short, size, colour, background), *patches] if short.strip() else patches
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.planes import Planes
 from detector.settings import Interpolation, Resize, Shape
 
 GREY = 0.5
@@ -45,8 +46,10 @@ class Fit:
         """Rows of grey above the picture."""
         return (self.height - self.inner_height) // 2
 
-    def network_input(self, picture: NDArray[np.uint8], interpolation: Interpolation = "linear") -> NDArray[np.float32]:
-        """The picture, (height, width, 3) RGB uint8, as the network's input: the same order, float32 in 0..1."""
+    def network_input(
+        self, picture: NDArray[np.uint8] | Planes, interpolation: Interpolation = "linear"
+    ) -> NDArray[np.float32]:
+        """The picture, (height, width, 3) RGB uint8 or planes, as the network's input: RGB, float32 in 0..1."""
         resized = resample(picture, self.inner_width, self.inner_height, interpolation)
         bottom, right = self.height - self.inner_height - self.top, self.width - self.inner_width - self.left
         if not (self.top or self.left or bottom or right):
@@ -127,18 +130,20 @@ def _nearest_rectangle(aspect: float, budget: int, stride: int) -> tuple[int, in
 
 
 def resample(
-    picture: NDArray[np.uint8], width: int, height: int, interpolation: Interpolation = "linear"
+    picture: NDArray[np.uint8] | Planes, width: int, height: int, interpolation: Interpolation = "linear"
 ) -> NDArray[np.float32]:
-    """Resize an RGB uint8 picture to float32 in 0..1.
+    """Resize an RGB uint8 picture, or planes, to RGB float32 in 0..1.
 
     `linear` is OpenCV's bilinear, `area` averages when it shrinks, `darknet` is Darknet's bilinear with aligned
     corners, which its boxes can be reproduced with.
     """
     if interpolation == "darknet":
-        return _resample_darknet(picture, width, height)
+        return _resample_darknet(picture.rgb if isinstance(picture, Planes) else picture, width, height)
+    shrinks = width < picture.shape[1] and height < picture.shape[0]
+    method = cv2.INTER_AREA if interpolation == "area" and shrinks else cv2.INTER_LINEAR
+    if isinstance(picture, Planes):
+        return picture.resized(width, height, method)
     if (width, height) != (picture.shape[1], picture.shape[0]):
-        shrinks = width < picture.shape[1] and height < picture.shape[0]
-        method = cv2.INTER_AREA if interpolation == "area" and shrinks else cv2.INTER_LINEAR
         picture = cv2.resize(picture, (width, height), interpolation=method)  # type: ignore[assignment]
     return np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
 

@@ -11,7 +11,7 @@ from detector.detections import Detections
 from detector.draw import draw
 from detector.errors import SettingsError
 from detector.streaming import Bar
-from detector.video.frames import Frame, Picture, Sink
+from detector.video.frames import Frame, Image, Sink
 from detector.video.loop import Summary, run
 from detector.video.opening import open_video
 from detector.video.outputs import held
@@ -34,15 +34,14 @@ class Redrawn:
 
 
 class _Step(Sink):
-    """Changes the pictures of frames on their way from one sink to the next."""
+    """Changes the images of frames on their way from one sink to the next."""
 
-    def __init__(self, change: Callable[[Picture, Detections], object]) -> None:
+    def __init__(self, change: Callable[[Image, Detections], object]) -> None:
         super().__init__()
         self._change = change
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        self._change(frame.picture, detections)
-        frame.planes = None
+        self._change(frame.image, detections)
 
     def __exit__(self, *ending: object) -> None:
         pass
@@ -62,10 +61,10 @@ def redraw_video(source: Path, log: Path, chosen: Chosen, outputs: Redrawn, *, b
     section = Section.logged(logged.run.settings)
     with open_video(source, section=section, fps=fps) as video, contextlib.ExitStack() as stack:
         logged.check_size(video.info.width, video.info.height, source)
-        sinks: list[Sink] = [_Step(lambda picture, found: hide(picture, chosen.hidden(found)))]
+        sinks: list[Sink] = [_Step(lambda image, found: hide(image, chosen.hidden(found)))]
         if outputs.crops:
             sinks.append(Crops(outputs.crops, chosen, overwrite=outputs.overwrite))
-        sinks.append(_Step(lambda picture, found: draw(picture, chosen.drawn(found))))
+        sinks.append(_Step(lambda image, found: draw(image, chosen.drawn(found))))
         if outputs.sheet:
             sinks.append(Sheet(outputs.sheet, log, chosen, overwrite=outputs.overwrite))
         if outputs.video:

@@ -18,10 +18,11 @@ from detector.detector import Detector
 from detector.draw import draw, draw_caption
 from detector.errors import CameraError, OutputError, SettingsError, Yolo3Error
 from detector.settings import Settings
+from detector.stopwatch import Stopwatch
 from detector.video.cameras import TIMEOUT_SECONDS, open_camera
 from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
-from detector.video.frames import Picture, Sink, VideoInfo
+from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
@@ -46,7 +47,7 @@ def _nobody(note: str) -> None:
 class Finder(Protocol):
     """What is used of a `Detector`."""
 
-    def detect(self, picture: Picture, /, *, pixel_aspect: float = 1.0) -> Detections:
+    def detect(self, picture: Image, /, *, pixel_aspect: float = 1.0) -> Detections:
         """Find objects in a picture whose pixels are so many times as wide as high."""
         ...
 
@@ -59,6 +60,8 @@ class Outputs:
     log: Path | None = None
     encoding: VideoSettings = USUAL
     overwrite: bool = False
+    profile: bool = False
+    """Whether the log's last line says how long each stage took."""
     resume: bool = False
     """Go on where a run that was broken off left these files; from the start where there is none."""
 
@@ -103,16 +106,17 @@ def annotate_video(
             note = f"{outputs.video or outputs.log}: is complete already"
             return Summary(frames=0, boxes=0, seconds=0.0, status=Ending.COMPLETE, notes=(note,))
         overwrite = outputs.overwrite or outputs.resume
-        sinks: list[Sink] = [
-            FrameLog(
-                journal,
-                record,
-                overwrite=overwrite,
-                inputs=[model, *video.files],
-                goes_on_from=done.journal,
-                every=every,
-            )
-        ]
+        stopwatch = Stopwatch()
+        frame_log = FrameLog(
+            journal,
+            record,
+            overwrite=overwrite,
+            inputs=[model, *video.files],
+            goes_on_from=done.journal,
+            every=every,
+            stopwatch=stopwatch if outputs.profile else None,
+        )
+        sinks: list[Sink] = [frame_log]
         if outputs.video:
             writer = VideoWriter(
                 outputs.video,
@@ -125,7 +129,9 @@ def annotate_video(
             )
             sinks.append(writer)
         detector: Finder = (
-            open_detector(model, settings) if open_detector else Detector.open(model, settings, tell=tell)
+            open_detector(model, settings)
+            if open_detector
+            else Detector.open(model, settings, tell=tell, stopwatch=stopwatch)
         )
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
@@ -139,8 +145,9 @@ def annotate_video(
                 Onward(video, done.frames),
                 replayed(found, detect, record.classes),
                 sinks,
-                annotate=draw if outputs.video else None,
+                annotate=draw_boxes if outputs.video else None,
                 progress=progress,
+                stopwatch=stopwatch,
             )
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
@@ -149,7 +156,7 @@ def annotate_video(
     return summary
 
 
-def as_displayed(detector: Finder, pixel_aspect: Fraction) -> Callable[[Picture], Detections]:
+def as_displayed(detector: Finder, pixel_aspect: Fraction) -> Callable[[Image], Detections]:
     """`detector.detect` that sees a picture in the shape in which a player shows it: its pixels are not all square."""
     if pixel_aspect == 1:
         return detector.detect
@@ -175,20 +182,22 @@ def watch_camera(
     Raises `CameraError` that says why a camera does not open.
     """
     screen = Window(f"yolo3: {camera}", caption=draw_caption) if window else None
+    stopwatch = Stopwatch()
     with open_camera(camera, timeout_seconds=timeout_seconds) as source:
-        sinks = _live_files(source, model, settings, outputs, tell)
+        sinks = _live_files(source, model, settings, outputs, tell, stopwatch)
         if screen:
             sinks.append(screen)
-        detector = Detector.open(model, settings, tell=tell)
+        detector = Detector.open(model, settings, tell=tell, stopwatch=stopwatch)
         with bar(None) as progress:
             return run(
                 source,
                 detector.detect,
                 sinks,
-                annotate=draw if screen or outputs.video else None,
+                annotate=draw_boxes if screen or outputs.video else None,
                 progress=progress,
                 stop=(lambda: screen.closed) if screen else None,
                 buffer=buffer,
+                stopwatch=stopwatch,
             )
 
 
@@ -211,7 +220,7 @@ def watch_cameras(
     detector = open_detector(model, settings)
     turn = Lock()
 
-    def detect(picture: Picture) -> Detections:
+    def detect(picture: Image) -> Detections:
         with turn:
             return detector.detect(picture)
 
@@ -232,7 +241,7 @@ def watch_cameras(
                         source,
                         detect,
                         sinks,
-                        annotate=draw if outputs.video else None,
+                        annotate=draw_boxes if outputs.video else None,
                         progress=progress,
                         buffer=buffer,
                         interrupted=stopped.is_set,
@@ -261,6 +270,11 @@ def watch_cameras(
     return answers
 
 
+def draw_boxes(frame: Frame, detections: Detections) -> None:
+    """Draw boxes and their labels onto a frame."""
+    draw(frame.image, detections)
+
+
 def numbered(outputs: Outputs, number: int) -> Outputs:
     """The outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
 
@@ -276,8 +290,9 @@ def _live_files(
     settings: Settings,
     outputs: Outputs,
     tell: Callable[[str], object] | None,
+    stopwatch: Stopwatch | None = None,
 ) -> list[Sink]:
-    sinks = list(_files(source.info, model, settings, outputs))
+    sinks = list(_files(source.info, model, settings, outputs, stopwatch))
     if isinstance(source, LiveStream):
         source.tell = tell
         if sinks and isinstance(sinks[0], FrameLog):
@@ -285,11 +300,18 @@ def _live_files(
     return sinks
 
 
-def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -> Iterator[Sink]:
+def _files(
+    info: VideoInfo, model: Path, settings: Settings, outputs: Outputs, stopwatch: Stopwatch | None
+) -> Iterator[Sink]:
     """The log first: it then also records how the video ended."""
     _refuse_model(model, outputs)
     if outputs.log:
-        yield FrameLog(outputs.log, _record(info, model, settings), overwrite=outputs.overwrite)
+        yield FrameLog(
+            outputs.log,
+            _record(info, model, settings),
+            overwrite=outputs.overwrite,
+            stopwatch=stopwatch if outputs.profile else None,
+        )
     if outputs.video:
         yield VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite)
 

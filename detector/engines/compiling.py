@@ -18,6 +18,7 @@ from convert.model_file import Description, read_description
 from detector.engines.flatbuffer import convert_to_litert
 from detector.engines.folding import fold
 from detector.engines.keras import load_model
+from detector.engines.onnx_file import convert_to_onnx
 from detector.errors import EngineError, OutputError, WriteError
 
 TOLERANCE = 2e-3
@@ -108,20 +109,11 @@ def _check(model: Any, description: Description, out: Path) -> None:
 
 def _write_onnx(model: Any, description: Description, out: Path, precision: str) -> None:
     try:
-        import tf2onnx
+        import tf2onnx  # noqa: F401
     except ImportError:
         raise EngineError("writing ONNX needs tf2onnx; pip install 'yolo3[onnxruntime]'") from None
-    import tensorflow as tf
-
-    shape = [1, *model.input_shape[1:]]
     with held_back_stderr():
-        tf2onnx.convert.from_function(
-            _function(fold(model)),
-            input_signature=[tf.TensorSpec(shape, tf.float32, name="picture")],
-            opset=17,
-            inputs_as_nchw=["picture:0"],  # where every ONNX runtime is at its fastest
-            output_path=str(out),
-        )
+        out.write_bytes(convert_to_onnx(fold(model)))
 
 
 def _write_openvino(model: Any, description: Description, out: Path, precision: str) -> None:

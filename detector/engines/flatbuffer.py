@@ -1,20 +1,12 @@
-"""A LiteRT file made without the weight of its weights.
-
-TensorFlow's converter turns every number of a kernel into an object of its own: YOLOv3 takes it 40 s and 5 GB.
-So it gets a network whose convolution kernels are inputs, which is quick, and the kernels are put into its result.
-"""
+"""A LiteRT file, its kernels put in after the conversion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Kernel = Callable[[], NDArray[np.float32]]
-"""A kernel read when it is needed, so that there are few copies of all of them at a time."""
+from detector.engines.kernels import Arrangement, Kernel, arranged, kernels_as_inputs
 
 
 def convert_to_litert(folded: Any) -> memoryview:
@@ -22,25 +14,14 @@ def convert_to_litert(folded: Any) -> memoryview:
 
     Raises `ValueError` or `RuntimeError` for a layer that LiteRT has no operation for.
     """
-    import keras
     import tensorflow as tf
 
-    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    variables = [layer.kernel for layer in folded.layers if isinstance(layer, kinds)]
-
-    def run(picture: Any, kernels: list[Any]) -> list[Any]:
-        with keras.StatelessScope(state_mapping=list(zip(variables, kernels, strict=True))):
-            return [tf.identity(head) for head in tf.nest.flatten(folded(picture, training=False))]
-
-    function = tf.function(run).get_concrete_function(
-        tf.TensorSpec([1, *folded.input_shape[1:]], name="picture"),
-        [tf.TensorSpec(variable.shape, name=f"kernel_{index}") for index, variable in enumerate(variables)],
-    )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    return _with_kernels(converter.convert(), [partial(np.asarray, variable) for variable in variables])
+    function, signature, kernels = kernels_as_inputs(folded)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)])
+    return _with_kernels(converter.convert(), kernels)
 
 
-def _with_kernels(data: bytes, kernels: list[Kernel]) -> memoryview:
+def _with_kernels(data: bytes, kernels: dict[str, Kernel]) -> memoryview:
     """The file with its inputs after the first turned into constants."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
@@ -48,9 +29,9 @@ def _with_kernels(data: bytes, kernels: list[Kernel]) -> memoryview:
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     (graph,) = model.subgraphs
     inputs = {graph.tensors[index].name.decode().partition(":")[0]: index for index in graph.inputs}
-    values = {index: kernels[int(name.split("_")[1])] for name, index in inputs.items() if name != "picture"}
+    values = {index: kernels[name] for name, index in inputs.items() if name != "picture"}
     # LiteRT wants kernels in another order than Keras: the converter left that to be done at each run.
-    arrangements: dict[int, Callable[[Any, Any], Any]] = {
+    arrangements: dict[int, Arrangement] = {
         schema.BuiltinOperator.TRANSPOSE: np.transpose,
         schema.BuiltinOperator.RESHAPE: np.reshape,
     }
@@ -59,8 +40,8 @@ def _with_kernels(data: bytes, kernels: list[Kernel]) -> memoryview:
         arrange = arrangements.get(model.operatorCodes[operation.opcodeIndex].builtinCode)
         if arrange and operation.inputs[0] in values:
             order = bytes(model.buffers[graph.tensors[operation.inputs[1]].buffer].data)
-            values[operation.outputs[0]] = partial(
-                _arranged, values[operation.inputs[0]], arrange, np.frombuffer(order, np.int32).tolist()
+            values[operation.outputs[0]] = arranged(
+                values[operation.inputs[0]], arrange, np.frombuffer(order, np.int32).tolist()
             )
         else:
             kept.append(operation)
@@ -79,8 +60,3 @@ def _with_kernels(data: bytes, kernels: list[Kernel]) -> memoryview:
     builder = flatbuffers.Builder(size)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return memoryview(builder.Bytes)[builder.Head() :]
-
-
-def _arranged(kernel: Kernel, arrange: Callable[[Any, Any], Any], order: list[int]) -> NDArray[np.float32]:
-    arranged: NDArray[np.float32] = arrange(kernel(), order)
-    return arranged

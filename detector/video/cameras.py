@@ -92,7 +92,7 @@ class Camera:
                 index=index,
                 pts=timeline.place(ticks),
                 time_base=ARRIVAL_TICK_SECONDS,
-                picture=picture,
+                image=picture,
                 arrived=monotonic(),
             )
             index += 1

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.planes import Planes
 from detector.video.ffmpeg import ColorRange, Colorspace, Interpolation, VideoReformatter, av
-from detector.video.frames import RGB, Colours, Picture
+from detector.video.frames import RGB, Colours, Image, Picture
+from detector.video.hdr import SHOWN, is_hdr, tone_mapped
 
 _SD_HEIGHT = 576
-
-Rectangle = tuple[int, int, int, int]
 
 _SWSCALE = {
     1: Colorspace.ITU709,
@@ -24,6 +24,10 @@ _SWSCALE = {
     10: Colorspace.BT2020,
 }
 """ISO/IEC 23091-2 matrix code to libswscale's name."""
+
+_CODES = {matrix: code for code, matrix in reversed(_SWSCALE.items())}
+
+_PLANAR = ("yuv420p", "yuvj420p")
 
 # Without these two, libswscale's shortcut is a level too dark on average.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -39,15 +43,10 @@ def colours_of(frame: av.VideoFrame) -> Colours:
     )
 
 
-def planes_of(frame: av.VideoFrame) -> NDArray[np.uint8] | None:
-    """The planes of a frame that an encoder takes as they are; None where it must be converted."""
-    if frame.format.name not in ("yuv420p", "yuvj420p") or frame.width % 2 or frame.height % 2:
-        return None
-    return np.asarray(frame.to_ndarray(), dtype=np.uint8)
-
-
 def stored_as_yuv(colours: Colours) -> Colours:
-    """The colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB."""
+    """The colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB or HDR."""
+    if is_hdr(colours):
+        return SHOWN
     if colours.matrix != RGB.matrix:
         return colours
     return Colours(matrix=1, full_range=False, primaries=colours.primaries, transfer=colours.transfer)
@@ -62,6 +61,53 @@ def _range(colours: Colours) -> int:
     return int(ColorRange.JPEG if colours.full_range else ColorRange.MPEG)
 
 
+class ToImage:
+    """Decoded frames to what a video's frames show, of one size and in the colours of its first: not yet rotated.
+
+    YUV stays in planes, at 8 bits and 4:2:0, as the encoder takes it. RGB stays RGB, and HDR becomes RGB.
+    """
+
+    def __init__(self, first: av.VideoFrame) -> None:
+        self._size = first.width, first.height
+        self._colours = colours_of(first)
+        self._matrix = _matrix(self._colours, first.height)
+        self._in_planes = self._colours.matrix != RGB.matrix and not is_hdr(self._colours)
+        self._to_rgb = ToRgb(width=first.width, height=first.height)
+        self._planar = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> Image:
+        """The frame's image, in memory of its own."""
+        if not self._in_planes or colours_of(frame) != self._colours:
+            return self._to_rgb(frame)
+        if frame.format.name not in _PLANAR or (frame.width, frame.height) != self._size:
+            same = _range(self._colours)
+            frame = self._planar.reformat(
+                frame, *self._size, format="yuv420p", src_color_range=same, dst_color_range=same, threads=1
+            )
+        full_range = self._colours.full_range
+        return Planes(_stored(frame), self._rgb_of, matrix=_CODES[self._matrix], full_range=full_range, size=self._size)
+
+    def _rgb_of(self, stored: NDArray[np.uint8]) -> Picture:
+        """The exact RGB picture of planes, turned or not."""
+        frame = av.VideoFrame.from_ndarray(stored, format="yuv420p")
+        tag(frame, replace(self._colours, matrix=_CODES[self._matrix]))
+        return ToRgb(width=frame.width, height=frame.height)(frame)
+
+
+def _stored(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """The planes of a yuv420p frame, below one another; odd sides made even by repeating the last row or column."""
+    odd_width, odd_height = frame.width % 2, frame.height % 2
+    if not (odd_width or odd_height):
+        return np.asarray(frame.to_ndarray(), dtype=np.uint8)
+    luma, *chroma = (
+        np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    )
+    luma = np.pad(luma, ((0, odd_height), (0, odd_width)), mode="edge")
+    pieces = [plane.reshape(-1) for plane in (luma, *chroma)]
+    return np.concatenate(pieces).reshape(-1, luma.shape[1])
+
+
 class ToRgb:
     """Decoded frames to RGB pictures of one size, (height, width, 3) as stored: not yet rotated."""
 
@@ -72,18 +118,21 @@ class ToRgb:
     def __call__(self, frame: av.VideoFrame) -> Picture:
         """The frame's picture."""
         colours = colours_of(frame)
+        hdr = is_hdr(colours)
         rgb_already = colours.matrix == RGB.matrix
         converted = self._reformatter.reformat(
             frame,
             width=self._width,
             height=self._height,
-            format="rgb24",
+            format="rgb48le" if hdr else "rgb24",
             src_colorspace=None if rgb_already else _matrix(colours, frame.height),
             src_color_range=None if rgb_already else _range(colours),
             dst_color_range=int(ColorRange.JPEG),
             interpolation=_ACCURATE,
             threads=1,  # the frame loop's own threads keep the processor busy
         )
+        if hdr:
+            return tone_mapped(np.asarray(converted.to_ndarray(), np.uint16), colours.transfer)
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
 
@@ -108,21 +157,14 @@ class FromRgb:
         tag(frame, self._colours)
         return frame
 
-    def onto(self, planes: NDArray[np.uint8], picture: Picture, touched: Sequence[Rectangle]) -> av.VideoFrame:
-        """The frame to encode: the source's own planes, converted only where the picture was drawn on."""
-        if touched:
-            height, width = picture.shape[:2]
-            converted = np.asarray(self(picture).to_ndarray(), dtype=np.uint8)
-            chroma, drawn = (plane[height:].reshape(2, height // 2, width // 2) for plane in (planes, converted))
-            for left, top, right, bottom in touched:
-                left, top = max(0, left - left % 2), max(0, top - top % 2)
-                right, bottom = right + right % 2, bottom + bottom % 2
-                planes[top : min(bottom, height), left:right] = converted[top : min(bottom, height), left:right]
-                half = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-                chroma[:, *half] = drawn[:, *half]
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        tag(frame, self._colours)
-        return frame
+
+def to_encode(image: Image, from_rgb: FromRgb, colours: Colours) -> av.VideoFrame:
+    """The frame to encode; planes go as they are."""
+    if not isinstance(image, Planes):
+        return from_rgb(image)
+    frame = av.VideoFrame.from_ndarray(image.stored, format="yuv420p")
+    tag(frame, colours)
+    return frame
 
 
 def tag(target: av.VideoFrame | av.VideoCodecContext, colours: Colours) -> None:

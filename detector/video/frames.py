@@ -13,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
+from detector.planes import Planes
 
 Picture = NDArray[np.uint8]
 """(height, width, 3), RGB, as displayed."""
+
+Image = Picture | Planes
+"""What a frame shows: RGB, or the planes in which its source stores it."""
 
 UNSPECIFIED = 2
 """The code by which a video says nothing about one of its colour properties (ISO/IEC 23091-2)."""
@@ -94,7 +98,7 @@ class VideoInfo:
 class Frame:
     """One picture of a video and its place in it.
 
-    Whoever is given a frame owns it and may draw on its picture: a source never yields an array it will use again.
+    Whoever is given a frame owns it and may draw on its image: a source never yields memory that it will use again.
     """
 
     index: int
@@ -106,8 +110,8 @@ class Frame:
     time_base: Fraction
     """Seconds per tick."""
 
-    picture: Picture
-    """(height, width, 3) uint8 RGB, as displayed: rotation applied."""
+    image: Image
+    """What it shows, as displayed: rotation applied. Planes where the source stores such, RGB otherwise."""
 
     duration: int = 0
     """How long the frame is shown, in ticks; 0 where the source does not say."""
@@ -115,11 +119,21 @@ class Frame:
     arrived: float | None = None
     """When it came, by `time.monotonic`; None unless the source is live."""
 
-    planes: NDArray[np.uint8] | None = None
-    """The picture as the source stores it, 8-bit yuv420p (height * 3 / 2, width), where it is that and upright."""
+    @property
+    def picture(self) -> Picture:
+        """The image in RGB, to look at: drawing goes onto `image`, or onto what `to_rgb` gives."""
+        return self.image.rgb if isinstance(self.image, Planes) else self.image
 
-    touched: list[tuple[int, int, int, int]] | None = None
-    """Where `picture` was drawn on since, if `planes` are still true elsewhere: left, top, right, bottom."""
+    def to_rgb(self) -> Picture:
+        """Make the image one of RGB, to change as one likes."""
+        self.image = self.picture
+        return self.image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as displayed."""
+        height, width = self.image.shape[:2]
+        return width, height
 
     @property
     def time(self) -> Fraction:
@@ -127,7 +141,7 @@ class Frame:
         return self.pts * self.time_base
 
     def __repr__(self) -> str:
-        height, width = self.picture.shape[:2]
+        width, height = self.size
         return f"Frame(index={self.index}, time={float(self.time):.6f} s, {width}x{height})"
 
 
@@ -167,6 +181,9 @@ class Sink(ABC):
 
     main_thread: ClassVar[bool] = False
     """Whether `write` must be called from the main thread, as windows must."""
+
+    stage: ClassVar[str] = "write"
+    """What a run calls the time that `write` takes."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -125,8 +125,7 @@ class LiveStream:
             frame.duration = round(frame.duration * connection.info.time_base / time_base)
             size = (self.info.width, self.info.height)
             if (connection.info.width, connection.info.height) != size:
-                frame.picture = np.asarray(cv2.resize(frame.picture, size), dtype=np.uint8)
-                frame.planes = None
+                frame.image = np.asarray(cv2.resize(frame.picture, size), dtype=np.uint8)
             now = monotonic()
             anchor = anchor or (now, pts)
             # What the decoder gives back at a loss comes late; it was due by its timestamp.

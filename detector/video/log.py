@@ -16,12 +16,13 @@ from io import FileIO
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from detector.detections import Detections
 from detector.errors import InputError, OutputError, WriteError
+from detector.stopwatch import Stopwatch, milliseconds
 from detector.video.endings import Ending
 from detector.video.frames import Frame, Gap, Sink, VideoInfo
 from detector.video.outputs import check_output, create
@@ -122,9 +123,12 @@ class FrameLog(Sink):
 
     A log in which a run failed before its first frame is removed. Of `every` so many frames one was
     looked into; the others are marked as `carried`. `goes_on_from` is what a run that was broken off
-    left in `path`: lines are appended to it, and frames that it holds are passed over. Raises `OutputError` if `path`
+    left in `path`: lines are appended to it, and frames that it holds are passed over. With a `stopwatch` the last line
+    says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
     cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
     """
+
+    stage: ClassVar[str] = "log"
 
     def __init__(
         self,
@@ -135,10 +139,12 @@ class FrameLog(Sink):
         inputs: Iterable[str | os.PathLike[str]] = (),
         goes_on_from: Journal | None = None,
         every: int = 1,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         self._run = run
+        self._stopwatch = stopwatch
         self._journal = goes_on_from
         self._every = every
         check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
@@ -208,7 +214,11 @@ class FrameLog(Sink):
     ) -> None:
         ending = Ending.of(error)
         try:
-            self._append({"type": "end", "frames": self._count, "status": str(ending)})
+            end: dict[str, object] = {"type": "end", "frames": self._count, "status": str(ending)}
+            if self._stopwatch is not None:
+                before = self._journal.frames if self._journal is not None else 0
+                end["milliseconds"] = milliseconds(self._stopwatch.seconds, self._count - before)
+            self._append(end)
         except WriteError:
             if error is None:
                 raise

@@ -8,23 +8,24 @@ Three threads, joined by two short pipes, so that memory does not grow with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import Event, Thread
 from time import monotonic
 from typing import Literal, Protocol
 
 from detector.detections import Detections
 from detector.errors import StreamError
+from detector.stopwatch import Stage, Stopwatch
 from detector.video.endings import Ending, Stopped
-from detector.video.frames import Frame, Picture, Sink, Source
+from detector.video.frames import Frame, Image, Sink, Source
 from detector.video.pipe import Pipe
 
 _PIPE_FRAMES = 3
 _WAKE_SECONDS = 1.0
 
-Detect = Callable[[Picture], Detections]
-Annotate = Callable[[Picture, Detections], object]
+Detect = Callable[[Image], Detections]
+Annotate = Callable[[Frame, Detections], object]
 
 
 class Progress(Protocol):
@@ -57,6 +58,9 @@ class Summary:
     received: int = 0
     """Frames that came from the source: done or dropped."""
 
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that each stage took, summed over the frames; the stages of different threads overlap."""
+
     notes: tuple[str, ...] = ()
     """What the user should know, a line each: what source and sinks noted, and why the source broke off if it did."""
 
@@ -76,12 +80,14 @@ def run(
     stop: Callable[[], bool] | None = None,
     buffer: Literal["all", "latest"] = "all",
     interrupted: Callable[[], bool] = lambda: False,
+    stopwatch: Stopwatch | None = None,
 ) -> Summary:
     """Detect in every frame and hand frame and detections to every sink; call it from the main thread.
 
-    `annotate` draws on the frame's own picture once it has been detected in, before any sink sees it. `stop` is asked
+    `annotate` draws on the frame's own image once it has been detected in, before any sink sees it. `stop` is asked
     before each frame, and so is `interrupted`, for a loop in a thread that Ctrl-C does not reach. `buffer="latest"`
-    drops frames that the detector is too slow for, which suits a live source. Sinks are entered in the order given
+    drops frames that the detector is too slow for, which suits a live source. `stopwatch` is the detector's, if it has
+    one: the loop adds its own stages. Sinks are entered in the order given
     and left in reverse, so a log given first also records how the rest ended.
 
     Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished, which further Ctrl-C do
@@ -90,8 +96,9 @@ def run(
     """
     started = monotonic()
     frames: Pipe[Frame] = Pipe(1 if buffer == "latest" else _PIPE_FRAMES, latest=buffer == "latest")
-    reader = _Stage("frame-reader", lambda: _read(source, frames))
-    work = _Work(sinks, annotate, progress)
+    stopwatch = stopwatch or Stopwatch()
+    reader = _Worker("frame-reader", lambda: _read(source, frames, stopwatch["decode"]))
+    work = _Work(sinks, annotate, progress, stopwatch)
     error: BaseException | None = None
     try:
         work.open()
@@ -101,7 +108,7 @@ def run(
                 raise Stopped
             if interrupted():
                 raise KeyboardInterrupt
-            if not work.take(frame, detect(frame.picture)):
+            if not work.take(frame, detect(frame.image)):
                 break
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
@@ -128,14 +135,20 @@ def run(
         status=status,
         dropped=dropped,
         received=work.frames + dropped,
+        stages=stopwatch.seconds,
         notes=tuple(notes),
     )
 
 
-def _read(source: Source, frames: Pipe[Frame]) -> None:
+def _read(source: Source, frames: Pipe[Frame], stage: Stage) -> None:
     """The reader thread."""
     try:
-        for frame in source:
+        each = iter(source)
+        while True:
+            with stage:
+                frame = next(each, None)
+            if frame is None:
+                break
             if not frames.put(frame):
                 return
     except BaseException as error:  # noqa: BLE001 - raised again in the main thread
@@ -147,14 +160,17 @@ def _read(source: Source, frames: Pipe[Frame]) -> None:
 class _Work:
     """What happens to a frame once it was detected in: annotate, the sinks, the tally."""
 
-    def __init__(self, sinks: Sequence[Sink], annotate: Annotate | None, progress: Progress | None) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], annotate: Annotate | None, progress: Progress | None, stopwatch: Stopwatch
+    ) -> None:
         self._sinks = sinks
         self._annotate = annotate
         self._progress = progress
+        self._stopwatch = stopwatch
         self._shown: list[Sink] = []
         self._written: list[Sink] = []
         self._results: Pipe[tuple[Frame, Detections]] = Pipe(_PIPE_FRAMES)
-        self._writer = _Stage("frame-writer", self._write)
+        self._writer = _Worker("frame-writer", self._write)
         self._error: BaseException | None = None
         self.frames = 0
         self.boxes = 0
@@ -171,8 +187,7 @@ class _Work:
         if self._shown:
             # What the main thread shows must be drawn by then.
             self._draw(frame, detections)
-            for sink in self._shown:
-                sink.write(frame, detections)
+            self._hand_out(self._shown, frame, detections)
         return self._results.put((frame, detections))
 
     def close(self, error: BaseException | None) -> BaseException | None:
@@ -190,8 +205,7 @@ class _Work:
             for frame, detections in self._results:
                 if not self._shown:
                     self._draw(frame, detections)
-                for sink in self._written:
-                    sink.write(frame, detections)
+                self._hand_out(self._written, frame, detections)
                 self.frames += 1
                 self.boxes += len(detections)
                 if self._progress is not None:
@@ -200,6 +214,11 @@ class _Work:
             self._error = error
             self._results.abandon()
         self._leave(self._written)
+
+    def _hand_out(self, sinks: Sequence[Sink], frame: Frame, detections: Detections) -> None:
+        for sink in sinks:
+            with self._stopwatch[sink.stage]:
+                sink.write(frame, detections)
 
     def _leave(self, sinks: Sequence[Sink]) -> None:
         for sink in reversed(sinks):
@@ -211,14 +230,11 @@ class _Work:
 
     def _draw(self, frame: Frame, detections: Detections) -> None:
         if self._annotate is not None:
-            touched = self._annotate(frame.picture, detections)
-            if isinstance(touched, list):
-                frame.touched = touched
-            else:
-                frame.planes = None  # it does not say where it drew
+            with self._stopwatch["draw"]:
+                self._annotate(frame, detections)
 
 
-class _Stage:
+class _Worker:
     """A thread that can be waited for through Ctrl-C, after which `Thread.join` may no longer know it (bpo-45274)."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:

@@ -10,12 +10,14 @@ from types import TracebackType
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.detections import Detections
 from detector.errors import InputError, OutputError, SettingsError
 from detector.pictures import write_picture
+from detector.planes import Planes
 from detector.video.exports import open_log
-from detector.video.frames import Frame, Picture, Sink
+from detector.video.frames import Frame, Image, Sink
 from detector.video.log import FrameRecord, RunRecord, detections_of
 
 _BLUR_SHARE = 6
@@ -73,7 +75,7 @@ class Logged:
         self._next: FrameRecord | None = next(self._frames, None)
         self._frame = 0
 
-    def detect(self, picture: Picture) -> Detections:
+    def detect(self, image: Image) -> Detections:
         """The boxes of the next frame; none where the log has no line for it."""
         number, self._frame = self._frame, self._frame + 1
         if self._next is None or self._next.frame > number:
@@ -89,14 +91,24 @@ class Logged:
             )
 
 
-def hide(picture: Picture, found: Detections) -> None:
+def hide(image: Image, found: Detections) -> None:
     """Make what is in the boxes unrecognisable, in place."""
-    for left, top, right, bottom in _whole_pixels(found, picture):
-        piece = picture[top:bottom, left:right]
-        height, width = piece.shape[:2]
-        side = max(1, max(height, width) // _BLUR_SHARE)
-        small = cv2.resize(piece, (-(-width // side), -(-height // side)), interpolation=cv2.INTER_AREA)
-        piece[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    for left, top, right, bottom in _whole_pixels(found, image):
+        squares = max(1, max(bottom - top, right - left) // _BLUR_SHARE)
+        if isinstance(image, Planes):
+            _coarsen(image.luma[top:bottom, left:right], squares)
+            for plane in image.chroma:
+                half = plane[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
+                _coarsen(half, max(1, squares // 2))
+        else:
+            _coarsen(image[top:bottom, left:right], squares)
+
+
+def _coarsen(piece: NDArray[np.uint8], side: int) -> None:
+    """Give each square of so many pixels its mean, in place."""
+    height, width = piece.shape[:2]
+    small = cv2.resize(piece, (-(-width // side), -(-height // side)), interpolation=cv2.INTER_AREA)
+    piece[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 class Crops(Sink):
@@ -115,7 +127,7 @@ class Crops(Sink):
     def write(self, frame: Frame, detections: Detections) -> None:
         """Save the frame's objects."""
         wanted = self._chosen.of(detections)
-        for number, (box, (_, _, _, name)) in enumerate(zip(_whole_pixels(wanted, frame.picture), wanted, strict=True)):
+        for number, (box, (_, _, _, name)) in enumerate(zip(_whole_pixels(wanted, frame.image), wanted, strict=True)):
             left, top, right, bottom = box
             # A name may hold a slash, and must not lead out of the folder.
             kind = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in name) or "_"
@@ -151,9 +163,9 @@ def eventful_frames(log: Path, chosen: Chosen, *, count: int) -> list[int]:
     return sorted(taken)
 
 
-def _whole_pixels(found: Detections, picture: Picture) -> Iterator[tuple[int, int, int, int]]:
-    """The boxes widened to whole pixels of the picture, at least one wide and high."""
-    height, width = picture.shape[:2]
+def _whole_pixels(found: Detections, image: Image) -> Iterator[tuple[int, int, int, int]]:
+    """The boxes widened to whole pixels of the image, at least one wide and high."""
+    height, width = image.shape[:2]
     for left, top, right, bottom in found.xyxy.tolist():
         x, y = min(max(int(left), 0), width - 1), min(max(int(top), 0), height - 1)
         yield x, y, max(x + 1, min(int(np.ceil(right)), width)), max(y + 1, min(int(np.ceil(bottom)), height))

@@ -11,7 +11,7 @@ from pathlib import Path
 from detector.detections import Detections
 from detector.errors import OutputError
 from detector.video.endings import Ending
-from detector.video.frames import Frame, Picture, Source
+from detector.video.frames import Frame, Image, Source
 from detector.video.log import FrameRecord, Journal, RunRecord, detections_of, read_journal, read_log
 from detector.video.outputs import part_path, parts_left
 from detector.video.parts import Part, kept_of
@@ -87,11 +87,11 @@ def find_progress(video: Path | None, log: Path, run: RunRecord) -> Progressed:
 
 
 def replayed(
-    found: Iterator[FrameRecord], detect: Callable[[Picture], Detections], names: tuple[str, ...]
-) -> Callable[[Picture], Detections]:
+    found: Iterator[FrameRecord], detect: Callable[[Image], Detections], names: tuple[str, ...]
+) -> Callable[[Image], Detections]:
     """What was found already for as many frames as there are records, and then `detect`."""
 
-    def answer(picture: Picture) -> Detections:
+    def answer(picture: Image) -> Detections:
         record = next(found, None)
         return detect(picture) if record is None else detections_of(record, names)
 
@@ -99,15 +99,15 @@ def replayed(
 
 
 def sparse(
-    detect: Callable[[Picture], Detections], every: int, *, first: int, last: Detections
-) -> Callable[[Picture], Detections]:
+    detect: Callable[[Image], Detections], every: int, *, first: int, last: Detections
+) -> Callable[[Image], Detections]:
     """`detect` in every so many frames, counted from 0; those between carry on what was found in the one before.
 
     `first` is the number of the first frame that is asked about, `last` what was found before it.
     """
     numbers = count(first)
 
-    def answer(picture: Picture) -> Detections:
+    def answer(picture: Image) -> Detections:
         nonlocal last
         if next(numbers) % every == 0:
             last = detect(picture)

@@ -9,19 +9,20 @@ from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import cv2
 import numpy as np
 
 from detector.detections import Detections
 from detector.errors import OutputError, WriteError
+from detector.planes import Planes
 from detector.video.codecs import USUAL, VideoSettings, encoder_for
-from detector.video.colours import FromRgb, stored_as_yuv, tag
+from detector.video.colours import FromRgb, stored_as_yuv, tag, to_encode
 from detector.video.containers import DAMAGE
 from detector.video.endings import Ending
 from detector.video.ffmpeg import av
-from detector.video.frames import Frame, Picture, Sink, VideoInfo
+from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.joining import Joiner
 from detector.video.outputs import check_output, create, part_path, parts_left
 from detector.video.parts import Part, part_options
@@ -58,6 +59,8 @@ class VideoWriter(Sink):
     Raises `OutputError` before anything is written if `path` cannot or must not be, `WriteError` if it could not
     be written to its end.
     """
+
+    stage: ClassVar[str] = "encode"
 
     def __init__(
         self,
@@ -123,14 +126,11 @@ class VideoWriter(Sink):
         self._end_seconds = frame.time + shown
         if frame.index < self._kept_frames:
             return
-        drawn = self._checked(frame)
+        image = self._checked(frame)
         if self._square:
             resized = cv2.resize(frame.picture, self._square, interpolation=cv2.INTER_LINEAR)
-            picture = self._from_rgb(_even(np.asarray(resized, dtype=np.uint8)))
-        elif frame.planes is not None:
-            picture = self._from_rgb.onto(frame.planes, drawn, frame.touched or ())
-        else:
-            picture = self._from_rgb(_even(drawn))
+            image = np.asarray(resized, dtype=np.uint8)
+        picture = to_encode(_even(image), self._from_rgb, self._colours)
         time_base = self._info.time_base
         picture.pts = round((frame.time - self._shift_seconds) / time_base)
         picture.time_base = time_base
@@ -180,11 +180,11 @@ class VideoWriter(Sink):
             raise WriteError(f"{self.path}: the encoder does not start: {error}") from error
         self._stream = stream
 
-    def _checked(self, frame: Frame) -> Picture:
-        height, width = frame.picture.shape[:2]
+    def _checked(self, frame: Frame) -> Image:
+        width, height = frame.size
         if (width, height) != (self._info.width, self._info.height):
             raise ValueError(f"a frame of {width}x{height} in a video of {self._info.width}x{self._info.height}")
-        return frame.picture
+        return frame.image
 
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         assert self._container is not None
@@ -263,10 +263,9 @@ def _square_size(info: VideoInfo) -> tuple[int, int]:
     return info.width, round(info.height / info.pixel_aspect)
 
 
-def _even(picture: Picture) -> Picture:
-    """The picture with its last row or column repeated where its size is odd."""
-    height, width = picture.shape[:2]
-    if height % 2 or width % 2:
-        padded = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        return np.asarray(padded, dtype=np.uint8)
-    return picture
+def _even(image: Image) -> Image:
+    """The image with its last row or column repeated where its size is odd, as planes have it already."""
+    height, width = image.shape[:2]
+    if isinstance(image, Planes) or height % 2 == width % 2 == 0:
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8)

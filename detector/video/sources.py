@@ -18,10 +18,12 @@ import cv2
 import numpy as np
 
 from detector.errors import StreamError, VideoError
-from detector.video.colours import ToRgb, colours_of, planes_of
+from detector.planes import Planes
+from detector.video.colours import ToImage, colours_of
 from detector.video.containers import DAMAGE, counted, is_address, open_container, reason
 from detector.video.ffmpeg import av
-from detector.video.frames import Frame, Picture, VideoInfo
+from detector.video.frames import Frame, Image, VideoInfo
+from detector.video.hdr import is_hdr
 from detector.video.section import WHOLE, Section, empty_section, start_after_end
 from detector.video.timeline import Timeline
 
@@ -88,6 +90,7 @@ class VideoFile:
             if first is None:
                 raise VideoError(f"{self._name}: holds no frame that can be read")
             self.info = self._describe(first)
+            self._image_of = ToImage(first)
             step = 1 / ((self.info.frame_rate or 25) * self.info.time_base)
             self._timeline = Timeline(self.info.time_base, step=round(step))
             self._first: av.VideoFrame | None = first if section == WHOLE else self._first_of_section(first)
@@ -122,8 +125,10 @@ class VideoFile:
 
     @property
     def notes(self) -> list[str]:
-        """What was put right in the frames yielded so far, a line each."""
+        """What was changed in the frames yielded so far, a line each."""
         found = []
+        if is_hdr(self.info.colours):
+            found.append(f"{self._name}: HDR; its brightness is pressed into the range of ordinary screens (BT.709)")
         if self._timeline.missing:
             missing = counted(self._timeline.missing, "frame")
             found.append(f"{self._name}: {missing} had no timestamp; spaced evenly instead")
@@ -135,12 +140,10 @@ class VideoFile:
         return found
 
     def __iter__(self) -> Iterator[Frame]:
-        to_rgb = ToRgb(width=self._stored_size[0], height=self._stored_size[1])
         index = 0
         end = Fraction(0)
         started = monotonic()
-        decoded = self._first
-        self._first = None
+        decoded, self._first = self._first, None
         while decoded is not None:
             pts, duration = decoded.pts, int(decoded.duration or 0)
             if self._clockless:
@@ -153,10 +156,9 @@ class VideoFile:
                 index=index,
                 pts=pts,
                 time_base=self.info.time_base,
-                picture=_turn(to_rgb(decoded), self._quarter_turns),
+                image=_turned(self._image_of(decoded), self._quarter_turns),
                 duration=duration,
                 arrived=monotonic() if self._live else None,
-                planes=planes_of(decoded) if not self._quarter_turns else None,
             )
             index += 1
             end = (pts + duration) * self.info.time_base
@@ -255,8 +257,7 @@ class VideoFile:
     def _describe(self, frame: av.VideoFrame) -> VideoInfo:
         stream, container = self._stream, self._container
         self._quarter_turns = round(frame.rotation / 90) % 4
-        self._stored_size = frame.width, frame.height
-        width, height = self._stored_size
+        width, height = frame.width, frame.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
         if self._quarter_turns % 2:
             width, height, aspect = height, width, 1 / aspect
@@ -343,8 +344,9 @@ class VideoFile:
         return None
 
 
-def _turn(picture: Picture, quarter_turns: int) -> Picture:
-    """The picture rotated counterclockwise."""
+def _turned(image: Image, quarter_turns: int) -> Image:
+    """The image rotated counterclockwise."""
     if not quarter_turns:
-        return picture
-    return np.asarray(cv2.rotate(picture, _TURNS[quarter_turns]), dtype=np.uint8)
+        return image
+    code = _TURNS[quarter_turns]
+    return image.turned(code) if isinstance(image, Planes) else np.asarray(cv2.rotate(image, code), dtype=np.uint8)

@@ -33,6 +33,7 @@ class Window(Sink):
     """
 
     main_thread: ClassVar[bool] = True
+    stage: ClassVar[str] = "show"
 
     def __init__(self, title: str = "yolo3", *, caption: Callable[[Picture, str], object] | None = None) -> None:
         super().__init__()

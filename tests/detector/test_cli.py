@@ -276,6 +276,19 @@ def test_a_log_alone_is_enough(yolo3, colour_model, colour_clip, tmp_path):
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 11
 
 
+def test_profile_shows_where_the_time_goes_and_logs_it(yolo3, colour_model, colour_clip, tmp_path):
+    out, log = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    _, printed, _ = yolo3("video", colour_clip, out, "--log", log, "--model", colour_model, "--profile")
+    assert [line.split()[0] for line in printed.splitlines()[2:5]] == ["reading", "finding", "writing"]
+    stages = json.loads(log.read_text().splitlines()[-1])["milliseconds"]
+    assert set(stages) == {"decode", "resize", "network", "boxes", "draw", "encode", "log"}
+    assert all(0 < taken < 10_000 for taken in stages.values())
+    plain = tmp_path / "plain.jsonl"
+    yolo3("video", colour_clip, "--log", plain, "--model", colour_model)
+    assert plain.read_text().splitlines()[:-1] == log.read_text().splitlines()[:-1]
+    assert "milliseconds" not in plain.read_text()
+
+
 def test_a_video_file_stands_in_for_a_camera(yolo3, colour_model, colour_clip, tmp_path):
     code, printed, err = yolo3(
         *("webcam", colour_clip, "--no-window", "--log", tmp_path / "c.jsonl", "--out", tmp_path / "c.mp4"),

@@ -25,15 +25,15 @@ from convert.names import configs_folder
 from convert.weights import sha256
 from detector.detections import Detections
 from detector.detector import Detector
-from detector.draw import draw
 from detector.errors import InputError
 from detector.pictures import write_picture
 from detector.settings import Settings
+from detector.streaming import draw_boxes
 from detector.training.evaluation import Score, Truth, score
 from detector.training.street.clip import Clip
 from detector.training.street.render import NAMES
 from detector.training.street.sound import write_sound
-from detector.video.frames import Frame, Sink, VideoInfo
+from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.log import EndRecord, FrameLog, FrameRecord, RunRecord, read_log
 from detector.video.loop import Summary, run
 from detector.video.sinks import VideoWriter
@@ -130,7 +130,7 @@ def find(places: Places) -> tuple[Summary, Score, Counter[str]]:
     found: list[Detections] = []
     shown = Settings(confidence=SHOWN_CONFIDENCE)
 
-    def detect(picture: NDArray[np.uint8]) -> Detections:
+    def detect(picture: Image) -> Detections:
         # The measure wants doubtful boxes too, the eye does not.
         everything = detector.detect(picture)
         found.append(everything)
@@ -151,7 +151,7 @@ def find(places: Places) -> tuple[Summary, Score, Counter[str]]:
             sheet,
         ]
         with tqdm(total=video.info.frame_count, desc="finding", unit="frame", leave=False) as bar:
-            summary = run(video, detect, sinks, annotate=draw, progress=bar)
+            summary = run(video, detect, sinks, annotate=draw_boxes, progress=bar)
     truths = [_truth(line) for line in read_log(places.truth) if isinstance(line, FrameRecord)]
     counts = Counter(name for one in found for _, confidence, _, name in one if confidence >= SHOWN_CONFIDENCE)
     return summary, score(truths[: len(found)], found, NAMES), counts

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detector.detections import Detections
-from detector.video.frames import Frame, Sink
+from detector.video.frames import Frame, Image, Sink
 
 BITS = 8
 BLOCK = 24
@@ -30,13 +30,14 @@ class Clips:
             picture[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (number >> bit & 1)
         return picture
 
-    def number(self, picture: np.ndarray) -> int:
+    def number(self, image: Image) -> int:
+        picture = np.asarray(image)
         middles = picture[BLOCK // 2, BLOCK // 2 : BITS * BLOCK : BLOCK].mean(axis=1)
         return sum(1 << bit for bit, middle in enumerate(middles) if middle > 128)
 
     def frames(self, count: int, *, time_base: Fraction = Fraction(1, 25)) -> Iterator[Frame]:
         for index in range(count):
-            yield Frame(index=index, pts=index, time_base=time_base, picture=self.picture(index), duration=1)
+            yield Frame(index=index, pts=index, time_base=time_base, image=self.picture(index), duration=1)
 
     def make(
         self,

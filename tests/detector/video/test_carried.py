@@ -202,7 +202,7 @@ def test_chapters_of_a_section(source, tmp_path, ending):
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_run_cut_short_has_no_chapters_of_what_is_not_there(source, tmp_path, ending):
     def detect(picture):
-        if picture.mean() > 40:  # in the middle of the second text
+        if picture.rgb.mean() > 40:  # in the middle of the second text
             raise KeyboardInterrupt
         return Detections.empty()
 

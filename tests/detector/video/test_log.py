@@ -19,7 +19,7 @@ RUN = RunRecord.of(INFO, model="m.h5", model_sha256="ab12", settings={"confidenc
 
 
 def frame(index, pts):
-    return Frame(index=index, pts=pts, time_base=INFO.time_base, picture=np.zeros((2, 2, 3), np.uint8))
+    return Frame(index=index, pts=pts, time_base=INFO.time_base, image=np.zeros((2, 2, 3), np.uint8))
 
 
 def found():
@@ -105,7 +105,7 @@ try:
     with FrameLog({str(path)!r}, run) as log:
         for index in range(1000):
             picture = np.zeros((2, 2, 3), np.uint8)
-            log.write(Frame(index=index, pts=index, time_base=info.time_base, picture=picture), Detections.empty())
+            log.write(Frame(index=index, pts=index, time_base=info.time_base, image=picture), Detections.empty())
 except WriteError as error:
     print(error)
 """

@@ -67,8 +67,8 @@ def test_boxes_are_drawn_before_any_sink_sees_the_picture_and_after_it_was_detec
         seen.append(picture.max())
         return Detections.empty()
 
-    def annotate(picture, detections):
-        picture[:] = 255
+    def annotate(frame, detections):
+        frame.image[:] = 255
 
     sink = record()
     run(Numbers(20), detect, [sink], annotate=annotate)
@@ -269,7 +269,7 @@ def test_stop_is_asked_before_each_frame(record):
 
 def test_windows_are_fed_from_the_main_thread_and_files_are_not(record, shown, detect):
     window, file = shown(), record()
-    run(Numbers(20), detect, [file, window], annotate=lambda picture, detections: picture.fill(9))
+    run(Numbers(20), detect, [file, window], annotate=lambda frame, detections: frame.image.fill(9))
     assert window.frames == file.frames == [(index, index % 3) for index in range(20)]
     assert window.threads == {threading.main_thread().name}
     assert file.threads == {"frame-writer"}

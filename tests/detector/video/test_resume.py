@@ -32,7 +32,7 @@ class Brightest:
     def __init__(self, model, settings): pass
     def detect(self, picture):
         time.sleep(PAUSE)
-        number = int(picture[:24, :192:24].mean())
+        number = int(np.asarray(picture)[:24, :192:24].mean())
         box = np.array([[number % 50, 40, number % 50 + 30, 90]], np.float32)
         return Detections(box, np.array([0.5 + number / 1000], np.float32), np.array([number % 3]), self.names)
 

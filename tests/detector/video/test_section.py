@@ -235,7 +235,7 @@ class Counting:
         if self.count == self.fail_at:
             raise WriteError("no room")
         self.count += 1
-        number = int(picture[12, 12:192:24].sum())
+        number = int(picture.rgb[12, 12:192:24].sum())
         box = np.array([[number % 50, 40, number % 50 + 30, 90]], np.float32)
         return Detections(box, np.array([0.9], np.float32), np.array([number % 3]), ("red", "green", "blue"))
 

@@ -45,7 +45,7 @@ def copied(source, target, *, settings=FAST, sound=True):
         pytest.param(Fraction(1, 90000), range(12347, 100000, 3600), id="starts between milliseconds"),
     ],
 )
-@pytest.mark.parametrize("preset", ["ultrafast", "veryfast"])
+@pytest.mark.parametrize("preset", ["ultrafast", "veryfast", None])
 def test_timestamps_are_kept(clips, tmp_path, ending, time_base, pts, preset):
     target = tmp_path / f"out{ending}"
     sink = VideoWriter(target, info_for(clips, time_base=time_base), settings=VideoSettings(preset=preset))

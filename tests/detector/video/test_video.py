@@ -48,12 +48,13 @@ def place_of(number):
     return left, top, left + 30, top + 30
 
 
-def fill_boxes(picture, detections):
+def fill_boxes(frame, detections):
+    picture = frame.to_rgb()
     for left, top, right, bottom in detections.xyxy.astype(int):
         picture[top:bottom, left:right] = RED
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "veryfast"])
+@pytest.mark.parametrize("preset", ["ultrafast", "veryfast", None])
 def test_each_box_is_on_its_own_frame(clips, tmp_path, boxes_of, preset):
     source = clips.make(
         tmp_path / "in.mp4", [index * 40 + index % 7 for index in range(90)], time_base=Fraction(1, 1000)
@@ -314,7 +315,7 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from detector.detections import Detections
-from detector.draw import draw
+from detector.streaming import draw_boxes
 from detector.video.codecs import VideoSettings
 from detector.video.frames import Frame, VideoInfo
 from detector.video.log import FrameLog, RunRecord
@@ -346,7 +347,7 @@ sinks = [
     FrameLog(folder / "out.jsonl", record),
     VideoWriter(folder / "out.mp4", info, settings=VideoSettings(preset="ultrafast")),
 ]
-summary = run(Source(), lambda picture: box, sinks, annotate=draw, progress=Bar())
+summary = run(Source(), lambda picture: box, sinks, annotate=draw_boxes, progress=Bar())
 assert summary.frames == 20_000
 (memory, files, threads), (later, later_files, later_threads) = marks
 print(later - memory, later_files - files, later_threads - threads)
