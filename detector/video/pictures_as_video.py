@@ -35,6 +35,7 @@ _USUAL_DELAY_MS = 100
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 _MAYBE_ANIMATED = re.compile(rb"GIF8|\x89PNG|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
 _NAMED_PROBLEMS = 20
+_LAST_BYTES = 512
 
 
 def parse_rate(text: str) -> Fraction:
@@ -204,7 +205,8 @@ class Animation(_PictureVideo):
         first = read_picture(name)  # says in words what is wrong with it
         self._image = Image.open(name, formats=[kind for kind in _ANIMATIONS if kind in Image.OPEN])
         try:
-            if not getattr(self._image, "is_animated", False):
+            self._count = self._frame_count()
+            if self._count == 1:
                 raise single_picture(name)
             # A picture for programs that know no animation.
             self._leading = int(bool(getattr(self._image, "default_image", False)))
@@ -219,7 +221,7 @@ class Animation(_PictureVideo):
             width=width,
             height=height,
             time_base=_MS,
-            frame_count=getattr(self._image, "n_frames", 1) - self._leading if section == WHOLE else None,
+            frame_count=self._count - self._leading if self._count and section == WHOLE else None,
             begin_seconds=None if section.start is None else self._first.pts * _MS,
             end_seconds=section.end,
         )
@@ -231,6 +233,21 @@ class Animation(_PictureVideo):
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames(self._of_section())
+
+    def _frame_count(self) -> int | None:
+        """How many frames it says it holds; None where it is damaged behind the first."""
+        try:
+            return int(getattr(self._image, "n_frames", 1))
+        except Exception:  # noqa: BLE001 - counting reads the whole file, and fails as decoding does
+            return None
+
+    def _check_end(self) -> None:
+        """Note where a GIF's end mark is missing: it has nothing else that tells how many frames there should be."""
+        if self._image.format == "GIF":
+            with open(self._name, "rb") as file:  # noqa: PTH123 - a str may hold what Path refuses
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
+                if not file.read().rstrip(b"\0").endswith(b";"):
+                    self.notes.append(f"{self._name}: has no end mark; it may be cut off")
 
     def _first_of_section(self) -> _Shown:
         start, end = self._section.start, self._section.end
@@ -260,18 +277,22 @@ class Animation(_PictureVideo):
         """Every frame, in order."""
         number = self._leading
         time_ms = Fraction(0)
-        while True:
-            try:
-                self._image.seek(number)
-                picture = read_picture(self._image, name=self._name)
-            except EOFError:
-                return
-            except Exception as error:  # decoders fail in as many ways as files can be broken
-                read = counted(number - self._leading, "frame")
-                raise StreamError(f"{self._name}: damaged or cut off; {read} could be read ({error})") from error
+        while (picture := self._picture(number)) is not None:
             delay = Fraction(self._image.info.get("duration") or 0).limit_denominator(1000)
             if delay <= _SHORTEST_DELAY_MS:
                 delay = Fraction(_USUAL_DELAY_MS)
             pts, time_ms = round(time_ms), time_ms + delay
             yield _Shown(pts, round(time_ms) - pts, picture)
             number += 1
+
+    def _picture(self, number: int) -> Picture | None:
+        """The picture of this number, which must be that of the last or the next one; None behind the end."""
+        try:
+            self._image.seek(number)
+            return read_picture(self._image, name=self._name)
+        except Exception as error:  # decoders fail in as many ways as files can be broken
+            if isinstance(error, EOFError) and number == self._count:
+                self._check_end()
+                return None
+            read = counted(number - self._leading, "frame")
+            raise StreamError(f"{self._name}: damaged or cut off; {read} could be read ({error})") from error

@@ -247,6 +247,22 @@ def test_an_animation_cut_off(clips, tmp_path, name, options):
     assert numbers == list(range(len(numbers)))
 
 
+def test_wherever_a_gif_is_cut_off_it_is_said_in_words(clips, tmp_path):
+    whole = animation(clips, tmp_path / "whole.gif", disposal=2).read_bytes()
+    path = tmp_path / "a.gif"
+    said = 0
+    for length in [*range(12, len(whole), len(whole) // 150), *range(len(whole) - 40, len(whole))]:
+        path.write_bytes(whole[:length])
+        try:
+            _, _, notes = read(path)
+        except (PictureError, VideoError, StreamError) as error:
+            assert str(path) in str(error)
+            said += 1
+        else:
+            assert notes == [f"{path}: has no end mark; it may be cut off"]  # cut between two frames
+    assert said > 100
+
+
 class Counting:
     def __init__(self, *, fail_at=None):
         self.count, self.fail_at = 0, fail_at
