@@ -159,12 +159,22 @@ def image_verb(
 @app.command("video")
 @with_options(Settings)
 def video_verb(
-    video: Annotated[str, typer.Argument(metavar="IN", help="a video file")],
+    video: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="a video; a folder of pictures, or 'frames/*.png' in quotes; an animation"),
+    ],
     settings: Settings,
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
     every: Annotated[int, typer.Option(help="look into every so many frames only; the boxes stay in between")] = 1,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="begin here: seconds, or [HH:]MM:SS, such as 1:30")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="stop before this moment")] = None,
+    fps: Annotated[
+        str | None, typer.Option(metavar="RATE", help="pictures per second, for folders and patterns; 25 unless given")
+    ] = None,
     codec: Codec = None,
     quality: Quality = None,
     overwrite: Overwrite = False,
@@ -175,11 +185,15 @@ def video_verb(
     """Find objects in a video."""
     from detector.streaming import Outputs, annotate_video
     from detector.video.codecs import VideoSettings
+    from detector.video.pictures_as_video import parse_rate
+    from detector.video.section import Section
 
     encoding = VideoSettings(crf=quality, codec=codec)
     outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
     bar = functools.partial(_frame_bar, quiet)
-    _conclude(annotate_video(video, model, settings, outputs, bar=bar, every=every, tell=_teller(quiet)), outputs)
+    options: dict[str, Any] = {"every": every, "section": Section.of(start, end)}
+    options["fps"] = None if fps is None else parse_rate(fps)
+    _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet), **options), outputs, quiet)
 
 
 @app.command("webcam")
@@ -214,7 +228,7 @@ def webcam_verb(
     if cameras is None or len(cameras) < 2:
         camera = cameras[0] if cameras else "0"
         options: dict[str, Any] = {"window": window, "buffer": buffer, "timeout_seconds": timeout, "tell": tell}
-        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs)
+        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs, quiet)
         return
     if window:
         raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
@@ -229,7 +243,7 @@ def webcam_verb(
             continue
         print(f"{camera}:")
         try:
-            _conclude(answer, numbered(outputs, number))
+            _conclude(answer, numbered(outputs, number), quiet)
         except typer.Exit as exit_:
             codes.add(exit_.exit_code)
     if codes:
@@ -241,13 +255,14 @@ cli_log.register(app)
 cli_training.register(app)
 
 
-def _conclude(summary: Summary, outputs: Outputs) -> None:
-    """Say what a run did; leave with the exit code of how it ended."""
+def _conclude(summary: Summary, outputs: Outputs, quiet: bool) -> None:
+    """Say what a run did, `quiet` without what was only put right; leave with the exit code of how it ended."""
     from detector.stopwatch import bars, milliseconds
     from detector.video.endings import Ending
 
+    say_aside = _nothing if quiet else _say_aside
     for note in summary.notes:
-        complain(note) if summary.status is Ending.TRUNCATED else _say_aside(note)
+        complain(note) if summary.status is Ending.TRUNCATED else say_aside(note)
     if not summary.seconds:
         return  # it was complete before
     rate = f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,14 +92,15 @@ class Detector:
         """The network's class names."""
         return self.description.names
 
-    def detect(self, picture: Any) -> Detections:
+    def detect(self, picture: Any, *, pixel_aspect: float = 1.0) -> Detections:
         """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, a Pillow image, or planes.
 
-        Raises `PictureError` when it cannot be opened.
+        `pixel_aspect` is a pixel's width over its height as displayed; boxes are in the picture's own pixels whatever
+        their shape. Raises `PictureError` when it cannot be opened.
         """
         pixels = picture if isinstance(picture, Planes) else self.read(picture)
         with self.stopwatch["resize"]:
-            fit = self.fit(pixels.shape[1], pixels.shape[0])
+            fit = self.fit(pixels.shape[1], pixels.shape[0], pixel_aspect=pixel_aspect)
             batch = fit.network_input(pixels, self.settings.interpolation)[None]
         with self.stopwatch["network"]:
             outputs = [output[0] for output in self.engine.run(batch)]
@@ -109,10 +111,10 @@ class Detector:
         """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays come back as they are."""
         return read_picture(picture, as_darknet=self.settings.interpolation == "darknet")
 
-    def fit(self, picture_width: int, picture_height: int) -> Fit:
-        """How a picture of this size is laid into the network's input."""
-        return fit_picture(
-            picture_width,
+    def fit(self, picture_width: int, picture_height: int, *, pixel_aspect: float = 1.0) -> Fit:
+        """How a picture of this size is laid into the network's input, in the shape in which it is displayed."""
+        fit = fit_picture(
+            max(1, round(picture_width * pixel_aspect)),
             picture_height,
             width=self._width,
             height=self._height,
@@ -120,6 +122,7 @@ class Detector:
             shape=self.settings.shape,
             stride=self.description.stride,
         )
+        return replace(fit, picture_width=picture_width)
 
     def interpret(self, outputs: list[NDArray[np.float32]], fit: Fit) -> Detections:
         """The boxes that one picture's raw heads, each (rows, columns, channels), mean."""

@@ -13,11 +13,13 @@ from detector.errors import SettingsError
 from detector.streaming import Bar
 from detector.video.frames import Frame, Image, Sink
 from detector.video.loop import Summary, run
+from detector.video.opening import open_video
 from detector.video.outputs import held
+from detector.video.pictures_as_video import is_picture_series
 from detector.video.redraw import Chosen, Crops, Logged, Matched, hide
+from detector.video.section import Section
 from detector.video.sheet import Sheet
 from detector.video.sinks import VideoWriter
-from detector.video.sources import VideoFile
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ def redraw_video(source: Path, log: Path, chosen: Chosen, outputs: Redrawn, *, b
         raise SettingsError("nothing to make: name an OUT.mp4, --crops DIR or --sheet FILE")
     logged = Logged(log)
     chosen.check(logged.run)
-    with VideoFile(source) as video, contextlib.ExitStack() as stack:
+    fps = logged.run.frame_rate if is_picture_series(str(source)) else None
+    section = Section.logged(logged.run.settings)
+    with open_video(source, section=section, fps=fps) as video, contextlib.ExitStack() as stack:
         logged.check_size(video.info.width, video.info.height, source)
         sinks: list[Sink] = [_Step(lambda image, found: hide(image, chosen.hidden(found)))]
         if outputs.crops:
@@ -65,7 +69,9 @@ def redraw_video(source: Path, log: Path, chosen: Chosen, outputs: Redrawn, *, b
             sinks.append(Sheet(outputs.sheet, log, chosen, overwrite=outputs.overwrite))
         if outputs.video:
             stack.enter_context(held(outputs.video))
-            sinks.append(VideoWriter(outputs.video, video.info, sound_from=source, overwrite=outputs.overwrite))
+            sinks.append(
+                VideoWriter(outputs.video, video.info, sound_from=video.sound_from, overwrite=outputs.overwrite)
+            )
         with bar(video.info.frame_count) as progress:
             matched = Matched(video, logged)
             return run(matched, matched.detect, sinks, progress=progress)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Literal, Protocol, cast
@@ -25,8 +27,10 @@ from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import Progress, Summary, run
+from detector.video.opening import open_video
 from detector.video.outputs import held, same_file
 from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_found, replayed, sparse
+from detector.video.section import WHOLE, Section
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
 from detector.video.window import Window
@@ -44,8 +48,8 @@ def _nobody(note: str) -> None:
 class Finder(Protocol):
     """What is used of a `Detector`."""
 
-    def detect(self, picture: Image, /) -> Detections:
-        """Find objects in a picture."""
+    def detect(self, picture: Image, /, *, pixel_aspect: float = 1.0) -> Detections:
+        """Find objects in a picture whose pixels are so many times as wide as high."""
         ...
 
 
@@ -71,13 +75,16 @@ def annotate_video(
     *,
     bar: Bar,
     every: int = 1,
+    section: Section = WHOLE,
+    fps: Fraction | None = None,
     tell: Tell = _nobody,
     open_detector: Callable[[Path, Settings], Finder] | None = None,
 ) -> Summary:
-    """Detect in every frame of a video file, or one of `every` so many; the sound goes with it.
+    """Detect in every frame of a video, or one of `every` so many; its sound and subtitles go with it.
 
-    `tell` gets the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is
-    known before the network is opened.
+    `source` may be a folder or glob of pictures too, shown at `fps`, or an animation (see `open_video`). `tell` gets
+    the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is known before
+    the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
@@ -86,10 +93,13 @@ def annotate_video(
     if outputs.overwrite and outputs.resume:
         raise SettingsError("--overwrite starts anew, --resume goes on; choose one")
     journal = outputs.log or journal_path(cast(Path, outputs.video))
-    with VideoFile(source) as video, held(*(path for path in (outputs.video, outputs.log) if path)):
+    darknet = settings.interpolation == "darknet"
+    opened = open_video(source, section=section, fps=fps, as_darknet=darknet)
+    with opened as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
         _refuse_existing(source, outputs)
         record = _record(video.info, model, settings)
+        record = replace(record, settings={**record.settings, **section.as_json()})
         if every > 1:
             record = replace(record, settings={**record.settings, "every": every})
         done = find_progress(outputs.video, journal, record) if outputs.resume else Progressed()
@@ -102,7 +112,7 @@ def annotate_video(
             journal,
             record,
             overwrite=overwrite,
-            inputs=[model],
+            inputs=[model, *video.files],
             goes_on_from=done.journal,
             every=every,
             stopwatch=stopwatch if outputs.profile else None,
@@ -112,7 +122,7 @@ def annotate_video(
             writer = VideoWriter(
                 outputs.video,
                 video.info,
-                sound_from=source,
+                sound_from=video.sound_from,
                 settings=outputs.encoding,
                 overwrite=overwrite,
                 resumable=True,
@@ -127,7 +137,7 @@ def annotate_video(
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
                 progress.update(done.frames)
-            detect = detector.detect
+            detect = as_displayed(detector, video.info.pixel_aspect)
             if every > 1:
                 logged = done.journal.frames if done.journal else 0
                 last = last_found(journal, record.classes) if logged else Detections.empty(record.classes)
@@ -145,6 +155,13 @@ def annotate_video(
     if done.frames:
         summary = replace(summary, notes=(f"continued at frame {done.frames}", *summary.notes))
     return summary
+
+
+def as_displayed(detector: Finder, pixel_aspect: Fraction) -> Callable[[Image], Detections]:
+    """`detector.detect` that sees a picture in the shape in which a player shows it: its pixels are not all square."""
+    if pixel_aspect == 1:
+        return detector.detect
+    return functools.partial(detector.detect, pixel_aspect=float(pixel_aspect))
 
 
 def watch_camera(

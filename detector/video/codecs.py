@@ -13,6 +13,9 @@ Codec = Literal["h264", "hevc", "av1", "vp9"]
 _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
 _USUAL_QUALITY = {"h264": 23, "hevc": 28, "av1": 35, "vp9": 33}
 _WORST_QUALITY = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
+_HOLDS = {".webm": ("vp9", "av1"), ".mov": ("h264", "hevc")}
+"""By a file's ending, the codecs that go into it; into the others all do."""
+
 _SVT_PRESET = 10
 
 _LEAN_H264 = {
@@ -48,15 +51,21 @@ class Encoder:
     name: str
     options: dict[str, str]
 
+    says_pixel_shape: bool = True
+    """Whether the file tells players that pixels are not square."""
+
 
 def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
     """What encodes a file of this name; `OutputError` where such a file cannot hold the codec."""
-    webm = path.suffix.lower() == ".webm"
-    codec = settings.codec or ("vp9" if webm else "h264")
+    ending = path.suffix.lower()
+    codec = settings.codec or ("vp9" if ending == ".webm" else "h264")
     if codec not in _ENCODERS:
         raise SettingsError(f"codec {codec!r} is not known; expected one of {', '.join(_ENCODERS)}")
-    if webm and codec not in ("vp9", "av1"):
-        raise OutputError(f"{path}: WebM holds no {codec}; use --codec vp9 or av1, or name it .mp4 or .mkv")
+    held = _HOLDS.get(ending, _ENCODERS)
+    if codec not in held:
+        raise OutputError(
+            f"{path}: a {ending} file holds no {codec}; use --codec {' or '.join(held)}, or name it .mp4 or .mkv"
+        )
     quality = _USUAL_QUALITY[codec] if settings.crf is None else settings.crf
     if not 0 <= quality <= _WORST_QUALITY[codec]:
         raise SettingsError(f"quality {quality} is out of range; {codec} has 0 (best) to {_WORST_QUALITY[codec]}")
@@ -71,4 +80,4 @@ def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
         options["preset"] = str(_SVT_PRESET)
     if codec == "vp9":
         options |= {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
-    return Encoder(_ENCODERS[codec], options)
+    return Encoder(_ENCODERS[codec], options, says_pixel_shape=codec in ("h264", "hevc"))

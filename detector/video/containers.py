@@ -48,7 +48,18 @@ def open_container(
     if container.format.name == "tty":  # FFmpeg's name for text, which it would play as a teletype
         container.close()
         raise VideoError(f"{name}: is a text, not a video")
+    if not is_address(name) and container.format.name.endswith(("_pipe", "image2")):  # FFmpeg's names for pictures
+        container.close()
+        raise single_picture(name)
     return container
+
+
+def single_picture(name: str) -> VideoError:
+    """What to say of a picture that does not move."""
+    return VideoError(
+        f"{name}: is a single picture, not a video; use `yolo3 image`, or give a folder of pictures, "
+        "or a pattern in quotes such as 'frames/*.png'"
+    )
 
 
 def _check_file(name: str) -> None:
@@ -63,7 +74,8 @@ def _check_file(name: str) -> None:
         if not os.access(path, os.R_OK):
             raise VideoError(f"{name}: may not be read (permission denied)")
     except FileNotFoundError:
-        raise VideoError(f"{name}: no such file") from None
+        hint = "; for numbered pictures give their folder, or a pattern in quotes such as 'frames/*.png'"
+        raise VideoError(f"{name}: no such file{hint if '%' in name else ''}") from None
     except (OSError, ValueError) as error:
         raise VideoError(f"{name}: cannot be opened: {error}") from None
 

@@ -74,6 +74,13 @@ class VideoInfo:
     start_seconds: Fraction = Fraction(0)
     """Where the source's clock stands at the start of its earliest stream, sound included."""
 
+    begin_seconds: Fraction | None = None
+    """Where that clock stands at the start of the section that was asked for, which a copy counts from; None where
+    it is the start of the video."""
+
+    end_seconds: Fraction | None = None
+    """Where that clock stands at the end of that section; None where it is the end of the video."""
+
     pixel_aspect: Fraction = Fraction(1)
     """Width of a pixel over its height, as displayed."""
 

@@ -1,4 +1,4 @@
-"""Parts of a video and the sound of its source, put together into the file the user asked for; nothing is decoded."""
+"""Parts of a video and what goes with its source's pictures, put together into the file the user asked for."""
 
 from __future__ import annotations
 
@@ -8,33 +8,47 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import WriteError
+from detector.video.carried import Carried
 from detector.video.containers import DAMAGE, counted
 from detector.video.ffmpeg import av
 from detector.video.parts import Part, packets_of, timescale
-from detector.video.sound import Sound, SoundBy
+from detector.video.section import Span
+from detector.video.sound import SoundBy
 
 _QUICKTIME = ("mp4", "mov")
 
 
 class Joiner:
-    """Writes one video file; `join` does it, `notes` then say what became of the sound."""
+    """Writes one video file; `join` does it, `notes` then say what became of sound and subtitles.
+
+    These come from the video `sound_from`, as far as they lie within `span`; of chapters what begins before
+    `chapters_until` on the source's clock.
+    """
 
     def __init__(
-        self, target: Path, container_format: str, *, sound_from: str | None, shift_seconds: Fraction, name: Path
+        self,
+        target: Path,
+        container_format: str,
+        *,
+        sound_from: str | None,
+        span: Span,
+        chapters_until: Fraction | None,
+        name: Path,
     ) -> None:
         self._target = target
         self._format = container_format
         self._sound_from = sound_from
-        self._shift_seconds = shift_seconds
+        self._span = span
+        self._chapters_until = chapters_until
         self._name = name
         """What the user calls the file."""
         self._container: av.container.OutputContainer | None = None
-        self._sound: Sound | None = None
-        self._lost_sound = 0
+        self._carried: Carried | None = None
+        self._lost = 0
         self.notes: list[str] = []
 
-    def join(self, parts: Sequence[Part], *, time_base: Fraction, with_rest: bool) -> None:
-        """Write the parts and their sound, `with_rest` also what sounds after the last picture.
+    def join(self, parts: Sequence[Part], *, time_base: Fraction) -> None:
+        """Write the parts and what goes with them.
 
         Raises `OSError` or FFmpeg's errors where the file cannot be written, `WriteError` where it is not whole.
         """
@@ -43,57 +57,60 @@ class Joiner:
                 pictures = first.streams.video[0]
                 _check_alike(pictures, parts[1:], self._name)
                 video = self._begin(pictures, time_base)
-            end = Fraction(0)
             for packet in packets_of(parts):
                 packet.stream = video
-                if self._sound is not None:
-                    self._mux_sound(self._sound.until((packet.dts or 0) * packet.time_base))
-                end = max(end, ((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
+                if self._carried is not None:
+                    self._mux_carried(self._carried.until((packet.dts or 0) * packet.time_base))
                 assert self._container is not None
                 self._container.mux(packet)
-            if self._sound is not None:
-                self._mux_sound(self._sound.rest() if with_rest else self._sound.until(end))
-                if self._lost_sound:
-                    self._note(f"{counted(self._lost_sound, 'damaged piece')} of sound left out")
-                for note in self._sound.late_notes:
+            if self._carried is not None:
+                self._mux_carried(self._carried.rest())
+                if self._lost:
+                    self._note(f"{counted(self._lost, 'damaged piece')} of sound or subtitles left out")
+                for note in self._carried.late_notes:
                     self._note(note)
         finally:
             self._close()
         self._verify(sum(part.frames for part in parts))
 
     def _begin(self, pictures: av.VideoStream, time_base: Fraction) -> av.VideoStream:
-        """Write the file's head, giving way on the sound as far as the container asks."""
-        ways: tuple[SoundBy, ...] = ("copy", "encode") if self._sound_from else ()
-        for way in ways:
+        """Write the file's head, giving way on subtitles and sound as far as the container asks."""
+        ways: list[tuple[SoundBy, bool]] = [("copy", True), ("encode", True), ("copy", False), ("encode", False)]
+        for sound, subtitles in ways if self._sound_from else ():
             try:
-                return self._open(pictures, time_base, way)
+                return self._open(pictures, time_base, sound, subtitles=subtitles)
             except OSError:
                 raise
             except (*DAMAGE, ValueError):
                 self._close()
         return self._open(pictures, time_base, None)
 
-    def _open(self, pictures: av.VideoStream, time_base: Fraction, way: SoundBy | None) -> av.VideoStream:
-        self._sound = Sound(self._sound_from) if way and self._sound_from else None
+    def _open(
+        self, pictures: av.VideoStream, time_base: Fraction, sound: SoundBy | None, *, subtitles: bool = False
+    ) -> av.VideoStream:
+        if sound and self._sound_from:
+            self._carried = Carried(self._sound_from, self._span, chapters_until=self._chapters_until)
         options = {}
         if self._format in _QUICKTIME:
             # The index goes to the front, so that a browser plays while it loads.
-            rates = self._sound.rates if self._sound else []
+            rates = self._carried.rates if self._carried else []
             options = {"movflags": "+faststart", "movie_timescale": str(timescale(time_base, rates))}
         self._container = av.open(f"file:{self._target}", "w", format=self._format, container_options=options)
         video = self._container.add_stream_from_template(pictures, opaque=True)
         video.time_base = pictures.time_base
+        if self._format in _QUICKTIME and pictures.codec_context.name == "hevc":
+            video.codec_context.codec_tag = "hvc1"  # Apple's players know HEVC by this name only
         self.notes = []
-        if way is not None and self._sound is not None:
-            self._sound.attach(self._container, by=way, shift_seconds=self._shift_seconds)
-            for note in self._sound.notes:
+        if self._carried is not None:
+            self._carried.attach(self._container, sound=sound, subtitles=subtitles)
+            for note in self._carried.notes:
                 self._note(note)
         elif self._sound_from is not None:
             self._note("without sound, which could be neither copied nor encoded")
         self._container.start_encoding()
         return video
 
-    def _mux_sound(self, packets: Iterable[av.Packet[Any]]) -> None:
+    def _mux_carried(self, packets: Iterable[av.Packet[Any]]) -> None:
         assert self._container is not None
         for packet in packets:
             try:
@@ -101,7 +118,7 @@ class Joiner:
             except OSError:
                 raise
             except DAMAGE:  # no reason to lose the pictures
-                self._lost_sound += 1
+                self._lost += 1
 
     def _verify(self, expected: int) -> None:
         """Open the finished file again and count: a disk that lied shows now and not when somebody plays it."""
@@ -111,10 +128,10 @@ class Joiner:
             raise WriteError(f"{self._name}: holds {frames} of {expected} frames after writing; is the disk full?")
 
     def _close(self) -> None:
-        container, sound = self._container, self._sound
-        self._container = self._sound = None
-        if sound is not None:
-            sound.close()
+        container, carried = self._container, self._carried
+        self._container = self._carried = None
+        if carried is not None:
+            carried.close()
         if container is not None:
             container.close()
 

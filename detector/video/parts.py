@@ -18,6 +18,8 @@ from detector.video.ffmpeg import av
 
 _LEAST_TIMESCALE = 10_000
 _MOST_TICKS = 2**31 - 1
+_USUAL_STEP = Fraction(1, 25)
+"""Seconds for which a video's only frame is shown where it does not say."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
                 # An encoder that starts anew counts decoding times from before its first frame.
                 if last is not None and packet.dts * packet.time_base <= last:
                     packet.dts = int(last / packet.time_base) + 1
+                if not packet.duration:  # VP9 loses it; an MP4 would not show a last frame that lasts for no time
+                    step = _USUAL_STEP if last is None else packet.dts * packet.time_base - last
+                    packet.duration = max(1, round(step / packet.time_base))
                 last = packet.dts * packet.time_base
                 yield packet
 

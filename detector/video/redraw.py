@@ -21,7 +21,7 @@ from detector.settings import known
 from detector.video.endings import Ending
 from detector.video.frames import Frame, Image, Sink
 from detector.video.log import EndRecord, FrameRecord, RunRecord, detections_of, open_log, read_log
-from detector.video.sources import VideoFile
+from detector.video.opening import OpenedVideo
 
 _SAME_SECONDS = 0.0006
 """Two times of one frame differ by no more; WebM and Matroska round to a millisecond."""
@@ -123,7 +123,7 @@ class Matched:
     of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
     """
 
-    def __init__(self, video: VideoFile, logged: Logged) -> None:
+    def __init__(self, video: OpenedVideo, logged: Logged) -> None:
         self._video = video
         self._logged = logged
         self._found: deque[Detections] = deque()

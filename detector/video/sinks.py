@@ -26,6 +26,7 @@ from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.joining import Joiner
 from detector.video.outputs import check_output, create, part_path, parts_left
 from detector.video.parts import Part, part_options
+from detector.video.section import Span
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
@@ -35,6 +36,9 @@ _LATE_CLOCK_SECONDS = 10
 _FRAME_DURATION = 1 << 8
 """AV_CODEC_FLAG_FRAME_DURATION: the encoder hands the duration of each frame on to its packet."""
 
+_BELIEVABLE_DELAY_SECONDS = 24 * 3600
+"""Between a picture's decoding time and its own."""
+
 _USUAL_RATE = 25
 """Frames per second, where the source does not say; it only guides the encoder."""
 
@@ -43,7 +47,10 @@ class VideoWriter(Sink):
     """Writes the pictures of frames to a video file, which appears under its name when it is whole.
 
     `sound_from` names the video whose sound tracks are carried over: copied, or made AAC (Opus in WebM) where the
-    container cannot hold them. Odd sizes are made even by repeating the last row or column, which the codecs need.
+    container cannot hold them; its subtitles, chapters and tags go with them. Of a section of a video the first
+    picture is at 0 and the rest is cut to match. Odd sizes are made even by repeating the last row or column, which
+    the codecs need. Pixels that are not square stay so, except in VP9 and AV1, which do not say it: there pictures are
+    widened (or heightened) to square ones.
 
     Until the end the pictures are in a part file beside it (`part_path`), which a program that is killed leaves
     playable. With `resumable` a run that fails leaves it too. `kept` is what parts of an earlier run already hold:
@@ -90,11 +97,14 @@ class VideoWriter(Sink):
         self._part = _free_part(self.path, self._kept)
         self._format = _FORMATS[self.path.suffix.lower()]
         self._encoder = encoder_for(settings, self.path)
+        self._square = None if self._encoder.says_pixel_shape or info.pixel_aspect == 1 else _square_size(info)
         self._colours = stored_as_yuv(info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
-        self._shift_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
+        self._late_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
+        self._shift_seconds = self._late_seconds if info.begin_seconds is None else info.begin_seconds
         self._container: av.container.OutputContainer | None = None
         self._count = 0
+        self._end_seconds = Fraction(0)
 
     def __enter__(self) -> Self:
         keep = {part.path for part in self._kept}
@@ -112,9 +122,15 @@ class VideoWriter(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Encode the frame's picture; its boxes are already drawn."""
+        shown = frame.duration * frame.time_base or 1 / Fraction(self._info.frame_rate or _USUAL_RATE)
+        self._end_seconds = frame.time + shown
         if frame.index < self._kept_frames:
             return
-        picture = to_encode(_even(self._checked(frame)), self._from_rgb, self._colours)
+        image = self._checked(frame)
+        if self._square:
+            resized = cv2.resize(frame.picture, self._square, interpolation=cv2.INTER_LINEAR)
+            image = np.asarray(resized, dtype=np.uint8)
+        picture = to_encode(_even(image), self._from_rgb, self._colours)
         time_base = self._info.time_base
         picture.pts = round((frame.time - self._shift_seconds) / time_base)
         picture.time_base = time_base
@@ -132,7 +148,7 @@ class VideoWriter(Sink):
             return
         try:
             with self._explained():
-                self._finish(all_sound=ending in (Ending.COMPLETE, Ending.TRUNCATED))
+                self._finish(ending)
         except BaseException:
             self._discard()
             raise
@@ -140,21 +156,22 @@ class VideoWriter(Sink):
     def _open(self) -> None:
         """Start the encoder and the part."""
         options = part_options(self._info.time_base)
+        width, height = self._square or (self._info.width, self._info.height)
         self._container = av.open(f"file:{self._part}", "w", format="mp4", container_options=options)
         try:
             added = self._container.add_stream(
                 self._encoder.name,
                 rate=self._info.frame_rate or _USUAL_RATE,
                 options=self._encoder.options,
-                width=self._info.width + self._info.width % 2,
-                height=self._info.height + self._info.height % 2,
+                width=width + width % 2,
+                height=height + height % 2,
                 time_base=self._info.time_base,
                 pix_fmt="yuv420p",
             )
             stream = cast(av.VideoStream, added)
             context = stream.codec_context
             context.flags |= _FRAME_DURATION
-            context.sample_aspect_ratio = self._info.pixel_aspect
+            context.sample_aspect_ratio = Fraction(1) if self._square else self._info.pixel_aspect
             tag(context, self._colours)
             self._container.start_encoding()
         except (*DAMAGE, ValueError) as error:
@@ -172,25 +189,32 @@ class VideoWriter(Sink):
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         assert self._container is not None
         for packet in packets:
+            pts, dts = packet.pts or 0, packet.dts or 0
+            if not 0 <= (pts - dts) * self._info.time_base < _BELIEVABLE_DELAY_SECONDS:
+                packet.dts = packet.pts  # x265 makes decoding times up for videos of one or two frames
             self._container.mux(packet)
 
-    def _finish(self, *, all_sound: bool) -> None:
+    def _finish(self, ending: Ending) -> None:
         parts = list(self._kept)
         if self._count:
             self._mux(self._stream.encode(None))
             parts.append(Part(self._part, self._count))
         self._close()
+        end, written = self._info.end_seconds, self._end_seconds
+        if ending in (Ending.INTERRUPTED, Ending.STOPPED):
+            end = written if end is None else min(end, written)
         joiner = Joiner(
             self._whole,
             self._format,
             sound_from=self._sound_from,
-            shift_seconds=self._shift_seconds,
+            span=Span(self._shift_seconds, self._info.begin_seconds, end),
+            chapters_until=None if ending is Ending.COMPLETE else written,
             name=self.path,
         )
-        joiner.join(parts, time_base=self._info.time_base, with_rest=all_sound)
+        joiner.join(parts, time_base=self._info.time_base)
         self.notes = joiner.notes
-        if self._shift_seconds:
-            shift = f"{float(self._shift_seconds):.1f}"
+        if self._late_seconds and self._info.begin_seconds is None:
+            shift = f"{float(self._late_seconds):.1f}"
             self.notes.append(f"{self.path}: starts at 0 s; the source's clock at {shift} s")
         self._whole.replace(self.path)
         for part in parts_left(self.path):
@@ -230,6 +254,13 @@ def _free_part(path: Path, kept: Sequence[Part]) -> Path:
     """Where the next part goes: behind the kept ones."""
     taken = {part.path for part in kept}
     return next(part for number in count(1) if (part := part_path(path, number)) not in taken)
+
+
+def _square_size(info: VideoInfo) -> tuple[int, int]:
+    """Width and height in square pixels; nothing is made smaller."""
+    if info.pixel_aspect > 1:
+        return round(info.width * info.pixel_aspect), info.height
+    return info.width, round(info.height / info.pixel_aspect)
 
 
 def _even(image: Image) -> Image:

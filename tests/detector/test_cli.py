@@ -149,6 +149,17 @@ def test_one_bad_picture_among_several_is_exit_code_1(yolo3, colour_model, photo
         pytest.param(["video", "CLIP", "o.xyz", "--model", "MODEL"], ".xyz", id="unknown container"),
         pytest.param(["video", "CLIP", "CLIP", "--model", "MODEL"], "is the input", id="the input as output"),
         pytest.param(["video", "CLIP", "o.mp4", "--model", "no.h5"], "no.h5", id="video without a model"),
+        pytest.param(["video", "CLIP", "o.mp4", "--start", "1:75", "--model", "MODEL"], "1:75", id="no time"),
+        pytest.param(
+            ["video", "CLIP", "o.mp4", "--start", "9", "--model", "MODEL"], "0.72 s", id="start after the end"
+        ),
+        pytest.param(
+            ["video", "CLIP", "o.mp4", "--start", ".5", "--end", "0.4", "--model", "MODEL"], ".5", id="end before start"
+        ),
+        pytest.param(["video", "CLIP", "o.mp4", "--fps", "10", "--model", "MODEL"], "--fps", id="fps of a video"),
+        pytest.param(["video", "PHOTO", "o.mp4", "--model", "MODEL"], "yolo3 image", id="a picture as a video"),
+        pytest.param(["video", ".", "o.mp4", "--fps", "x", "--model", "MODEL"], "'x'", id="no rate"),
+        pytest.param(["video", "nothing*.png", "o.mp4", "--model", "MODEL"], "nothing*.png", id="a glob of nothing"),
         pytest.param(["webcam", "9" * 20, "--no-window", "--model", "MODEL"], "no such camera", id="a huge number"),
         pytest.param(["image", "PHOTO", "--model", "MODEL", "--size", "99968"], "too large", id="huge size"),
         pytest.param(["video", "/dev/zero", "o.mp4", "--model", "MODEL"], "/dev/zero", id="a device"),
@@ -215,6 +226,47 @@ def test_video_keeps_frames_times_and_boxes_together(yolo3, colour_model, colour
         assert box["box"] == pytest.approx([left, top, left + 32, top + 32], abs=0.5)
         # The outline of red's own colour is on this frame's cell: bright where the cell alone would be pure red.
         assert picture[top + 16, left + 16, 0] > 150
+
+
+def test_a_section_of_a_video(yolo3, colour_model, colour_clip, tmp_path):
+    out, log = tmp_path / "o.mp4", tmp_path / "o.jsonl"
+
+    code, printed, _ = yolo3(
+        *("video", colour_clip, out, "--log", log, "--model", colour_model),
+        *("--start", "0:00.2", "--end", "0.5", "--quiet"),
+    )
+
+    assert code == 0
+    assert printed.startswith("Found 4 boxes in 4 frames")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert (lines[0]["settings"]["start"], lines[0]["settings"]["end"]) == (0.2, 0.5)
+    assert [(line["frame"], line["time"]) for line in lines[1:-1]] == [(0, 0.24), (1, 0.32), (2, 0.4), (3, 0.48)]
+    assert lines[1]["detections"][0]["box"] == pytest.approx([0, 32, 32, 64], abs=0.5)  # the fourth cell
+    assert [time for time, _ in frames_of(out)] == pytest.approx([0, 0.08, 0.16, 0.24])
+
+
+def test_a_folder_of_pictures_is_a_video_whatever_is_wrong_with_one(yolo3, colour_model, flag, tmp_path):
+    (tmp_path / "b").mkdir()
+    for number in (1, 2, 10):
+        Image.fromarray(flag).save(tmp_path / "b" / f"{number}.png")
+    (tmp_path / "b" / "3.png").write_bytes(b"nothing")
+
+    code, printed, err = yolo3("video", tmp_path / "b", tmp_path / "o.mp4", "--fps", "5", "--model", colour_model)
+
+    assert code == 1
+    assert printed.startswith("Found 6 boxes in 3 frames")
+    assert "3.png" in err and "1 of 4 pictures could not be read" in err
+    assert [time for time, _ in frames_of(tmp_path / "o.mp4")] == pytest.approx([0, 0.2, 0.6])
+
+
+def test_quiet_leaves_out_what_was_only_put_right(yolo3, colour_model, flag, tmp_path):
+    (tmp_path / "b").mkdir()
+    Image.fromarray(flag).save(tmp_path / "b" / "1.png")
+    Image.fromarray(flag[:, :48]).save(tmp_path / "b" / "2.png")
+    command = ("video", tmp_path / "b", tmp_path / "o.mp4", "--model", colour_model, "--overwrite")
+
+    assert "1 picture of another size fitted" in yolo3(*command)[2]
+    assert yolo3(*command, "--quiet")[2] == ""
 
 
 def test_a_log_alone_is_enough(yolo3, colour_model, colour_clip, tmp_path):

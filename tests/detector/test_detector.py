@@ -55,6 +55,20 @@ def test_a_letterboxed_box_is_brought_back():
     np.testing.assert_allclose(box, [64, 16, 128, 80], atol=1e-3)
 
 
+def test_pixels_that_are_not_square_are_seen_as_displayed():
+    detector = Detector(DESCRIPTION, FakeEngine(CENTRED_RED))
+    picture = np.zeros((96, 96, 3), np.uint8)
+    picture[:, :48] = 255
+
+    ((box, *_),) = detector.detect(picture, pixel_aspect=2.0)
+
+    # Displayed at 192x96 it lies in 96x96 as 96x48, rows 24 to 72; the box is in the pixels that it has, 96x96.
+    np.testing.assert_allclose(box, [32, 16, 64, 80], atol=1e-3)
+    shown = detector.engine.batch[0]
+    assert (shown[:24] == 0.5).all() and (shown[72:] == 0.5).all()
+    assert (shown[24:72, :47] == 1).all() and (shown[24:72, 49:] == 0).all()
+
+
 def test_boxes_are_clipped_to_the_picture():
     wide = (0, 2, [0, 0, 2, 2, 20, 20, -20, -20])
 

@@ -1,7 +1,7 @@
 """Videos made in code: every frame shows its own number, so that none can be mistaken for its neighbour."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,14 @@ class Clips:
         options: dict[str, str] | None = None,
         sound_start: int = 0,
         rate: Fraction = Fraction(25),
+        key_every: int | None = None,
+        encoding: dict[str, str] | None = None,
+        tune: Callable[[Any], None] | None = None,
     ) -> Path:
-        """A video of numbered frames at these timestamps, with a tone of the same length in the codec `sound`."""
+        """A video of numbered frames at these timestamps, with a tone of the same length in the codec `sound`.
+
+        `key_every` so many frames can be decoded by itself; `tune` may change the encoder before it starts.
+        """
         pts = list(pts)
         with av.open(str(path), "w", format=kind, container_options=options or {}) as output:
             stream = output.add_stream(codec, rate=rate, time_base=time_base)
@@ -62,6 +68,11 @@ class Clips:
             stream.pix_fmt = "yuv420p"
             if codec == "libx264":
                 stream.options = {"preset": "ultrafast", "crf": "15"}
+            stream.options = {**stream.options, **(encoding or {})}
+            if key_every:
+                stream.gop_size = key_every
+            if tune:
+                tune(stream.codec_context)
             if rotate:
                 stream.set_display_rotation(rotate)
             tone = output.add_stream(sound, rate=RATE, bit_rate=128_000) if sound else None

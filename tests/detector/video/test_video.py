@@ -12,8 +12,9 @@ import pytest
 
 from detector.detections import Detections
 from detector.video.codecs import VideoSettings
+from detector.video.colours import tag
 from detector.video.endings import Ending
-from detector.video.frames import Frame
+from detector.video.frames import Colours, Frame
 from detector.video.log import EndRecord, FrameLog, FrameRecord, RunRecord, read_log
 from detector.video.loop import run
 from detector.video.sinks import VideoWriter
@@ -89,6 +90,32 @@ def test_rotated_source_comes_out_upright(clips, tmp_path):
         frame = next(video.decode(video=0))
         assert (frame.rotation, frame.width, frame.height) == (0, clips.height, clips.width)
     assert [clips.number(np.rot90(picture)) for _, picture in clips.decoded(tmp_path / "out.mp4")] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "colours",
+    [
+        pytest.param(Colours(6, False, 6, 6), id="BT.601"),
+        pytest.param(Colours(1, False, 1, 1), id="BT.709"),
+        pytest.param(Colours(1, True, 1, 1), id="BT.709, full range"),
+        pytest.param(Colours(9, False, 9, 14), id="BT.2020"),
+    ],
+)
+@pytest.mark.parametrize("rotate", [0, 90, 180])
+def test_a_sources_colours_turn_and_pixel_shape_arrive(clips, tmp_path, colours, rotate):
+    def tune(context):
+        tag(context, colours)
+        context.sample_aspect_ratio = Fraction(16, 11)
+
+    source = clips.make(tmp_path / "in.mp4", range(3), rotate=rotate, tune=tune)
+    process(source, tmp_path, nothing)
+    with VideoFile(tmp_path / "out.mp4") as video:
+        info, frames = video.info, list(video)
+    assert info.colours == colours
+    upright = rotate % 180 == 0
+    assert (info.width, info.height) == ((clips.width, clips.height) if upright else (clips.height, clips.width))
+    assert info.pixel_aspect == (Fraction(16, 11) if upright else Fraction(11, 16))
+    assert [clips.number(np.rot90(frame.picture, -rotate // 90)) for frame in frames] == [0, 1, 2]
 
 
 def test_notes_of_the_source_reach_the_summary(clips, tmp_path):

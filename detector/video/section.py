@@ -1,0 +1,117 @@
+"""Which part of a video to read, in times as a player shows them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from detector.errors import SettingsError
+
+_TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?|\.\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Section:
+    """From the first frame at or after `start` to the last one before `end`; seconds from the video's beginning.
+
+    Raises `SettingsError` where the end does not come after the start.
+    """
+
+    start: Fraction | None = None
+    """None for the video's own beginning."""
+
+    end: Fraction | None = None
+    """None for the video's own end."""
+
+    def __post_init__(self) -> None:
+        if self.end is not None and self.end <= (self.start or 0):
+            raise SettingsError(
+                f"the end {spoken(self.end)} is not after the start {spoken(self.start or Fraction(0))}; "
+                "both count from the video's beginning"
+            )
+
+    @classmethod
+    def of(cls, start: str | None, end: str | None) -> Section:
+        """The section between two times as a user writes them: seconds, or [HH:]MM:SS[.fff]."""
+        # From the beginning is all there is before: a picture or a sound that comes later stays later.
+        return cls(_seconds("start", start) or None, _seconds("end", end))
+
+    @classmethod
+    def logged(cls, settings: Mapping[str, object]) -> Section:
+        """The section that a frame log's settings name."""
+        start, end = (settings.get(name) for name in ("start", "end"))
+        return cls(*(None if given is None else Fraction(str(given)) for given in (start, end)))
+
+    def end_not_reached(self, name: str, ends: Fraction) -> str:
+        """The note for a video that `ends` before the end asked for."""
+        return f"{name}: ends at {spoken(ends)}, before the end asked for, {spoken(self.end or ends)}"
+
+    def as_json(self) -> dict[str, float]:
+        """What a frame log says of it; nothing of what was not asked for."""
+        given = {"start": self.start, "end": self.end}
+        return {name: float(seconds) for name, seconds in given.items() if seconds is not None}
+
+
+WHOLE = Section()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A section on the source's own clock, and where that clock stands when a copy's stands at 0."""
+
+    shift_seconds: Fraction = Fraction(0)
+
+    begin_seconds: Fraction | None = None
+    """The first moment to carry over; None for all there is from the beginning."""
+
+    end_seconds: Fraction | None = None
+    """The first moment not to carry over; None for all there is to the end."""
+
+    def holds(self, start: Fraction, end: Fraction) -> bool:
+        """Whether any of what goes on from one moment to another lies within."""
+        begun = self.begin_seconds is None or end > self.begin_seconds or start >= self.begin_seconds
+        return begun and (self.end_seconds is None or start < self.end_seconds)
+
+
+def start_after_end(name: str, start: Fraction, ends: Fraction) -> SettingsError:
+    """What to say where a video `ends` before the section starts."""
+    return SettingsError(
+        f"{name}: the start asked for, {spoken(start)}, is after its last frame, which ends at {spoken(ends)}; "
+        "give an earlier start"
+    )
+
+
+def empty_section(name: str, section: Section, following: Fraction) -> SettingsError:
+    """What to say where no frame begins within the section, and `following` is when the next one does."""
+    start, end = section.start or Fraction(0), section.end or Fraction(0)
+    return SettingsError(
+        f"{name}: has no frame from {spoken(start)} to {spoken(end)}; the next is at {spoken(following)}; "
+        "give a longer section"
+    )
+
+
+def spoken(seconds: Fraction) -> str:
+    """A time for messages: `12.5 s`, `3725 s (1:02:05)`."""
+    text = f"{float(seconds):.3f}".rstrip("0").rstrip(".") + " s"
+    if seconds < 60:
+        return text
+    minutes, rest = divmod(float(seconds), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    clock = f"{rest:06.3f}".rstrip("0").rstrip(".")
+    return f"{text} ({hours}:{minutes:02d}:{clock})" if hours else f"{text} ({minutes}:{clock})"
+
+
+def _seconds(name: str, text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise SettingsError(
+            f"{name} {text!r} is not a time; expected seconds, such as 12.5, or [HH:]MM:SS, such as 1:30"
+        )
+    hours, minutes, seconds = match.groups()
+    if (minutes and Fraction(seconds) >= 60) or (hours and int(minutes) >= 60):
+        raise SettingsError(f"{name} {text!r} is not a time: minutes and seconds go to 59; expected [HH:]MM:SS")
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
