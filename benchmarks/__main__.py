@@ -7,8 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import forward, networks, stages, video
-from benchmarks.report import machine, put
+from benchmarks import encoding, forward, networks, scaling, stages, video
+from benchmarks.report import PAGE, machine, put
 from detector.engines import available_cores
 
 INTRODUCTION = """
@@ -20,7 +20,12 @@ of the process and hardly depends on what else the machine does; with more than 
 `litert`, `openvino`, `onnxruntime` and `keras` are this project's engines; names with a capital are the same runtimes,
 and others, used without it. Generated weights stand in where a network's own are not given: speed does not depend on
 them. Peak memory is that of a process that opens the engine, its network compiled before, and runs it.
+
+![Time of a picture by network and engine; blue are this project's](forward.png)
 """
+
+
+PARTS = ["forward", "stages", "video", "encoding", "scaling"]
 
 
 def main() -> None:
@@ -35,7 +40,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=0, help="use only so many frames for networks over 10 GFLOP")
     parser.add_argument("--rounds", type=int, default=3, help="of the video")
     parser.add_argument("--seconds", type=float, default=60, help="of forward passes for each network")
-    parser.add_argument("--only", nargs="+", choices=["forward", "stages", "video"], help="measure only these")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="measure only these")
     parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="leave out these rows of `forward`")
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
@@ -48,24 +53,39 @@ def main() -> None:
             networks.prepare(Path(cfg), Path(weights[0]) if weights else None, int(size), folder)
             for cfg, size, *weights in chosen
         ]
-        only = options.only or ["forward", "stages", "video"]
+        only = options.only or PARTS
         put("speed", INTRODUCTION)
+        medians = {}
         for network in measured if "forward" in only else []:
-            text = forward.measure(network, options.threads, options.seconds, skip=options.skip)
+            text, medians[network.name] = forward.measure(network, options.threads, options.seconds, skip=options.skip)
             put(f"forward {network.name}", f"{text}\n\n{_circumstances(options.threads)}")
+        if medians:
+            forward.plot(medians, PAGE.with_name("forward.png"))
         if options.picture and "stages" in only:
             rows = [stages.stages(network, options.picture, options.threads) for network in measured]
             table = stages.stage_table(rows)
+            largest = max(measured, key=lambda network: network.gigaflops)
+            processes = stages.processes(measured[0], options.picture, largest, folder)
             put(
                 "stages",
-                "\n\n".join([table, stages.processes(measured[0], options.picture), _circumstances(options.threads)]),
+                "\n\n".join([table, processes, _circumstances(options.threads)]),
             )
         for network in measured if options.video and "video" in only else []:
             clip = options.video
             if options.frames and network.gigaflops > 10:
                 clip = video.shortened(clip, options.frames, folder)
             text = video.measure(network, clip, folder, rounds=options.rounds, threads=options.threads)
+            if network is measured[-1]:
+                text += "\n\n" + scaling.memory(network, clip)
             put(f"video {network.name}", f"{text}\n\n{_circumstances(options.threads)}")
+        if options.video and "encoding" in only:
+            text = encoding.measure(options.video, folder, rounds=options.rounds)
+            put("encoding", f"{text}\n\n{_circumstances(options.threads)}")
+        if "scaling" in only:
+            parts = [
+                part(measured[0], folder) for part in (scaling.picture_sizes, scaling.place_in_video, scaling.sources)
+            ]
+            put("scaling", "\n\n".join([*parts, _circumstances(options.threads)]))
 
 
 def _circumstances(threads: int) -> str:

@@ -81,8 +81,10 @@ def _tensorflow(network: Measured) -> Iterator[Contender]:
     yield "Keras predict", lambda picture: model.predict(picture, verbose=0)
 
 
-def measure(network: Measured, threads: int, seconds: float, *, skip: Collection[str] = ()) -> str:
-    """A table for one network."""
+def measure(
+    network: Measured, threads: int, seconds: float, *, skip: Collection[str] = ()
+) -> tuple[str, dict[str, float]]:
+    """A table for one network, and each contender's median in milliseconds."""
     picture = np.random.default_rng(3).uniform(0, 1, (1, network.size, network.size, 3)).astype(np.float32)
     runs = dict(contenders(network, threads, skip))
     wall: dict[str, list[float]] = {name: [] for name in runs}
@@ -102,7 +104,29 @@ def measure(network: Measured, threads: int, seconds: float, *, skip: Collection
                 wall[name].append(time.perf_counter() - start)
                 if time.perf_counter() - began > 0.1:
                     break
-    return _table(network, wall, processor, threads)
+    medians = {name: float(np.median(values)) * 1e3 for name, values in wall.items()}
+    return _table(network, wall, processor, threads), medians
+
+
+def plot(medians: dict[str, dict[str, float]], path: Path) -> None:
+    """Bars of each network's contenders, against the best peer."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(medians), 3.2), layout="constrained")
+    for number, (network, times) in enumerate(medians.items(), 1):
+        axes = figure.add_subplot(1, len(medians), number)
+        names = sorted((name for name in times if name != "Keras predict"), key=times.__getitem__, reverse=True)
+        bars = axes.barh(
+            names,
+            [times[name] for name in names],
+            color=["#9aa5b1" if name[0].isupper() else "#2b7bba" for name in names],
+        )
+        axes.bar_label(bars, [f"{times[name]:.1f}" for name in names], padding=3, fontsize=8)
+        axes.margins(x=0.15)
+        axes.set_title(network, fontsize=10)
+        axes.set_xlabel("ms a picture, median")
+        axes.tick_params(axis="y", labelsize=8)
+    figure.savefig(path, dpi=110)
 
 
 def _table(network: Measured, wall: dict[str, list[float]], processor: dict[str, list[float]], threads: int) -> str:

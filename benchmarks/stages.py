@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,23 +57,32 @@ def stage_table(rows: list[tuple[str, ...]]) -> str:
     return f"### Stage by stage\n\n{table(head, rows)}"
 
 
-def processes(network: Measured, picture: Path, *, rounds: int = 9) -> str:
-    """A table of whole processes, from start to exit."""
-    program = "from detector.cli import main; main()"
-    commands: dict[str, list[object]] = {
-        "yolo3 --help": ["--help"],
-        f"yolo3 image, {network.name}": ["image", picture, "--model", network.model, "--quiet"],
+def processes(network: Measured, picture: Path, largest: Measured, folder: Path, *, rounds: int = 9) -> str:
+    """A table of whole processes, from start to exit: seconds and the most memory held."""
+    convert = ["convert", largest.cfg, largest.weights, folder / "again.h5", "--quiet"]
+    commands: dict[str, tuple[int, list[object]]] = {
+        "yolo3 --help": (rounds, ["--help"]),
+        f"yolo3 image, {network.name}": (rounds, ["image", picture, "--model", network.model, "--quiet"]),
+        f"yolo3 convert, {largest.name}, {largest.weights.stat().st_size / 1e6:.0f} MB of weights": (3, convert),
     }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, arguments in commands.items():
-            began = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-c", program, *map(str, arguments)],
-                stdout=subprocess.DEVNULL,
-                check=True,
-                cwd=Path(__file__).parents[1],
-            )
-            times[name].append(time.perf_counter() - began)
-    rows = [(name, f"{np.median(values):.2f}", f"{min(values):.2f}") for name, values in times.items()]
-    return f"### Whole processes\n\n{table(('', 'median s', 'fastest s'), rows)}"
+    rows = []
+    for name, (times, arguments) in commands.items():
+        took = [_process("from detector.__main__ import main; main()", arguments) for _ in range(times)]
+        seconds, peaks = zip(*took, strict=True)
+        rows.append((name, f"{np.median(seconds):.2f}", f"{min(seconds):.2f}", f"{max(peaks):.0f}"))
+    _, alone = _process("import tensorflow, keras", [])
+    rows.append(("import tensorflow, keras", "", "", f"{alone:.0f}"))
+    return f"### Whole processes\n\n{table(('', 'median s', 'fastest s', 'peak MB'), rows)}"
+
+
+def _process(program: str, arguments: Sequence[object]) -> tuple[float, float]:
+    """Seconds that a Python program takes, and the most memory that it holds, in MB of a million bytes."""
+    began = time.perf_counter()
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1]
+    )
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, program)
+    return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6

@@ -78,7 +78,9 @@ def convert(
         if verify or (verify is None and is_small(network)):
             for sentence in prove(network, tensors, reader, by_layer=bool(verify)):
                 note(sentence)
-        save_model(built, model, description, kept=kept_arrays(network, arrays))
+        kept = kept_arrays(network, arrays)
+        del arrays  # from here on the model holds them
+        save_model(built, model, description, kept=kept)
         return Conversion(model, network, description, reader.taken, reader.total, tuple(notes))
 
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 GREEDY_BETA = 0.6
 """The exponent that `nms_kind=greedynms` always uses (`box_diou`, box.c)."""
 
+_BLOCK = 128
+"""So many boxes are compared with one another at a time."""
+
 
 def suppress(
     boxes: NDArray[np.float32],
@@ -33,16 +36,28 @@ def suppress(
         beta = GREEDY_BETA
     order = np.argsort(-score, kind="stable")
     edges = to_edges(boxes)
+
+    def spared(better: NDArray[np.intp], worse: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(better, worse): whether the one leaves the other alone."""
+        one, others = edges[better][:, None], edges[worse][None]
+        overlap = iou(one, others)
+        if kind != "default":
+            overlap = overlap - _distance(one, others) ** np.float32(beta)
+        return overlap <= threshold
+
     kept: list[NDArray[np.intp]] = []
     for one_class in np.unique(class_id):
         left = order[class_id[order] == one_class]
         while len(left):
-            best, left = left[:1], left[1:]
-            kept.append(best)
-            overlap = iou(edges[best], edges[left])
-            if kind != "default":
-                overlap = overlap - _distance(edges[best], edges[left]) ** np.float32(beta)
-            left = left[overlap <= threshold]
+            block, left = left[:_BLOCK], left[_BLOCK:]
+            among = spared(block, block)
+            stays = np.ones(len(block), bool)
+            for index in range(len(block) - 1):
+                if stays[index]:
+                    stays[index + 1 :] &= among[index, index + 1 :]
+            kept.append(block[stays])
+            if len(left):
+                left = left[spared(kept[-1], left).all(axis=0)]
     stays = np.zeros(len(score), bool)
     if kept:
         stays[np.concatenate(kept)] = True
@@ -56,24 +71,24 @@ def to_edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def iou(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of left, top, right, bottom boxes, row by row with broadcasting; 0 for empty ones."""
-    sides = np.minimum(one[:, 2:], others[:, 2:]) - np.maximum(one[:, :2], others[:, :2])
-    shared = np.maximum(sides, 0).prod(axis=1)
+    """Intersection over union of left, top, right, bottom boxes (..., 4) with broadcasting; 0 for empty ones."""
+    sides = np.minimum(one[..., 2:], others[..., 2:]) - np.maximum(one[..., :2], others[..., :2])
+    shared = np.maximum(sides, 0).prod(axis=-1)
     union = _area(one) + _area(others) - shared
     ratio: NDArray[np.float32] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return ratio
 
 
 def _area(edges: NDArray[np.float32]) -> NDArray[np.float32]:
-    area: NDArray[np.float32] = (edges[:, 2:] - edges[:, :2]).prod(axis=1)
+    area: NDArray[np.float32] = (edges[..., 2:] - edges[..., :2]).prod(axis=-1)
     return area
 
 
 def _distance(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squared distance of the centres over the squared diagonal of the hull; 0 where the hull is a point."""
-    hull = np.maximum(one[:, 2:], others[:, 2:]) - np.minimum(one[:, :2], others[:, :2])
-    diagonal = np.square(hull).sum(axis=1)
-    between = ((one[:, :2] + one[:, 2:]) - (others[:, :2] + others[:, 2:])) / 2
-    distance = np.square(between).sum(axis=1)
+    hull = np.maximum(one[..., 2:], others[..., 2:]) - np.minimum(one[..., :2], others[..., :2])
+    diagonal = np.square(hull).sum(axis=-1)
+    between = ((one[..., :2] + one[..., 2:]) - (others[..., :2] + others[..., 2:])) / 2
+    distance = np.square(between).sum(axis=-1)
     ratio: NDArray[np.float32] = np.divide(distance, diagonal, out=np.zeros_like(distance), where=diagonal > 0)
     return ratio

@@ -118,14 +118,21 @@ class Planes:
         small = cv2.resize(patch, (blocks.shape[2], blocks.shape[1]), interpolation=cv2.INTER_AREA)
         blocks[0], blocks[1] = small[:, :, 1], small[:, :, 2]
 
+    def copy(self) -> Planes:
+        """The same in memory of its own."""
+        return self._like(self.stored.copy(), (self.shape[1], self.shape[0]))
+
     def turned(self, code: int) -> Planes | NDArray[np.uint8]:
         """The picture turned by one of OpenCV's rotations; in RGB where a row or column would come to lie outside."""
         if self.shape[:2] != self.luma.shape:
             return np.asarray(cv2.rotate(self.rgb, code), np.uint8)
         planes = [np.asarray(cv2.rotate(plane, code), np.uint8) for plane in (self.luma, *self.chroma)]
         stored = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, planes[0].shape[1])
+        return self._like(stored, None)
+
+    def _like(self, stored: NDArray[np.uint8], size: tuple[int, int] | None) -> Planes:
         matrix, full_range = self._colours
-        return Planes(stored, self._convert, matrix=matrix, full_range=full_range)
+        return Planes(stored, self._convert, matrix=matrix, full_range=full_range, size=size)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.rgb, dtype=dtype, copy=copy)
