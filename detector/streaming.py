@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Literal, Protocol, cast
 
 from convert.model_file import read_description
@@ -19,14 +21,15 @@ from detector.settings import Settings
 from detector.video.cameras import TIMEOUT_SECONDS, open_camera
 from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
-from detector.video.frames import Frame, Image, Sink, VideoInfo
+from detector.video.frames import Frame, Image, Sink, Source, VideoInfo
 from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
-from detector.video.loop import Progress, Summary, run
+from detector.video.loop import Detect, Progress, Summary, run
 from detector.video.outputs import held, same_file
-from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_found, replayed, sparse
+from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_looked_into, replayed
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
+from detector.video.sparse import EACH_FRAME, Sparse, SparseSettings, Watched
 from detector.video.window import Window
 
 Bar = Callable[[int | None], contextlib.AbstractContextManager[Progress | None]]
@@ -66,36 +69,30 @@ def annotate_video(
     outputs: Outputs,
     *,
     bar: Bar,
-    every: int = 1,
+    sparse: SparseSettings = EACH_FRAME,
     tell: Tell = _nobody,
     open_detector: Callable[[Path, Settings], Finder] | None = None,
 ) -> Summary:
-    """Detect in every frame of a video file, or one of `every` so many; the sound goes with it.
+    """Detect in every frame of a video file, or in those that `sparse` says; the sound goes with it.
 
     `tell` gets the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is
     known before the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
-    if every < 1:
-        raise SettingsError(f"every {every} is out of range; expected 1 for each frame, 2 for each other, and so on")
     if outputs.overwrite and outputs.resume:
         raise SettingsError("--overwrite starts anew, --resume goes on; choose one")
     journal = outputs.log or journal_path(cast(Path, outputs.video))
     with VideoFile(source) as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
         _refuse_existing(source, outputs)
-        record = _record(video.info, model, settings)
-        if every > 1:
-            record = replace(record, settings={**record.settings, "every": every})
+        record = _record(video.info, model, settings, sparse)
         done = find_progress(outputs.video, journal, record) if outputs.resume else Progressed()
         if done.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
             return Summary(frames=0, boxes=0, seconds=0.0, status=Ending.COMPLETE, notes=(note,))
         overwrite = outputs.overwrite or outputs.resume
-        sinks: list[Sink] = [
-            FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal, every=every)
-        ]
+        sinks: list[Sink] = [FrameLog(journal, record, overwrite=overwrite, inputs=[model], goes_on_from=done.journal)]
         if outputs.video:
             writer = VideoWriter(
                 outputs.video,
@@ -113,13 +110,9 @@ def annotate_video(
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
                 progress.update(done.frames)
-            detect = detector.detect
-            if every > 1:
-                logged = done.journal.frames if done.journal else 0
-                last = last_found(journal, record.classes) if logged else Detections.empty(record.classes)
-                detect = sparse(detect, every, first=logged, last=last)
+            frames, detect = _sparsely(video, detector.detect, sparse, done, journal, record.classes)
             summary = run(
-                Onward(video, done.frames),
+                Onward(frames, done.frames),
                 replayed(found, detect, record.classes),
                 sinks,
                 annotate=draw_boxes if outputs.video else None,
@@ -127,6 +120,8 @@ def annotate_video(
             )
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
+    if isinstance(detect, Sparse):
+        summary = replace(summary, notes=(*summary.notes, detect.note))
     if done.frames:
         summary = replace(summary, notes=(f"continued at frame {done.frames}", *summary.notes))
     return summary
@@ -143,6 +138,7 @@ def watch_camera(
     window: bool = True,
     buffer: Literal["latest", "all"] = "latest",
     timeout_seconds: float = TIMEOUT_SECONDS,
+    sparse: SparseSettings = EACH_FRAME,
 ) -> Summary:
     """Detect in a live source until it ends, is closed or interrupted.
 
@@ -152,14 +148,14 @@ def watch_camera(
     """
     screen = Window(f"yolo3: {camera}", caption=draw_caption) if window else None
     with open_camera(camera, timeout_seconds=timeout_seconds) as source:
-        sinks = _live_files(source, model, settings, outputs, tell)
+        sinks = _live_files(source, model, settings, outputs, tell, sparse)
         if screen:
             sinks.append(screen)
-        detector = Detector.open(model, settings, tell=tell)
+        detect: Detect = Detector.open(model, settings, tell=tell).detect
         with bar(None) as progress:
             return run(
                 source,
-                detector.detect,
+                detect if sparse.everything else Sparse(detect, sparse, monotonic),
                 sinks,
                 annotate=draw_boxes if screen or outputs.video else None,
                 progress=progress,
@@ -178,6 +174,7 @@ def watch_cameras(
     buffer: Literal["latest", "all"] = "latest",
     timeout_seconds: float = TIMEOUT_SECONDS,
     tell: Callable[[str], object],
+    sparse: SparseSettings = EACH_FRAME,
     open_detector: Callable[[Path, Settings], Finder] = Detector.open,
 ) -> list[Summary | Yolo3Error]:
     """Detect in several live sources at once with one detector, until all have ended or Ctrl-C.
@@ -202,11 +199,11 @@ def watch_cameras(
                 sources.append(source)
                 if stopped.is_set():
                     return
-                sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell)
+                sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell, sparse)
                 with bar(None) as progress:
                     answers[number] = run(
                         source,
-                        detect,
+                        detect if sparse.everything else Sparse(detect, sparse, monotonic),
                         sinks,
                         annotate=draw_boxes if outputs.video else None,
                         progress=progress,
@@ -251,14 +248,28 @@ def numbered(outputs: Outputs, number: int) -> Outputs:
     return replace(outputs, video=name(outputs.video), log=name(outputs.log))
 
 
+def _sparsely(
+    video: VideoFile, detect: Detect, sparse: SparseSettings, done: Progressed, journal: Path, names: tuple[str, ...]
+) -> tuple[Source, Detect]:
+    """The video, and what is asked about each of its frames that the journal does not hold."""
+    if sparse.everything:
+        return video, detect
+    times: deque[float] = deque()
+    looks = Sparse(detect, sparse, times.popleft, names)
+    if done.journal is None:
+        return Watched(video, looks, times), looks
+    return Watched(video, looks, times, first=done.journal.frames, last=last_looked_into(journal)), looks
+
+
 def _live_files(
     source: LiveStream | VideoFile,
     model: Path,
     settings: Settings,
     outputs: Outputs,
     tell: Callable[[str], object] | None,
+    sparse: SparseSettings,
 ) -> list[Sink]:
-    sinks = list(_files(source.info, model, settings, outputs))
+    sinks = list(_files(source.info, model, settings, outputs, sparse))
     if isinstance(source, LiveStream):
         source.tell = tell
         if sinks and isinstance(sinks[0], FrameLog):
@@ -266,11 +277,13 @@ def _live_files(
     return sinks
 
 
-def _files(info: VideoInfo, model: Path, settings: Settings, outputs: Outputs) -> Iterator[Sink]:
+def _files(
+    info: VideoInfo, model: Path, settings: Settings, outputs: Outputs, sparse: SparseSettings
+) -> Iterator[Sink]:
     """The log first: it then also records how the video ended."""
     _refuse_model(model, outputs)
     if outputs.log:
-        yield FrameLog(outputs.log, _record(info, model, settings), overwrite=outputs.overwrite)
+        yield FrameLog(outputs.log, _record(info, model, settings, sparse), overwrite=outputs.overwrite)
     if outputs.video:
         yield VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite)
 
@@ -293,12 +306,12 @@ def _refuse_existing(source: str | Path, outputs: Outputs) -> None:
             )
 
 
-def _record(info: VideoInfo, model: Path, settings: Settings) -> RunRecord:
+def _record(info: VideoInfo, model: Path, settings: Settings, sparse: SparseSettings) -> RunRecord:
     names = read_description(model).names  # first, as it says in words what is wrong with a model
     return RunRecord.of(
         info,
         model=str(model),
         model_sha256=sha256(model),
-        settings=settings.as_json(),
+        settings={**settings.as_json(), **sparse.as_json()},
         classes=names,
     )
