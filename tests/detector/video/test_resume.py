@@ -220,43 +220,44 @@ def test_interrupted_run_goes_on(clips, colour_model, tmp_path, video):
     assert again.frames == 0 and "is complete already" in again.notes[0]
 
 
+class Numbers(Nothing):
+    def detect(self, picture):
+        super().detect(picture)
+        number = Clips().number(picture)
+        box = np.array([[number, 50, number + 20, 90]], np.float32)
+        return Detections(box, np.array([0.9], np.float32), np.array([0]), ("car",))
+
+
 @pytest.mark.parametrize("with_video", [True, False])
-@pytest.mark.parametrize("broken_at", [None, 5, 6, 11])
-@pytest.mark.parametrize("carry", ["still", "motion"])
-def test_every_third_frame(clips, colour_model, tmp_path, boxes_of, broken_at, carry, with_video):
-    source, log = clips.make(tmp_path / "in.mp4", range(14)), tmp_path / "out.jsonl"
-    out = tmp_path / "out.mp4" if with_video else None
+@pytest.mark.parametrize("broken_at", [1, 2, 4, 5])
+@pytest.mark.parametrize(
+    "sparse", [SparseSettings(3, carry="still"), SparseSettings(3), SparseSettings(2, skip_still=True)]
+)
+def test_frames_that_are_not_looked_into(colour_model, tmp_path, sparse, broken_at, with_video):
+    source = Wandering().make(tmp_path / "in.mp4", range(24))
 
-    class Numbers(Nothing):
-        def detect(self, picture):
-            super().detect(picture)
-            number = clips.number(picture)
-            return boxes_of((number, 50, number + 20, 90))
+    def run(name, finder, **how):
+        outputs = Outputs(tmp_path / f"{name}.mp4" if with_video else None, tmp_path / f"{name}.jsonl", **how)
+        options = {"sparse": sparse, "bar": lambda total: contextlib.nullcontext(None)}
+        return annotate_video(source, colour_model, Settings(), outputs, open_detector=lambda *_: finder, **options)
 
-    def run(finder, **how):
-        annotate_video(
-            source,
-            colour_model,
-            Settings(),
-            Outputs(out, log, **how),
-            bar=lambda total: contextlib.nullcontext(None),
-            sparse=SparseSettings(every=3, carry=carry),
-            open_detector=lambda *_: finder,
-        )
-
-    if broken_at is None:
-        run(Numbers())
-    else:
-        with pytest.raises(WriteError):
-            run(Numbers(fail_at=broken_at // 3 + 1))
-        run(Numbers(), resume=True)
-    lines = [record for record in read_log(log) if isinstance(record, FrameRecord)]
-    # Nothing moves but the numbers at the top.
-    assert [line.detections[0].box[0] for line in lines] == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 12, 12]
-    assert [line.carried for line in lines] == [bool(index % 3) for index in range(14)]
-    assert out is None or len(clips.decoded(out)) == 14
-    with pytest.raises(OutputError, match="its every was 3, not None"):
-        annotate(source, colour_model, Outputs(out, log, resume=True))
+    finder = Numbers()
+    note = run("whole", finder).notes[-1]
+    assert note == f"looked into {finder.count} of 24 frames"
+    with pytest.raises(WriteError):
+        run("out", Numbers(fail_at=broken_at))
+    run("out", Numbers(), resume=True)
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+    lines = [record for record in read_log(tmp_path / "out.jsonl") if isinstance(record, FrameRecord)]
+    assert sum(not line.carried for line in lines) == finder.count < 20
+    if sparse.carry == "still":
+        assert [line.detections[0].box[0] for line in lines] == [index // 3 * 3 for index in range(24)]
+        assert [line.carried for line in lines] == [bool(index % 3) for index in range(24)]
+    if with_video:
+        numbers = [Clips().number(picture) for _, picture in Clips().decoded(tmp_path / "out.mp4")]
+        assert numbers == list(range(24))
+    with pytest.raises(OutputError, match=r"its every was [23], not None"):
+        annotate(source, colour_model, Outputs(None, tmp_path / "out.jsonl", resume=True))
 
 
 def test_nothing_to_resume_is_a_start(clips, colour_model, tmp_path):
