@@ -75,8 +75,8 @@ def annotate_video(
 ) -> Summary:
     """Detect in every frame of a video file, or in those that `sparse` says; the sound goes with it.
 
-    `tell` gets the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is
-    known before the network is opened.
+    `tell` gets the notes of `Detector.open`, and with `sparse` how many frames were looked into. Raises the errors of
+    `detector.errors`; what is wrong with the files is known before the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
@@ -121,7 +121,7 @@ def annotate_video(
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
     if isinstance(detect, Sparse):
-        summary = replace(summary, notes=(*summary.notes, detect.note))
+        tell(detect.note)
     if done.frames:
         summary = replace(summary, notes=(f"continued at frame {done.frames}", *summary.notes))
     return summary

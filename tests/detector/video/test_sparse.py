@@ -1,7 +1,9 @@
 """Which frames are looked into, and what the others say."""
 
+from collections import deque
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from detector.detections import Detections
 from detector.errors import SettingsError
 from detector.video.frames import Frame
 from detector.video.log import BoxRecord, FrameRecord
+from detector.video.sources import VideoFile
 from detector.video.sparse import EACH_FRAME, REFRESH_SECONDS, Sparse, SparseSettings, Watched
 
 RATE = 25
@@ -101,6 +104,31 @@ def test_both_together():
     assert asked == [0, 12, 15]
     # Frames 9 to 11 came before the next that could be looked into, and were followed.
     np.testing.assert_allclose([one.xyxy[0, 0] for one in found], places, atol=0.8)
+
+
+@pytest.mark.parametrize(("noise", "crf"), [(0, 35), (6, 23), (12, 30)])
+def test_a_camera_that_stands_still(tmp_path, noise, crf):
+    """Noise, light that slowly goes, and what the encoder makes of them, above all at its keyframes."""
+    dice = np.random.default_rng(7)
+    ground = np.concatenate([np.concatenate([scene(3), scene(4)], 1), np.concatenate([scene(5), scene(6)], 1)], 0)
+    with av.open(str(tmp_path / "in.mp4"), "w") as output:
+        stream = output.add_stream("libx264", rate=RATE, options={"crf": str(crf), "g": "12"})
+        stream.height, stream.width = ground.shape[:2]
+        for number in range(100):
+            picture = ground + number * 0.1
+            if 60 <= number < 70:
+                left = 100 + 8 * (number - 60)
+                picture[90:130, left : left + 40] = BLOCK
+            seen = np.clip(picture + dice.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(seen)))
+        output.mux(stream.encode(None))
+    nothing = Detections.empty()
+    with VideoFile(tmp_path / "in.mp4") as source:
+        times = deque()
+        sparse = Sparse(lambda _: nothing, SparseSettings(skip_still=True), times.popleft)
+        found = [sparse(frame.image) for frame in Watched(source, sparse, times)]
+    looked = [number for number, one in enumerate(found) if not one.carried]
+    assert looked == [0, 50, *range(60, 71)]
 
 
 @pytest.mark.parametrize("settings", [SparseSettings(every=3), SparseSettings(2, skip_still=True)])
