@@ -198,6 +198,9 @@ def test_a_planes_luma_is_taken_as_it_is_and_left_alone():
 
 
 def test_a_reduced_picture_is_of_means():
-    picture = np.random.default_rng(1).integers(0, 255, (7, 9), np.uint8)
-    means = picture[:6, :9].reshape(2, 3, 3, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(reduced(picture, 3), means, atol=0.5)
+    picture = np.random.default_rng(1).integers(0, 255, (9, 14), np.uint8)
+    means = picture[:8, :12].reshape(2, 4, 3, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(reduced(picture, 4), means, atol=1)
+    assert [reduced(np.zeros(shape, np.uint8), 4).shape for shape in ((4, 3), (1, 50), (3, 50))] == [
+        (4, 3), (1, 50), (1, 25),
+    ]  # fmt: skip
