@@ -25,10 +25,10 @@ _FLOW_WINDOW = 9
 _FLOW_LEVELS = 2
 _FLOW_STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 6, 0.03)
 _POINTS = 80
-"""In all boxes together, so that the cost stays the same; each box gets 2x2 to 5x5 of them."""
+"""In all boxes together, as far as 3x3 to 5x5 for each allow, so that a few more boxes cost no more."""
 
 _CROWD = 40
-"""More boxes than this make do with 2x2 points each."""
+"""More boxes than this have 2x2 points each."""
 
 _INNER = 0.8
 """The part of a box, across and down, that the points lie in: near its edges there is background."""
@@ -46,11 +46,19 @@ _LEAST_VISIBLE = 0.2
 _CUT_SIDE = 32
 _CUT_RATIO = 0.9
 _CUT_LEVELS = 8.0
+"""Of 255: a smaller mean difference is noise, whatever the pictures show."""
 
 _STILL_SIDE = 160
 _STILL_BLUR = 3
 _STILL_LIGHT = 41
+"""The neighbourhood, in squares, whose common change is one of light."""
+
 _STILL_LEAST, _STILL_MOST = 8.0, 15.0
+"""Of 255: a change of less is never motion, one of more always; between them the noise decides.
+
+With an upper bound, as a camera that turns changes the whole picture, which then looks like noise.
+"""
+
 _STILL_DEVIATIONS = 6.0
 _NORMAL = 1.4826
 """Standard deviation over median absolute deviation, of a normal distribution."""

@@ -1,5 +1,6 @@
 """Which frames are looked into, and what the others say."""
 
+import contextlib
 from collections import deque
 from fractions import Fraction
 
@@ -10,8 +11,10 @@ import pytest
 
 from detector.detections import Detections
 from detector.errors import SettingsError
+from detector.settings import Settings
+from detector.streaming import Outputs, watch_cameras
 from detector.video.frames import Frame
-from detector.video.log import BoxRecord, FrameRecord
+from detector.video.log import BoxRecord, FrameRecord, read_log
 from detector.video.sources import VideoFile
 from detector.video.sparse import EACH_FRAME, REFRESH_SECONDS, Sparse, SparseSettings, Watched
 
@@ -186,3 +189,31 @@ def test_what_the_log_holds_of_it():
     assert EACH_FRAME.everything and EACH_FRAME.as_json() == {}
     assert SparseSettings(3).as_json() == {"every": 3, "carry": "motion"}
     assert SparseSettings(skip_still=True).as_json() == {"skip_still": True}
+
+
+def test_cameras_are_looked_into_sparsely_each_for_itself(clips, colour_model, tmp_path):
+    videos = [str(clips.make(tmp_path / f"{name}.mp4", range(12))) for name in "ab"]
+
+    class Finder:
+        def __init__(self, model, settings):
+            pass
+
+        def detect(self, picture):
+            return Detections.empty()
+
+    answers = watch_cameras(
+        videos,
+        colour_model,
+        Settings(),
+        Outputs(log=tmp_path / "out.jsonl"),
+        bar=lambda total: contextlib.nullcontext(None),
+        buffer="all",
+        tell=print,
+        sparse=SparseSettings(4, carry="still"),
+        open_detector=Finder,
+    )
+    assert [answer.frames for answer in answers] == [12, 12]
+    for number in (1, 2):
+        run, *frames, _ = read_log(tmp_path / f"out-{number}.jsonl")
+        assert run.settings["every"] == 4
+        assert [frame.carried for frame in frames] == [bool(index % 4) for index in range(12)]
