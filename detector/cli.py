@@ -42,6 +42,13 @@ Codec = Annotated[
     Literal["h264", "hevc", "av1", "vp9"] | None,
     typer.Option(help="how the video is encoded; default is h264, in .webm vp9"),
 ]
+Every = Annotated[int, typer.Option(help="less work: look into every so many frames only, and carry boxes between")]
+Carry = Annotated[
+    Literal["motion", "still"], typer.Option(help="with --every: boxes move with the picture, or stay where they were")
+]
+SkipStill = Annotated[
+    bool, typer.Option("--skip-still", help="less work: keep the boxes while nothing moves, for 2 seconds at most")
+]
 Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
 
 
@@ -167,7 +174,9 @@ def video_verb(
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
-    every: Annotated[int, typer.Option(help="look into every so many frames only; the boxes stay in between")] = 1,
+    every: Every = 1,
+    carry: Carry = "motion",
+    skip_still: SkipStill = False,
     start: Annotated[
         str | None, typer.Option(metavar="TIME", help="begin here: seconds, or [HH:]MM:SS, such as 1:30")
     ] = None,
@@ -187,11 +196,12 @@ def video_verb(
     from detector.video.codecs import VideoSettings
     from detector.video.pictures_as_video import parse_rate
     from detector.video.section import Section
+    from detector.video.sparse import SparseSettings
 
     encoding = VideoSettings(crf=quality, codec=codec)
     outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
     bar = functools.partial(_frame_bar, quiet)
-    options: dict[str, Any] = {"every": every, "section": Section.of(start, end)}
+    options: dict[str, Any] = {"sparse": SparseSettings(every, carry, skip_still), "section": Section.of(start, end)}
     options["fps"] = None if fps is None else parse_rate(fps)
     _conclude(annotate_video(video, model, settings, outputs, bar=bar, tell=_teller(quiet), **options), outputs, quiet)
 
@@ -210,6 +220,9 @@ def webcam_verb(
     buffer: Annotated[
         Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
     ] = "latest",
+    every: Every = 1,
+    carry: Carry = "motion",
+    skip_still: SkipStill = False,
     codec: Codec = None,
     quality: Quality = None,
     timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
@@ -221,20 +234,30 @@ def webcam_verb(
     from detector.errors import SettingsError, Yolo3Error
     from detector.streaming import Outputs, numbered, watch_camera, watch_cameras
     from detector.video.codecs import VideoSettings
+    from detector.video.sparse import SparseSettings
 
     outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite=overwrite, profile=profile)
+    sparse = SparseSettings(every, carry, skip_still)
     bar = functools.partial(_frame_bar, quiet)
     tell = _nothing if quiet else _say_aside_a_bar
     if cameras is None or len(cameras) < 2:
         camera = cameras[0] if cameras else "0"
         options: dict[str, Any] = {"window": window, "buffer": buffer, "timeout_seconds": timeout, "tell": tell}
-        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, **options), outputs, quiet)
+        _conclude(watch_camera(camera, model, settings, outputs, bar=bar, sparse=sparse, **options), outputs, quiet)
         return
     if window:
         raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
     silent = functools.partial(_frame_bar, True)
     answers = watch_cameras(
-        cameras, model, settings, outputs, bar=silent, buffer=buffer, timeout_seconds=timeout, tell=complain
+        cameras,
+        model,
+        settings,
+        outputs,
+        bar=silent,
+        buffer=buffer,
+        timeout_seconds=timeout,
+        tell=complain,
+        sparse=sparse,
     )
     codes = set()
     for number, (camera, answer) in enumerate(zip(cameras, answers, strict=True), 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ class Detections:
     names: tuple[str, ...]
     """All class names of the network, not only those found."""
 
+    carried: bool = False
+    """Whether nobody looked into this picture of a video, and the boxes come from one before."""
+
     def __post_init__(self) -> None:
         if not (len(self.xyxy) == len(self.confidence) == len(self.class_id)):
             raise ValueError(
@@ -49,7 +52,7 @@ class Detections:
             yield box, float(confidence), int(class_id), self.names[class_id]
 
     def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.intp] | list[int]) -> Detections:
-        return Detections(self.xyxy[chosen], self.confidence[chosen], self.class_id[chosen], self.names)
+        return replace(self, xyxy=self.xyxy[chosen], confidence=self.confidence[chosen], class_id=self.class_id[chosen])
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name} {confidence:.2f}" for _, confidence, _, name in self[:5])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event, Lock, Thread, current_thread, main_thread
+from time import monotonic
 from typing import Literal, Protocol, cast
 
 from convert.model_file import read_description
@@ -23,16 +25,17 @@ from detector.stopwatch import Stopwatch
 from detector.video.cameras import TIMEOUT_SECONDS, open_camera
 from detector.video.codecs import USUAL, VideoSettings
 from detector.video.endings import Ending
-from detector.video.frames import Frame, Image, Sink, VideoInfo
+from detector.video.frames import Frame, Image, Sink, Source, VideoInfo
 from detector.video.live import LiveStream
 from detector.video.log import FrameLog, RunRecord
-from detector.video.loop import Progress, Summary, run
-from detector.video.opening import open_video
+from detector.video.loop import Detect, Progress, Summary, run
+from detector.video.opening import OpenedVideo, open_video
 from detector.video.outputs import held, same_file
-from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_found, replayed, sparse
+from detector.video.resume import Onward, Progressed, find_progress, journal_path, last_looked_into, replayed
 from detector.video.section import WHOLE, Section
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
+from detector.video.sparse import EACH_FRAME, Sparse, SparseSettings, Watched
 from detector.video.window import Window
 
 Bar = Callable[[int | None], contextlib.AbstractContextManager[Progress | None]]
@@ -74,22 +77,20 @@ def annotate_video(
     outputs: Outputs,
     *,
     bar: Bar,
-    every: int = 1,
+    sparse: SparseSettings = EACH_FRAME,
     section: Section = WHOLE,
     fps: Fraction | None = None,
     tell: Tell = _nobody,
     open_detector: Callable[[Path, Settings], Finder] | None = None,
 ) -> Summary:
-    """Detect in every frame of a video, or one of `every` so many; its sound and subtitles go with it.
+    """Detect in every frame of a video, or in those that `sparse` says; its sound and subtitles go with it.
 
     `source` may be a folder or glob of pictures too, shown at `fps`, or an animation (see `open_video`). `tell` gets
-    the notes of `Detector.open`. Raises the errors of `detector.errors`; what is wrong with the files is known before
-    the network is opened.
+    the notes of `Detector.open`, and with `sparse` how many frames were looked into. Raises the errors of
+    `detector.errors`; what is wrong with the files is known before the network is opened.
     """
     if outputs.video is None and outputs.log is None:
         raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
-    if every < 1:
-        raise SettingsError(f"every {every} is out of range; expected 1 for each frame, 2 for each other, and so on")
     if outputs.overwrite and outputs.resume:
         raise SettingsError("--overwrite starts anew, --resume goes on; choose one")
     journal = outputs.log or journal_path(cast(Path, outputs.video))
@@ -98,10 +99,8 @@ def annotate_video(
     with opened as video, held(*(path for path in (outputs.video, outputs.log) if path)):
         _refuse_model(model, outputs)
         _refuse_existing(source, outputs)
-        record = _record(video.info, model, settings)
+        record = _record(video.info, model, settings, sparse)
         record = replace(record, settings={**record.settings, **section.as_json()})
-        if every > 1:
-            record = replace(record, settings={**record.settings, "every": every})
         done = find_progress(outputs.video, journal, record) if outputs.resume else Progressed()
         if done.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
@@ -114,7 +113,6 @@ def annotate_video(
             overwrite=overwrite,
             inputs=[model, *video.files],
             goes_on_from=done.journal,
-            every=every,
             stopwatch=stopwatch if outputs.profile else None,
         )
         sinks: list[Sink] = [frame_log]
@@ -137,13 +135,10 @@ def annotate_video(
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
                 progress.update(done.frames)
-            detect = as_displayed(detector, video.info.pixel_aspect)
-            if every > 1:
-                logged = done.journal.frames if done.journal else 0
-                last = last_found(journal, record.classes) if logged else Detections.empty(record.classes)
-                detect = sparse(detect, every, first=logged, last=last)
+            whole = as_displayed(detector, video.info.pixel_aspect)
+            frames, detect = _sparsely(video, whole, sparse, done, journal, record.classes)
             summary = run(
-                Onward(video, done.frames),
+                Onward(frames, done.frames),
                 replayed(found, detect, record.classes),
                 sinks,
                 annotate=draw_boxes if outputs.video else None,
@@ -152,6 +147,8 @@ def annotate_video(
             )
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
+    if isinstance(detect, Sparse):
+        tell(detect.note)
     if done.frames:
         summary = replace(summary, notes=(f"continued at frame {done.frames}", *summary.notes))
     return summary
@@ -175,6 +172,7 @@ def watch_camera(
     window: bool = True,
     buffer: Literal["latest", "all"] = "latest",
     timeout_seconds: float = TIMEOUT_SECONDS,
+    sparse: SparseSettings = EACH_FRAME,
 ) -> Summary:
     """Detect in a live source until it ends, is closed or interrupted.
 
@@ -185,14 +183,14 @@ def watch_camera(
     screen = Window(f"yolo3: {camera}", caption=draw_caption) if window else None
     stopwatch = Stopwatch()
     with open_camera(camera, timeout_seconds=timeout_seconds) as source:
-        sinks = _live_files(source, model, settings, outputs, tell, stopwatch)
+        sinks = _live_files(source, model, settings, outputs, tell, sparse, stopwatch)
         if screen:
             sinks.append(screen)
-        detector = Detector.open(model, settings, tell=tell, stopwatch=stopwatch)
+        detect: Detect = Detector.open(model, settings, tell=tell, stopwatch=stopwatch).detect
         with bar(None) as progress:
             return run(
                 source,
-                detector.detect,
+                detect if sparse.everything else Sparse(detect, sparse, monotonic),
                 sinks,
                 annotate=draw_boxes if screen or outputs.video else None,
                 progress=progress,
@@ -212,6 +210,7 @@ def watch_cameras(
     buffer: Literal["latest", "all"] = "latest",
     timeout_seconds: float = TIMEOUT_SECONDS,
     tell: Callable[[str], object],
+    sparse: SparseSettings = EACH_FRAME,
     open_detector: Callable[[Path, Settings], Finder] = Detector.open,
 ) -> list[Summary | Yolo3Error]:
     """Detect in several live sources at once with one detector, until all have ended or Ctrl-C.
@@ -236,11 +235,11 @@ def watch_cameras(
                 sources.append(source)
                 if pressed:
                     return
-                sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell)
+                sinks = _live_files(source, model, settings, numbered(outputs, number + 1), tell, sparse)
                 with bar(None) as progress:
                     answers[number] = run(
                         source,
-                        detect,
+                        detect if sparse.everything else Sparse(detect, sparse, monotonic),
                         sinks,
                         annotate=draw_boxes if outputs.video else None,
                         progress=progress,
@@ -295,15 +294,29 @@ def numbered(outputs: Outputs, number: int) -> Outputs:
     return replace(outputs, video=name(outputs.video), log=name(outputs.log))
 
 
+def _sparsely(
+    video: OpenedVideo, detect: Detect, sparse: SparseSettings, done: Progressed, journal: Path, names: tuple[str, ...]
+) -> tuple[Source, Detect]:
+    """The video, and what is asked about each of its frames that the journal does not hold."""
+    if sparse.everything:
+        return video, detect
+    times: deque[float] = deque()
+    looks = Sparse(detect, sparse, times.popleft, names)
+    if done.journal is None:
+        return Watched(video, looks, times), looks
+    return Watched(video, looks, times, first=done.journal.frames, last=last_looked_into(journal)), looks
+
+
 def _live_files(
     source: LiveStream | VideoFile,
     model: Path,
     settings: Settings,
     outputs: Outputs,
     tell: Callable[[str], object] | None,
+    sparse: SparseSettings,
     stopwatch: Stopwatch | None = None,
 ) -> list[Sink]:
-    sinks = list(_files(source.info, model, settings, outputs, stopwatch))
+    sinks = list(_files(source.info, model, settings, outputs, sparse, stopwatch))
     if isinstance(source, LiveStream):
         source.tell = tell
         if sinks and isinstance(sinks[0], FrameLog):
@@ -312,14 +325,19 @@ def _live_files(
 
 
 def _files(
-    info: VideoInfo, model: Path, settings: Settings, outputs: Outputs, stopwatch: Stopwatch | None
+    info: VideoInfo,
+    model: Path,
+    settings: Settings,
+    outputs: Outputs,
+    sparse: SparseSettings,
+    stopwatch: Stopwatch | None,
 ) -> Iterator[Sink]:
     """The log first: it then also records how the video ended."""
     _refuse_model(model, outputs)
     if outputs.log:
         yield FrameLog(
             outputs.log,
-            _record(info, model, settings),
+            _record(info, model, settings, sparse),
             overwrite=outputs.overwrite,
             stopwatch=stopwatch if outputs.profile else None,
         )
@@ -345,12 +363,12 @@ def _refuse_existing(source: str | Path, outputs: Outputs) -> None:
             )
 
 
-def _record(info: VideoInfo, model: Path, settings: Settings) -> RunRecord:
+def _record(info: VideoInfo, model: Path, settings: Settings, sparse: SparseSettings) -> RunRecord:
     names = read_description(model).names  # first, as it says in words what is wrong with a model
     return RunRecord.of(
         info,
         model=str(model),
         model_sha256=sha256(model),
-        settings=settings.as_json(),
+        settings={**settings.as_json(), **sparse.as_json()},
         classes=names,
     )

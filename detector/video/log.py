@@ -54,8 +54,7 @@ class Journal:
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. Of `every` so many frames one was
-    looked into; the others are marked as `carried`. `goes_on_from` is what a run that was broken off
+    A log in which a run failed before its first frame is removed. `goes_on_from` is what a run that was broken off
     left in `path`: lines are appended to it, and frames that it holds are passed over. With a `stopwatch` the last line
     says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
     cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
@@ -71,7 +70,6 @@ class FrameLog(Sink):
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
         goes_on_from: Journal | None = None,
-        every: int = 1,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         super().__init__()
@@ -79,7 +77,6 @@ class FrameLog(Sink):
         self._run = run
         self._stopwatch = stopwatch
         self._journal = goes_on_from
-        self._every = every
         check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
         self._appending = Lock()
@@ -122,7 +119,7 @@ class FrameLog(Sink):
                 "type": "frame",
                 "frame": frame.index,
                 "time": round(float(frame.time), 6),
-                **({"carried": True} if frame.index % self._every else {}),
+                **({"carried": True} if detections.carried else {}),
                 "detections": detections.as_records(),
             }
         )
@@ -220,6 +217,7 @@ def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
         np.array([item.confidence for item in found], np.float32),
         np.array([item.class_id for item in found], np.int64),
         names,
+        record.carried,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 
 from detector.detections import Detections
@@ -98,30 +98,12 @@ def replayed(
     return answer
 
 
-def sparse(
-    detect: Callable[[Image], Detections], every: int, *, first: int, last: Detections
-) -> Callable[[Image], Detections]:
-    """`detect` in every so many frames, counted from 0; those between carry on what was found in the one before.
-
-    `first` is the number of the first frame that is asked about, `last` what was found before it.
-    """
-    numbers = count(first)
-
-    def answer(picture: Image) -> Detections:
-        nonlocal last
-        if next(numbers) % every == 0:
-            last = detect(picture)
-        return last
-
-    return answer
-
-
-def last_found(log: Path, names: tuple[str, ...]) -> Detections:
-    """What the last line of a log says of its frame."""
-    last = Detections.empty(names)
+def last_looked_into(log: Path) -> FrameRecord | None:
+    """The last frame of a log that was looked into, and not only carried on to."""
+    last = None
     for record in read_log(log):
-        if isinstance(record, FrameRecord):
-            last = detections_of(record, names)
+        if isinstance(record, FrameRecord) and not record.carried:
+            last = record
     return last
 
 

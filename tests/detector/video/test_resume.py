@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from detector.detections import Detections
@@ -18,6 +19,9 @@ from detector.video.endings import Ending
 from detector.video.log import FrameRecord, read_journal, read_log
 from detector.video.outputs import held, part_path, parts_left
 from detector.video.parts import kept_of
+from detector.video.sparse import SparseSettings
+
+from .conftest import Clips
 
 RUN = """
 import contextlib, json, sys, time
@@ -26,6 +30,7 @@ import numpy as np
 from detector.detections import Detections
 from detector.settings import Settings
 from detector.streaming import Outputs, annotate_video
+from detector.video.sparse import EACH_FRAME, SparseSettings
 
 class Brightest:
     names = ("red", "green", "blue")
@@ -43,6 +48,7 @@ class Bar:
 summary = annotate_video(
     source, model, Settings(), Outputs(out, out.with_suffix(".jsonl"), resume="resume" in sys.argv),
     bar=lambda total: contextlib.nullcontext(Bar()), open_detector=Brightest,
+    sparse=SparseSettings(4, skip_still=True) if "sparse" in sys.argv else EACH_FRAME,
 )
 print(json.dumps([str(summary.status), summary.frames]))
 """
@@ -73,12 +79,13 @@ def kill_after(running, frames, more_seconds=0.0):
     running.communicate()
 
 
-def resumed_as_unbroken(clips, colour_model, folder, moments, *, ending=".mp4"):
+def resumed_as_unbroken(clips, colour_model, folder, moments, *words, ending=".mp4"):
     source = clips.make(folder / "in.mp4", [40 * index + index % 7 for index in range(120)], sound="aac")
     whole, out = folder / f"whole{ending}", folder / f"out{ending}"
-    assert finish(source, colour_model, whole) == ["complete", 120]
+    assert finish(source, colour_model, whole, *words) == ["complete", 120]
     for number, (frames, seconds) in enumerate(moments):
-        kill_after(start(source, colour_model, out, *(["resume"] * bool(number)), pause=0.004), frames, seconds)
+        again = ["resume"] * bool(number)
+        kill_after(start(source, colour_model, out, *words, *again, pause=0.004), frames, seconds)
         left = parts_left(out)
         if out.exists():
             assert len(clips.decoded(out)) == 120
@@ -91,7 +98,7 @@ def resumed_as_unbroken(clips, colour_model, folder, moments, *, ending=".mp4"):
         assert sum(part.frames for part in kept) >= done - 60
         for part in kept:
             assert len(clips.decoded(part.path)) >= part.frames
-    finish(source, colour_model, out, "resume")
+    finish(source, colour_model, out, "resume", *words)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["in.mp4", "out.jsonl", "whole.jsonl", out.name, whole.name]
     )
@@ -116,12 +123,34 @@ def test_killed_run_goes_on(clips, colour_model, tmp_path, moments, ending):
     resumed_as_unbroken(clips, colour_model, tmp_path, moments, ending=ending)
 
 
+class Wandering(Clips):
+    """Something moves on these from left to right, and stands still for a while."""
+
+    texture = np.random.default_rng(4).integers(0, 255, (12, 12, 3), np.uint8).repeat(5, 0).repeat(5, 1)
+
+    def picture(self, number, **size):
+        picture = super().picture(number, **size)
+        left = round(1.7 * min(number % 60, 40))
+        picture[40:100, left : left + 60] = self.texture
+        return picture
+
+
+@pytest.mark.parametrize("moments", [[(70, 0)], [(33, 0), (21, 0), (4, 0)]])
+def test_killed_run_with_frames_that_are_not_looked_into_goes_on(colour_model, tmp_path, moments):
+    resumed_as_unbroken(Wandering(), colour_model, tmp_path, moments, "sparse")
+    log = [record for record in read_log(tmp_path / "out.jsonl") if isinstance(record, FrameRecord)]
+    assert 20 < sum(not record.carried for record in log) < 60
+    looked, carried = ({item.detections[0].box for item in log if item.carried is word} for word in (False, True))
+    assert len(carried - looked) > 10  # boxes do move, so that a log which is the same says something
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("sparse",)])
 @pytest.mark.parametrize("seed", range(20))
-def test_killed_at_random_moments(clips, colour_model, tmp_path, seed):
+def test_killed_at_random_moments(clips, colour_model, tmp_path, seed, words):
     dice = random.Random(seed)
     moments = [(dice.randrange(120), dice.random() * 0.1) for _ in range(dice.randrange(1, 4))]
-    resumed_as_unbroken(clips, colour_model, tmp_path, moments)
+    resumed_as_unbroken(Wandering() if words else clips, colour_model, tmp_path, moments, *words)
 
 
 class Nothing:
@@ -191,37 +220,46 @@ def test_interrupted_run_goes_on(clips, colour_model, tmp_path, video):
     assert again.frames == 0 and "is complete already" in again.notes[0]
 
 
-@pytest.mark.parametrize("broken_at", [None, 5, 6])
-def test_every_third_frame(clips, colour_model, tmp_path, boxes_of, broken_at):
-    source, out, log = clips.make(tmp_path / "in.mp4", range(14)), tmp_path / "out.mp4", tmp_path / "out.jsonl"
+class Numbers(Nothing):
+    def detect(self, picture):
+        super().detect(picture)
+        number = Clips().number(picture)
+        box = np.array([[number, 50, number + 20, 90]], np.float32)
+        return Detections(box, np.array([0.9], np.float32), np.array([0]), ("car",))
 
-    class Numbers(Nothing):
-        def detect(self, picture):
-            super().detect(picture)
-            number = clips.number(picture)
-            return boxes_of((number, 50, number + 20, 90))
 
-    def run(finder, **how):
-        annotate_video(
-            source,
-            colour_model,
-            Settings(),
-            Outputs(out, log, **how),
-            bar=lambda total: contextlib.nullcontext(None),
-            every=3,
-            open_detector=lambda *_: finder,
-        )
+@pytest.mark.parametrize("with_video", [True, False])
+@pytest.mark.parametrize("broken_at", [1, 2, 4, 5])
+@pytest.mark.parametrize(
+    "sparse", [SparseSettings(3, carry="still"), SparseSettings(3), SparseSettings(2, skip_still=True)]
+)
+def test_frames_that_are_not_looked_into(colour_model, tmp_path, sparse, broken_at, with_video):
+    source = Wandering().make(tmp_path / "in.mp4", range(24))
 
-    if broken_at is None:
-        run(Numbers())
-    else:
-        with pytest.raises(WriteError):
-            run(Numbers(fail_at=broken_at // 3 + 1))
-        run(Numbers(), resume=True)
-    lines = [record for record in read_log(log) if isinstance(record, FrameRecord)]
-    assert [line.detections[0].box[0] for line in lines] == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 12, 12]
-    assert [line.carried for line in lines] == [bool(index % 3) for index in range(14)]
-    assert len(clips.decoded(out)) == 14
+    told = []
+
+    def run(name, finder, **how):
+        outputs = Outputs(tmp_path / f"{name}.mp4" if with_video else None, tmp_path / f"{name}.jsonl", **how)
+        options = {"sparse": sparse, "tell": told.append, "bar": lambda total: contextlib.nullcontext(None)}
+        return annotate_video(source, colour_model, Settings(), outputs, open_detector=lambda *_: finder, **options)
+
+    finder = Numbers()
+    run("whole", finder)
+    assert told == [f"looked into {finder.count} of 24 frames"]
+    with pytest.raises(WriteError):
+        run("out", Numbers(fail_at=broken_at))
+    run("out", Numbers(), resume=True)
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+    lines = [record for record in read_log(tmp_path / "out.jsonl") if isinstance(record, FrameRecord)]
+    assert sum(not line.carried for line in lines) == finder.count < 20
+    if sparse.carry == "still":
+        assert [line.detections[0].box[0] for line in lines] == [index // 3 * 3 for index in range(24)]
+        assert [line.carried for line in lines] == [bool(index % 3) for index in range(24)]
+    if with_video:
+        numbers = [Clips().number(picture) for _, picture in Clips().decoded(tmp_path / "out.mp4")]
+        assert numbers == list(range(24))
+    with pytest.raises(OutputError, match=r"its every was [23], not None"):
+        annotate(source, colour_model, Outputs(None, tmp_path / "out.jsonl", resume=True))
 
 
 def test_nothing_to_resume_is_a_start(clips, colour_model, tmp_path):
