@@ -21,6 +21,7 @@ from detector.video.loop import run
 from detector.video.section import WHOLE, Section, spoken
 from detector.video.sinks import VideoWriter
 from detector.video.sources import VideoFile
+from detector.video.sparse import SparseSettings
 
 OPEN = {"preset": "medium", "x264-params": "open-gop=1:bframes=3"}
 
@@ -289,7 +290,7 @@ def test_redraw_takes_the_section_from_the_log(clips, colour_model, tmp_path, ca
 def test_every_other_frame_is_counted_from_the_section(clips, colour_model, tmp_path):
     source, log = clips.make(tmp_path / "in.mp4", range(50), key_every=10), tmp_path / "out.jsonl"
     finder = Counting()
-    annotate(source, colour_model, Outputs(None, log), section(0.6, 1), finder, every=3)
+    annotate(source, colour_model, Outputs(None, log), section(0.6, 1), finder, sparse=SparseSettings(3, "still"))
     records = [record for record in read_log(log) if isinstance(record, FrameRecord)]
     assert [record.carried for record in records] == [bool(number % 3) for number in range(10)]
     assert finder.count == 4
