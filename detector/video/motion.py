@@ -162,6 +162,8 @@ def scene_changed(before: Luma, now: Luma) -> bool:
     The mean difference, brightness of the whole apart, is compared with the pictures' own mean deviation; two that
     have nothing in common come to about 1.4 of it, the same picture to 0.
     """
+    if before.shape != now.shape:
+        return True
     one, other = (_thumbnail(picture) for picture in (before, now))
     difference = float(np.abs(one - other).mean())
     own = float(np.abs(one).mean() + np.abs(other).mean()) / 2
@@ -185,7 +187,10 @@ class Stillness:
 
     def moved(self, luma: Luma) -> bool:
         """Whether something is not as it was then."""
-        difference = _smooth(luma) - self._looked_into
+        now = _smooth(luma)
+        if now.shape != self._looked_into.shape:
+            return True
+        difference = now - self._looked_into
         difference -= cv2.blur(difference, (_STILL_LIGHT, _STILL_LIGHT), borderType=cv2.BORDER_REFLECT)
         change = np.abs(difference)
         noise = _NORMAL * float(np.median(change))

@@ -173,10 +173,11 @@ class Watched:
 
 
 def _as_logged(found: Detections) -> Detections:
-    """The detections as the log holds them."""
-    records = found.as_records()
+    """The detections as the log holds them (`Detections.as_records`)."""
+    edges = [[round(edge, 2) for edge in box] for box in found.xyxy.tolist()]
+    confidence = [round(value, 4) for value in found.confidence.tolist()]
     return replace(
         found,
-        xyxy=np.array([record["box"] for record in records], np.float32).reshape(len(found), 4),
-        confidence=np.array([record["confidence"] for record in records], np.float32),
+        xyxy=np.array(edges, np.float32).reshape(len(found), 4),
+        confidence=np.array(confidence, np.float32),
     )

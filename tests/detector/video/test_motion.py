@@ -173,6 +173,11 @@ def test_a_camera_that_turns_by_a_pixel_is_motion_and_noise_is_not(shared):
         assert not moved(noisy(photo, 8, 1), noisy(photo, 8, 2)), path.name
 
 
+def test_pictures_of_another_size_are_another_scene():
+    small, large = texture(160, 120), texture(170, 120)
+    assert follow([small, large], (10, 10, 50, 50))[2] and moved(small, large)
+
+
 def test_slow_motion_adds_up():
     scene, block = still_scene(), texture(50, 50, 8)
 
