@@ -53,7 +53,7 @@ def generate(network: Network, path: Path) -> None:
                 fan_in = parameter.count // parameter.shape[0]
                 values = random.standard_normal(parameter.shape, np.float32) * np.float32(np.sqrt(1.5 / fan_in))
                 if layer.index in before_head:
-                    values *= 0.1
+                    values *= 1e-3
             elif parameter.name in ("scales", "variance"):
                 values = np.ones(parameter.shape, np.float32)
             else:

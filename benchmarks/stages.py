@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -78,11 +77,22 @@ def processes(network: Measured, picture: Path, largest: Measured, folder: Path,
 def _process(program: str, arguments: Sequence[object]) -> tuple[float, float]:
     """Seconds that a Python program takes, and the most memory that it holds, in MB of a million bytes."""
     began = time.perf_counter()
-    running = subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", _TELLING + program, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
     )
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        raise subprocess.CalledProcessError(running.returncode, program)
-    return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
+    return time.perf_counter() - began, int(done.stderr.split()[-1]) * 1024 / 1e6
+
+
+_TELLING = """
+import atexit, sys
+def tell():
+    with open("/proc/self/status") as status:
+        print([line.split()[1] for line in status if "VmHWM" in line][0], file=sys.stderr)
+atexit.register(tell)
+"""
+"""What makes a program say its largest size in kB at its end; `getrusage` would count its parent's too."""

@@ -74,7 +74,7 @@ def ours(
     outputs = Outputs(folder / "ours.mp4" if annotated else None, folder / "ours.jsonl", overwrite=True)
     settings = Settings(engine="litert", threads=threads, **choice)
     summary = annotate_video(video, network.model, settings, outputs, bar=lambda _: contextlib.nullcontext())
-    return summary.frames_per_second, 1 - summary.stages["network"] / summary.seconds
+    return summary.frames_per_second, 1 - summary.stages["network"] / summary.seconds / summary.lanes
 
 
 def sequential(network: Measured, video: Path, out: Path, threads: int) -> tuple[float, float]:

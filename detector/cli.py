@@ -293,7 +293,7 @@ def _conclude(summary: Summary, outputs: Outputs, quiet: bool) -> None:
     print(f"Found {summary.boxes} boxes in {summary.frames} frames ({rate}{dropped})")
     if outputs.profile and summary.frames:
         stages = milliseconds(summary.stages, summary.frames)
-        for line in bars(stages, 1000 * summary.seconds / summary.frames):
+        for line in bars(stages, 1000 * summary.seconds / summary.frames, lanes=summary.lanes):
             print(line)
     for path in (outputs.video, outputs.log):
         if path and path.exists():

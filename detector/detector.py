@@ -56,11 +56,13 @@ class Detector:
         *,
         tell: Callable[[str], None] = lambda note: None,
         stopwatch: Stopwatch | None = None,
+        lanes: int = 1,
         **options: Any,
     ) -> Detector:
         """Open a model file made by `convert`; options are those of `Settings`, by name.
 
-        `tell` is called with a note on the engine picked and on anything that takes long.
+        `tell` is called with a note on the engine picked and on anything that takes long. `lanes` is for callers that
+        detect from so many threads (see `open_engine`).
         Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range, `EngineError`
         for an engine that is not installed or cannot run the network.
         """
@@ -84,7 +86,7 @@ class Detector:
         # What the settings ask of the network is checked before the engine takes its seconds to start.
         settings.input_size(description)
         settings.class_ids(description)
-        engine = open_engine(settings.engine, Path(model), threads=settings.threads, tell=tell)
+        engine = open_engine(settings.engine, Path(model), threads=settings.threads, lanes=lanes, tell=tell)
         return cls(description, engine, settings, stopwatch=stopwatch)
 
     @property

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock, local
 from time import perf_counter
 from types import TracebackType
 
 
 class Stage:
-    """Adds up the seconds spent within `with stage:`; one thread at a time may be in it."""
-
-    __slots__ = ("_began", "seconds")
+    """Adds up the seconds spent within `with stage:`, by any number of threads."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._began = 0.0
+        self._adding = Lock()
+        self._began = local()
 
     def __enter__(self) -> None:
-        self._began = perf_counter()
+        self._began.at = perf_counter()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.seconds += perf_counter() - self._began
+        took = perf_counter() - self._began.at
+        with self._adding:
+            self.seconds += took
 
 
 class Stopwatch:
@@ -57,21 +59,24 @@ _FILLS = "█▓▒░"
 _BAR_CELLS = 60
 
 
-def bars(stage_ms: Mapping[str, float], frame_ms: float) -> list[str]:
+def bars(stage_ms: Mapping[str, float], frame_ms: float, *, lanes: int = 1) -> list[str]:
     """Lines that show what each thread did in the time of one frame: its stages as bars, waiting as dots.
 
-    Both arguments are means for a frame, in milliseconds.
+    Times are means for a frame, in milliseconds. `lanes` threads were finding objects, each in a frame of its own.
     """
-    lines = [f"{frame_ms:.2f} ms a frame; the three threads overlap"]
+    lines = [f"{frame_ms:.2f} ms a frame; the three rows overlap"]
     for track, stages in TRACKS.items():
         parts = [(stage, stage_ms[stage]) for stage in stages if stage in stage_ms]
         if not parts:
             continue
         bar, spent = "", 0.0
+        shared = lanes if track == "finding" else 1
         for (_, taken), fill in zip(parts, _FILLS, strict=False):
-            spent += taken
+            spent += taken / shared
             cells = round(_BAR_CELLS * min(1, spent / frame_ms)) if frame_ms else 0
             bar += fill * (cells - len(bar))
         legend = "  ".join(f"{fill} {stage} {taken:.2f}" for (stage, taken), fill in zip(parts, _FILLS, strict=False))
+        if shared > 1:
+            legend += f", in each of {shared} threads"
         lines.append(f"{track:8} {bar:·<{_BAR_CELLS}}  {legend}")
     return lines

@@ -19,6 +19,7 @@ from convert.weights import sha256
 from detector.detections import Detections
 from detector.detector import Detector
 from detector.draw import draw, draw_caption
+from detector.engines import available_cores
 from detector.errors import CameraError, OutputError, SettingsError, Yolo3Error
 from detector.settings import Settings
 from detector.stopwatch import Stopwatch
@@ -42,6 +43,9 @@ Bar = Callable[[int | None], contextlib.AbstractContextManager[Progress | None]]
 """Opens a progress bar for so many frames; None where the number is not known."""
 
 Tell = Callable[[str], None]
+
+_LARGEST_SHARED_OUT = 64 << 20
+_MOST_LANES = 4
 
 
 def _nobody(note: str) -> None:
@@ -127,10 +131,11 @@ def annotate_video(
                 kept=done.parts,
             )
             sinks.append(writer)
+        lanes = 1 if open_detector or done.frames or not sparse.everything else lanes_for(model, settings)
         detector: Finder = (
             open_detector(model, settings)
             if open_detector
-            else Detector.open(model, settings, tell=tell, stopwatch=stopwatch)
+            else Detector.open(model, settings, tell=tell, stopwatch=stopwatch, lanes=lanes)
         )
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
@@ -144,6 +149,7 @@ def annotate_video(
                 annotate=draw_boxes if outputs.video else None,
                 progress=progress,
                 stopwatch=stopwatch,
+                lanes=lanes,
             )
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
@@ -278,6 +284,16 @@ def _signals_noted(pressed: list[int]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def lanes_for(model: Path, settings: Settings) -> int:
+    """How many frames of a video to detect in at a time: small networks are quicker with one on each core.
+
+    A lane holds the weights anew, and large networks keep all cores busy with one frame.
+    """
+    if settings.engine not in ("auto", "litert") or model.stat().st_size > _LARGEST_SHARED_OUT:
+        return 1
+    return min(settings.threads or available_cores(), _MOST_LANES)
 
 
 def draw_boxes(frame: Frame, detections: Detections) -> None:

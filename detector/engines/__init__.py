@@ -40,39 +40,45 @@ class Engine(Protocol):
 
 
 def open_engine(
-    name: str, model: Path, *, threads: int | None = None, tell: Callable[[str], None] = lambda note: None
+    name: str,
+    model: Path,
+    *,
+    threads: int | None = None,
+    lanes: int = 1,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Engine:
     """Open a model file with the named engine; `auto` is LiteRT where it is installed, else Keras.
 
-    `threads` is for the CPU, all of its cores by default. `tell` is called with what `auto` picked and with anything
+    `threads` is for the CPU, all of its cores by default; LiteRT shares them out among as many `lanes`, each of which
+    runs a picture of its own. `tell` is called with what `auto` picked and with anything
     that takes long. Raises `EngineError` for an engine that is not installed or cannot run this network.
     """
     if name != "auto":
-        return _open(name, model, threads, tell)
+        return _open(name, model, threads, lanes, tell)
     if not _installed("litert"):
         tell("engine: keras (slower on a CPU than litert, which is not installed: pip install ai-edge-litert)")
-        return _open("keras", model, threads, tell)
+        return _open("keras", model, threads, lanes, tell)
     try:
-        engine = _open("litert", model, threads, tell)
+        engine = _open("litert", model, threads, lanes, tell)
     except EngineError as error:
         tell(f"engine: keras (litert cannot run this network: {error})")
-        return _open("keras", model, threads, tell)
+        return _open("keras", model, threads, lanes, tell)
     tell("engine: litert (the fastest to start and run on a CPU of those that are always installed)")
     return engine
 
 
-def _open(name: str, model: Path, threads: int | None, tell: Callable[[str], None]) -> Engine:
+def _open(name: str, model: Path, threads: int | None, lanes: int, tell: Callable[[str], None]) -> Engine:
     if name not in PACKAGES:
         raise ValueError(f"no engine is called {name!r}")
     if not _installed(name):
         raise EngineError(f"engine {name} is not installed; pip install 'yolo3[{name}]', or leave --engine at auto")
     try:
-        return _make(name, model, threads or available_cores(), tell)
+        return _make(name, model, threads or available_cores(), lanes, tell)
     except ImportError as error:
         raise EngineError(f"engine {name} is installed but does not start ({error}); try --engine keras") from None
 
 
-def _make(name: str, model: Path, threads: int, tell: Callable[[str], None]) -> Engine:
+def _make(name: str, model: Path, threads: int, lanes: int, tell: Callable[[str], None]) -> Engine:
     if name == "keras":
         from detector.engines.keras import KerasEngine
 
@@ -89,7 +95,7 @@ def _make(name: str, model: Path, threads: int, tell: Callable[[str], None]) -> 
         return OpenVinoEngine(compiled(model, "litert", tell=tell), threads=threads)
     from detector.engines.litert import LitertEngine
 
-    return LitertEngine(compiled(model, "litert", tell=tell), threads=threads)
+    return LitertEngine(compiled(model, "litert", tell=tell), threads=max(1, threads // lanes), lanes=lanes)
 
 
 def _installed(name: str) -> bool:

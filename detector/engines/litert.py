@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Lock
 
 import numpy as np
@@ -15,13 +16,39 @@ from convert.keras_import import held_back_stderr
 from detector.engines import one_by_one
 from detector.errors import EngineError
 
+_allocating = Lock()
+"""Standard error is held back for the whole process."""
+
 
 class LitertEngine:
-    """A compiled network; the first picture of each input size takes some milliseconds longer."""
+    """A compiled network; the first picture of each input size takes some milliseconds longer.
+
+    `lanes` pictures are run at a time, each with so many `threads`; callers wait for a free lane.
+    """
 
     name = "litert"
 
-    def __init__(self, compiled: Path, *, threads: int) -> None:
+    def __init__(self, compiled: Path, *, threads: int, lanes: int = 1) -> None:
+        self._free: SimpleQueue[_Lane] = SimpleQueue()
+        for _ in range(lanes):
+            self._free.put(_Lane(compiled, threads))
+
+    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        """The raw heads, coarsest first."""
+        lane = self._free.get()
+        try:
+            return one_by_one(lane.run, batch)
+        finally:
+            self._free.put(lane)
+
+
+class _Lane:
+    """One interpreter, which runs one picture at a time."""
+
+    announced = False
+    """Whether LiteRT's C++ side has said on standard error that it uses XNNPACK, which it does once."""
+
+    def __init__(self, compiled: Path, threads: int) -> None:
         try:
             self._interpreter = Interpreter(str(compiled), num_threads=threads)
         except (ValueError, RuntimeError) as error:
@@ -29,23 +56,17 @@ class LitertEngine:
         (self._input,) = (tensor["index"] for tensor in self._interpreter.get_input_details())
         self._outputs = [tensor["index"] for tensor in self._interpreter.get_output_details()]
         self._shape: tuple[int, ...] = ()
-        self._announced = False
-        """Whether its C++ side has said on standard error that it uses XNNPACK, which it does once."""
-        self._lock = Lock()
 
-    def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """The raw heads, coarsest first."""
-        with self._lock:
-            return one_by_one(self._run, batch)
-
-    def _run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The raw heads of one picture."""
         interpreter = self._interpreter
         if picture.shape != self._shape:
             self._shape = ()
             interpreter.resize_tensor_input(self._input, picture.shape)
-            with nullcontext() if self._announced else held_back_stderr():
+            with _allocating, nullcontext() if _Lane.announced else held_back_stderr():
                 interpreter.allocate_tensors()
-            self._shape, self._announced = picture.shape, True
+                _Lane.announced = True
+            self._shape = picture.shape
         interpreter.set_tensor(self._input, picture)
         interpreter.invoke()
         return [interpreter.get_tensor(output) for output in self._outputs]

@@ -1,5 +1,6 @@
 """The command, run in this process; what only a process of its own can show is at the end."""
 
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,9 @@ import av
 import pytest
 from PIL import Image
 
+from detector import streaming
 from detector.__main__ import main
+from detector.settings import Settings
 
 
 @pytest.fixture
@@ -287,6 +290,32 @@ def test_profile_shows_where_the_time_goes_and_logs_it(yolo3, colour_model, colo
     yolo3("video", colour_clip, "--log", plain, "--model", colour_model)
     assert plain.read_text().splitlines()[:-1] == log.read_text().splitlines()[:-1]
     assert "milliseconds" not in plain.read_text()
+
+
+def test_the_log_is_the_same_however_many_frames_are_looked_into_at_a_time(
+    colour_model, colour_clip, tmp_path, monkeypatch
+):
+    logs = []
+    for lanes in (1, 3):
+        monkeypatch.setattr(streaming, "lanes_for", lambda model, settings, lanes=lanes: lanes)
+        log = tmp_path / f"{lanes}.jsonl"
+        summary = streaming.annotate_video(
+            colour_clip, colour_model, Settings(), streaming.Outputs(None, log), bar=lambda _: contextlib.nullcontext()
+        )
+        assert summary.lanes == lanes
+        logs.append(log.read_text())
+    assert logs[0] == logs[1]
+
+
+def test_small_networks_get_a_lane_for_each_core_and_large_ones_one(colour_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "available_cores", lambda: 3)
+    assert streaming.lanes_for(colour_model, Settings()) == 3
+    assert streaming.lanes_for(colour_model, Settings(threads=1)) == 1
+    assert streaming.lanes_for(colour_model, Settings(engine="keras")) == 1
+    large = tmp_path / "large.h5"
+    with large.open("wb") as file:
+        file.truncate(100 << 20)
+    assert streaming.lanes_for(large, Settings()) == 1
 
 
 def test_a_video_file_stands_in_for_a_camera(yolo3, colour_model, colour_clip, tmp_path):

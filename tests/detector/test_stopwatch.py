@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
 from detector.stopwatch import Stopwatch, bars, milliseconds
@@ -42,3 +43,21 @@ def test_bars_are_as_long_as_their_stages():
 def test_a_stage_is_never_drawn_longer_than_the_frame():
     _, line = bars({"decode": 30}, 10)
     assert line.count("█") == 60 + 1
+
+
+def test_threads_add_to_the_same_stage():
+    stopwatch = Stopwatch()
+
+    def work(_):
+        with stopwatch["network"]:
+            sleep(0.02)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert 0.16 <= stopwatch.seconds["network"] < 2
+
+
+def test_lanes_share_the_time_of_a_frame():
+    _, line = bars({"network": 10}, 10, lanes=2)
+    assert line.count("█") == 30 + 1
+    assert line.endswith("in each of 2 threads")

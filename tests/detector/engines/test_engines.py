@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,17 @@ print(len(found), [name for name in ("tensorflow", "keras") if name in sys.modul
 
     assert run.stdout.strip() == "2 []"
     assert run.stderr == ""
+
+
+def test_lanes_run_pictures_of_their_own(colour_model):
+    model = colour_model
+    one, several = open_engine("litert", model, threads=1), open_engine("litert", model, threads=4, lanes=3)
+    pictures = [
+        np.random.default_rng(seed).uniform(0, 1, (1, 96, 96 + 32 * (seed % 3), 3)).astype(np.float32)
+        for seed in range(12)
+    ]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(several.run, pictures))
+    for picture, heads in zip(pictures, found, strict=True):
+        for expected, head in zip(one.run(picture), heads, strict=True):
+            np.testing.assert_allclose(head, expected, rtol=1e-4, atol=1e-5)

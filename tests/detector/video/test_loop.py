@@ -319,3 +319,62 @@ def test_source_that_is_slow_to_notice_does_not_delay_the_files(record):
     run(Slow(3), no_boxes, [Closing()], stop=stop)
     assert closed_at[0] - started < 0.4
     assert monotonic() - started >= 0.4
+
+
+def test_several_lanes_keep_the_order_and_work_at_once(record, boxes_of):
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def detect(picture):
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        sleep(0.002 * (picture[0, 0, 0] % 4))
+        with lock:
+            busy -= 1
+        return boxes_of(*[(0, 0, 1, 1)] * (int(picture[0, 0, 0]) % 3))
+
+    sink = record()
+    summary = run(Numbers(60), detect, [sink], lanes=3)
+    assert sink.frames == [(index, index % 3) for index in range(60)]
+    assert (summary.frames, summary.status, summary.lanes) == (60, "complete", 3)
+    assert 2 <= most <= 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 40])
+def test_lanes_finish_what_came_before_the_source_broke_off(record, count):
+    sink = record()
+    summary = run(Numbers(count, error=StreamError("gone")), no_boxes, [sink], lanes=4)
+    assert (summary.frames, summary.status) == (count, "truncated")
+    assert [index for index, _ in sink.frames] == list(range(count))
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
+def test_an_error_in_a_lane_ends_the_run_after_the_frames_before(record, error):
+    def detect(picture):
+        if picture[0, 0, 0] == 7:
+            raise error
+        return Detections.empty()
+
+    sink = record()
+    if isinstance(error, KeyboardInterrupt):
+        assert run(Numbers(), detect, [sink], lanes=2).status is Ending.INTERRUPTED
+    else:
+        with pytest.raises(ValueError, match="broken"):
+            run(Numbers(), detect, [sink], lanes=2)
+    assert [index for index, _ in sink.frames] == list(range(len(sink.frames)))
+    assert len(sink.frames) <= 7
+
+
+def test_lanes_can_be_stopped(record):
+    asked = []
+    sink = record()
+    summary = run(Numbers(), no_boxes, [sink], lanes=3, stop=lambda: len(asked) >= 20 or asked.append(1))
+    assert summary.status is Ending.STOPPED
+    assert [index for index, _ in sink.frames] == list(range(len(sink.frames)))
+    assert len(sink.frames) <= 20
+
+
+def test_an_error_of_a_sink_ends_lanes_too(record):
+    with pytest.raises(RuntimeError):
+        run(Numbers(), no_boxes, [record(fail_at=3)], lanes=2)
