@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from convert.keras_import import held_back_stderr
 from detector.engines import one_by_one
+from detector.engines.mapped import drop_mapped
 from detector.errors import EngineError
 
 _allocating = Lock()
@@ -55,6 +56,7 @@ class _Lane:
             raise EngineError(f"{compiled}: LiteRT cannot open it ({error}); try --engine keras") from None
         (self._input,) = (tensor["index"] for tensor in self._interpreter.get_input_details())
         self._outputs = [tensor["index"] for tensor in self._interpreter.get_output_details()]
+        self._file = compiled
         self._shape: tuple[int, ...] = ()
 
     def run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -66,6 +68,7 @@ class _Lane:
             with _allocating, nullcontext() if _Lane.announced else held_back_stderr():
                 interpreter.allocate_tensors()
                 _Lane.announced = True
+            drop_mapped(self._file)  # XNNPACK has copied the weights in an order of its own
             self._shape = picture.shape
         interpreter.set_tensor(self._input, picture)
         interpreter.invoke()
