@@ -18,6 +18,9 @@ from tqdm import tqdm
 from benchmarks.report import PAGE, machine, put, table
 from detector import Detections, Detector
 from detector.pictures import read_picture
+from detector.planes import Planes
+from detector.video.colours import FromRgb, ToImage
+from detector.video.frames import Colours
 
 SHAPES: dict[str, dict[str, Any]] = {
     "square, stretch": {"shape": "square", "resize": "stretch"},
@@ -71,6 +74,30 @@ def main() -> None:
             measured[model.stem, name] = measure(model, labels, options, crop=labels is not truth)
             plot(measured)
             put("frontier", report(measured))
+    put("planes", planes_against_rgb(options.models, truth, options.pictures))
+
+
+def planes_against_rgb(models: Sequence[Path], truth: Any, pictures: Path) -> str:
+    """A table: average precision on pictures stored as video stores them, resized there or after the turn to RGB."""
+    colours = Colours(matrix=5, full_range=False)
+    categories = sorted(truth.getCatIds())
+    rows = []
+    for model in models:
+        detector = Detector.open(model, confidence=0.005, resize="stretch")
+        results: dict[str, list[dict[str, Any]]] = {"rgb": [], "planes": []}
+        for image in tqdm(truth.loadImgs(truth.getImgIds()), desc=f"{model.stem} in planes"):
+            picture = read_picture(pictures / image["file_name"])
+            even = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+            stored = FromRgb(colours, height=len(even))(even)
+            planes = ToImage(stored)(stored)
+            assert isinstance(planes, Planes)
+            for name, given in (("rgb", planes.rgb), ("planes", planes)):
+                results[name] += as_results(detector.detect(given), image["id"], categories)
+        (rgb, drawn), (in_planes, drawn_in_planes) = (average_precision(truth, found) for found in results.values())
+        gain = drawn_in_planes - drawn
+        rows.append((model.stem, f"{rgb:.3f}", f"{in_planes:.3f}", f"{gain.mean():+.4f} ± {gain.std():.4f}"))
+    head = ("network", "AP, RGB resized", "AP, planes resized", "difference")
+    return f"### Frames in planes\n\n{table(head, rows)}"
 
 
 def measure(model: Path, truth: Any, options: argparse.Namespace, *, crop: bool) -> list[Setting]:

@@ -89,6 +89,13 @@ class Detector:
         engine = open_engine(settings.engine, Path(model), threads=settings.threads, lanes=lanes, tell=tell)
         return cls(description, engine, settings, stopwatch=stopwatch)
 
+    def prepare(self, picture_width: int, picture_height: int) -> None:
+        """Get ready for pictures of a size, where the engine gains from knowing it before memory fills with them."""
+        get_ready = getattr(self.engine, "prepare", None)
+        if get_ready is not None:
+            fit = self.fit(picture_width, picture_height)
+            get_ready(fit.height, fit.width, self.description.channels)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The network's class names."""

@@ -91,7 +91,7 @@ class Planes:
         """The picture resized, (height, width, 3) float32 RGB in 0..1; `method` is OpenCV's.
 
         Resizing comes before the conversion, which is then of few pixels: both are linear, so the order only changes
-        what is rounded.
+        what is rounded, and what is cut off at the edge of RGB's range.
         """
         luma = self.luma[: self.shape[0], : self.shape[1]]
         parts = [cv2.resize(plane, (width, height), interpolation=method) for plane in (luma, *self.chroma)]

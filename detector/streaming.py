@@ -137,6 +137,8 @@ def annotate_video(
             if open_detector
             else Detector.open(model, settings, tell=tell, stopwatch=stopwatch, lanes=lanes)
         )
+        if isinstance(detector, Detector):
+            detector.prepare(video.info.width, video.info.height)
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:
                 progress.update(done.frames)

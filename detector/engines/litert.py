@@ -34,6 +34,15 @@ class LitertEngine:
         for _ in range(lanes):
             self._free.put(_Lane(compiled, threads))
 
+    def prepare(self, height: int, width: int, channels: int) -> None:
+        """Get ready for pictures of a size, which takes more memory for a moment than running them."""
+        for _ in range(self._free.qsize()):
+            lane = self._free.get()
+            try:
+                lane.prepare((1, height, width, channels))
+            finally:
+                self._free.put(lane)
+
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """The raw heads, coarsest first."""
         lane = self._free.get()
@@ -59,17 +68,22 @@ class _Lane:
         self._file = compiled
         self._shape: tuple[int, ...] = ()
 
+    def prepare(self, shape: tuple[int, ...]) -> None:
+        """Get ready for pictures of a shape: (1, height, width, channels)."""
+        if shape == self._shape:
+            return
+        self._shape = ()
+        self._interpreter.resize_tensor_input(self._input, shape)
+        with _allocating, nullcontext() if _Lane.announced else held_back_stderr():
+            self._interpreter.allocate_tensors()
+            _Lane.announced = True
+        drop_mapped(self._file)  # XNNPACK has copied the weights in an order of its own
+        self._shape = shape
+
     def run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The raw heads of one picture."""
+        self.prepare(picture.shape)
         interpreter = self._interpreter
-        if picture.shape != self._shape:
-            self._shape = ()
-            interpreter.resize_tensor_input(self._input, picture.shape)
-            with _allocating, nullcontext() if _Lane.announced else held_back_stderr():
-                interpreter.allocate_tensors()
-                _Lane.announced = True
-            drop_mapped(self._file)  # XNNPACK has copied the weights in an order of its own
-            self._shape = picture.shape
         interpreter.set_tensor(self._input, picture)
         interpreter.invoke()
         return [interpreter.get_tensor(output) for output in self._outputs]
