@@ -128,11 +128,15 @@ class Matched:
         self._logged = logged
         self._found: deque[Detections] = deque()
         self._matched = 0
+        self._beyond = 0
 
     @property
     def notes(self) -> list[str]:
-        """The video's own."""
-        return self._video.notes
+        """The video's own, and how much of it the log does not reach."""
+        if not self._beyond:
+            return self._video.notes
+        beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; nothing there is drawn or hidden"
+        return [*self._video.notes, beyond]
 
     def detect(self, picture: object) -> Detections:
         """What the log says of the next frame; nothing where it has no line for it."""
@@ -158,6 +162,8 @@ class Matched:
                 record = next(records, None)
             elif record is None and self._logged.status is Ending.COMPLETE:
                 raise self._other(f"the log ends before its frame at {seconds:.3f} s")
+            elif record is None:
+                self._beyond += 1
             self._found.append(found)
             yield frame
         if record is not None and self._logged.status is not None:

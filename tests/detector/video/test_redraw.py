@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from detector.cli_log import redraw_verb
+from detector.detections import Detections
 from detector.errors import LogError, OutputError, SettingsError
 from detector.redrawing import Redrawn, redraw_video
 from detector.video.cameras import open_camera
@@ -15,6 +16,7 @@ from detector.video.log import FrameLog, RunRecord
 from detector.video.loop import run
 from detector.video.redraw import Chosen, eventful_frames, hide
 from detector.video.sinks import VideoWriter
+from detector.video.sources import VideoFile
 
 ALL = Chosen()
 NAMES = ("car", "person")
@@ -212,3 +214,16 @@ def test_what_it_refuses(clips, logged, tmp_path):
 def test_verb(logged, tmp_path, capsys):
     redraw_verb(*logged, tmp_path / "out.mp4", blur="person", quiet=True)
     assert capsys.readouterr() == (f"Wrote {tmp_path / 'out.mp4'}\n", "")
+
+
+def test_a_log_that_ends_early_is_told(clips, tmp_path):
+    source, log = clips.make(tmp_path / "in.mp4", range(20)), tmp_path / "log.jsonl"
+    with VideoFile(source) as video:
+        record = RunRecord.of(video.info, model="m", model_sha256="0", settings={}, classes=("car",))
+        sink = FrameLog(log, record)
+        with sink:
+            for frame in video:
+                sink.write(frame, Detections.empty(("car",)))
+    log.write_text("".join(line + "\n" for line in log.read_text().splitlines()[:6]))  # killed after five frames
+    summary = redraw_video(source, log, Chosen(), Redrawn(tmp_path / "out.mp4"), bar=lambda _: contextlib.nullcontext())
+    assert any("ends 15 frames before the video" in note for note in summary.notes)
