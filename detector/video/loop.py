@@ -120,8 +120,8 @@ def run(
             for frame, detections in each:
                 if not work.take(frame, detections):
                     break
-            if buffer == "latest":
-                work.wait_for_room()  # so that the frame taken next is new when it is written
+                if buffer == "latest":
+                    work.wait_for_room()  # so that the frame taken next is new when it is written
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
     waiting = frames.dropped
