@@ -97,6 +97,11 @@ class Detector:
             get_ready(fit.height, fit.width, self.description.channels)
 
     @property
+    def lanes(self) -> int:
+        """How many threads can detect at a time; what engine was picked decides."""
+        return getattr(self.engine, "lanes", 1)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The network's class names."""
         return self.description.names

@@ -138,6 +138,7 @@ def annotate_video(
             else Detector.open(model, settings, tell=tell, stopwatch=stopwatch, lanes=lanes)
         )
         if isinstance(detector, Detector):
+            lanes = detector.lanes
             detector.prepare(video.info.width, video.info.height)
         with bar(video.info.frame_count) as progress, done.found(journal) as found:
             if progress is not None and done.frames:

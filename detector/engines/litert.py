@@ -30,6 +30,7 @@ class LitertEngine:
     name = "litert"
 
     def __init__(self, compiled: Path, *, threads: int, lanes: int = 1) -> None:
+        self.lanes = lanes
         self._free: SimpleQueue[_Lane] = SimpleQueue()
         for _ in range(lanes):
             self._free.put(_Lane(compiled, threads))
