@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.report import table
 from detector.detections import Detections
-from detector.planes import Planes
-from detector.video.codecs import VideoSettings
-from detector.video.sinks import VideoWriter
-from detector.video.sources import VideoFile
+from detector.images.planes import Planes
+from detector.video.reading.video_file import VideoFile
+from detector.video.writing.codecs import VideoSettings
+from detector.video.writing.video_writer import VideoWriter
 
 PRESETS = (None, "ultrafast", "superfast", "veryfast", "faster", "medium")
 FRAMES = 200

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from benchmarks.report import PAGE, machine, put, table
 from detector import Detections, Detector
-from detector.pictures import read_picture
-from detector.planes import Planes
+from detector.images.planes import Planes
+from detector.images.reading import read_picture
 from detector.video.colours import FromRgb, ToImage
 from detector.video.frames import Colours
 

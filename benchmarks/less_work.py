@@ -16,18 +16,18 @@ import cv2
 from benchmarks import networks, rejected
 from benchmarks.report import PAGE, machine, put, table
 from detector import Detections, Detector
-from detector.training.evaluation import MOST_DETECTIONS, Score, Truth, score
+from detector.evaluation.average_precision import MOST_DETECTIONS, Score, Truth, score
+from detector.tracking.frame_skipping import FrameSkipping, FrameSkippingDetector
 from detector.video.frames import Image
-from detector.video.sources import VideoFile
-from detector.video.sparse import Sparse, SparseSettings
+from detector.video.reading.video_file import VideoFile
 
 ALL = "all"
 EVERY = (2, 3, 5, 10)
 CHOICES = {
-    **{f"--every {n} --carry still": SparseSettings(n, "still") for n in EVERY},
-    **{f"--every {n}": SparseSettings(n) for n in EVERY},
-    "--skip-still": SparseSettings(skip_still=True),
-    **{f"--skip-still --every {n}": SparseSettings(n, skip_still=True) for n in (2, 5)},
+    **{f"--every {n} --carry still": FrameSkipping(n, "still") for n in EVERY},
+    **{f"--every {n}": FrameSkipping(n) for n in EVERY},
+    "--skip-still": FrameSkipping(skip_still=True),
+    **{f"--skip-still --every {n}": FrameSkipping(n, skip_still=True) for n in (2, 5)},
 }
 
 BESIDE = {
@@ -52,7 +52,7 @@ class Way:
     detect: Detect
     found: list[Detections] = field(default_factory=list)
     seconds: float = 0.0
-    looked_into: float = 0.0
+    detected: float = 0.0
     """Frames, or their worth in pixels of network input."""
 
     def take(self, image: Image) -> None:
@@ -67,7 +67,7 @@ class Way:
 class Result:
     """A row of the table."""
 
-    looked_into: float
+    detected: float
     """Part of the frames."""
 
     ap50: float
@@ -108,7 +108,9 @@ def measure(open_one: Callable[[], Detector], video: Path, others: dict[str, Any
         ways = [Way(ALL, detector.detect)]
         ways += [Way(name, make(open_one, lambda: now[0])) for name, make in others.items()]
         chosen = BESIDE if others else CHOICES
-        ways += [Way(name, Sparse(detector.detect, choice, lambda: now[0])) for name, choice in chosen.items()]
+        ways += [
+            Way(name, FrameSkippingDetector(detector.detect, choice, lambda: now[0])) for name, choice in chosen.items()
+        ]
         for frame in source:
             now[0] = float(frame.time)
             for way in ways:
@@ -118,7 +120,7 @@ def measure(open_one: Callable[[], Detector], video: Path, others: dict[str, Any
     results = {}
     for way in ways:
         figures = score(truths, [found[:MOST_DETECTIONS] for found in way.found], detector.names)
-        looked = frames if way.name == ALL else getattr(way.detect, "looked_into", 0.0)
+        looked = frames if way.name == ALL else getattr(way.detect, "detected", 0.0)
         results[way.name] = Result(looked / frames, *weighted(figures), way.seconds / frames * 1e3)
     return results
 
@@ -164,7 +166,7 @@ def _rows(videos: dict[str, dict[str, Result]], names: Iterable[str]) -> str:
             (
                 video if name == ALL else "",
                 name,
-                f"{one.looked_into:.0%}",
+                f"{one.detected:.0%}",
                 f"{one.ap50:.3f}",
                 f"{one.ap:.3f}",
                 f"{one.milliseconds:.2f}",

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import Detections, Detector
-from detector.letterbox import Fit
-from detector.nms import iou
-from detector.video import motion
+from detector.heads.boxes import iou
+from detector.images.letterbox import Fit
+from detector.tracking import optical_flow as motion
+from detector.tracking.frame_skipping import REFRESH_SECONDS
 from detector.video.frames import Image
-from detector.video.sparse import REFRESH_SECONDS
 
 Seconds = Callable[[], float]
 
@@ -33,7 +33,7 @@ class ConstantVelocity:
         self._detect, self._every, self._number = detect, every, 0
         self._last = Detections.empty()
         self._velocity = np.zeros((0, 4))
-        self.looked_into = 0
+        self.detected = 0
 
     def __call__(self, image: Image) -> Detections:
         """What is in the frame, or should be by now."""
@@ -43,7 +43,7 @@ class ConstantVelocity:
             edges = np.clip(self._last.xyxy + self._velocity * steps, 0, [width, height] * 2).astype(np.float32)
             there = np.flatnonzero((edges[:, 2:] > edges[:, :2]).all(axis=1))
             return _moved(self._last, edges)[there]
-        self.looked_into += 1
+        self.detected += 1
         found = self._detect(image)
         self._velocity = self._velocities(found)
         self._last = found
@@ -72,7 +72,7 @@ class DenseFlow:
         self._last = Detections.empty()
         self._before: NDArray[np.uint8] = np.zeros((1, 1), np.uint8)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self.looked_into = 0
+        self.detected = 0
 
     def __call__(self, image: Image) -> Detections:
         """What is in the frame, or was in one before."""
@@ -80,7 +80,7 @@ class DenseFlow:
         luma = motion.luma_of(image)
         now = motion.reduced(luma, 320)
         if looks:
-            self.looked_into += 1
+            self.detected += 1
             self._last = self._detect(image)
         elif len(self._last):
             flow = self._flow.calc(self._before, now, np.zeros((*now.shape, 2), np.float32))
@@ -109,7 +109,7 @@ class Regions:
         self._last: Detections | None = None
         self._seen: NDArray[np.float32] = np.zeros((1, 1), np.float32)
         self._looked_at = 0.0
-        self.looked_into = 0.0
+        self.detected = 0.0
 
     def __call__(self, image: Image) -> Detections:
         """What is in the frame: found now, or kept where nothing moved."""
@@ -122,12 +122,12 @@ class Regions:
             part, region = self._part(moved, fit)
             share = (region[2] - region[0]) * (region[3] - region[1]) / (fit.width * fit.height)
             if share <= self._most:
-                self.looked_into += share
+                self.detected += share
                 self._last = self._look(image, fit, part, region)
                 rows, columns = _cells(part, fit, now.shape)
                 self._seen[rows, columns] = now[rows, columns]
                 return self._last
-        self.looked_into += 1
+        self.detected += 1
         self._seen, self._looked_at = now, self._seconds()
         self._last = self._detector.detect(image)
         return self._last

@@ -18,15 +18,15 @@ from benchmarks.networks import Measured
 from benchmarks.report import table
 from detector import Detector
 from detector.detections import Detections
-from detector.planes import Planes
+from detector.images.planes import Planes
+from detector.logs.frame_log import FrameLog, RunRecord
+from detector.pipeline.annotate_video import Outputs, annotate_video, draw_boxes, watch_cameras
+from detector.pipeline.loop import RunResult, run
 from detector.settings import Settings
-from detector.streaming import Outputs, annotate_video, draw_boxes, watch_cameras
-from detector.video.codecs import VideoSettings
 from detector.video.frames import Colours, Frame, Image, Sink, VideoInfo
-from detector.video.log import FrameLog, RunRecord
-from detector.video.loop import Summary, run
-from detector.video.sinks import VideoWriter
-from detector.video.sources import VideoFile
+from detector.video.reading.video_file import VideoFile
+from detector.video.writing.codecs import VideoSettings
+from detector.video.writing.video_writer import VideoWriter
 
 SIZES = ((320, 180), (640, 360), (1280, 720), (1920, 1080), (3840, 2160))
 SOURCES = (1, 2, 4)
@@ -99,10 +99,10 @@ def sources(network: Measured, folder: Path) -> str:
             Settings(size=str(network.size), shape="rect", engine="litert"),
             Outputs(None, folder / "live.jsonl", overwrite=True),
             bar=lambda _: contextlib.nullcontext(),
-            tell=print,
+            on_note=print,
         )
         seconds = time.process_time() - began
-        done = [answer for answer in answers if isinstance(answer, Summary)]
+        done = [answer for answer in answers if isinstance(answer, RunResult)]
         frames, dropped = sum(one.frames for one in done), sum(one.dropped for one in done)
         rows.append((count, frames, dropped, f"{seconds / frames * 1e3:.1f}"))
     head = ("sources of 25 frames/s", "frames done", "dropped", "CPU ms a frame, opening included")
@@ -115,7 +115,7 @@ def memory(network: Measured, video: Path) -> str:
 import contextlib, sys
 from pathlib import Path
 from detector.settings import Settings
-from detector.streaming import Outputs, annotate_video
+from detector.pipeline.annotate_video import Outputs, annotate_video
 video, model, folder, size = sys.argv[1:]
 outputs = Outputs(Path(folder) / "out.mp4", Path(folder) / "out.jsonl", overwrite=True)
 settings = Settings(size=size, engine="litert")

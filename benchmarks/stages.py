@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.networks import Measured
 from benchmarks.report import table
 from detector import Detector
-from detector.decode import decode
-from detector.pictures import read_picture
+from detector.heads.decode import decode
+from detector.images.reading import read_picture
 
 REPETITIONS = 100
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.networks import Measured
 from benchmarks.report import table
+from detector.pipeline.annotate_video import Outputs, annotate_video
 from detector.settings import Settings
-from detector.streaming import Outputs, annotate_video
 
 
 def measure(network: Measured, video: Path, folder: Path, *, rounds: int, threads: int) -> str:
@@ -74,7 +74,7 @@ def ours(
     outputs = Outputs(folder / "ours.mp4" if annotated else None, folder / "ours.jsonl", overwrite=True)
     settings = Settings(engine="litert", threads=threads, **choice)
     summary = annotate_video(video, network.model, settings, outputs, bar=lambda _: contextlib.nullcontext())
-    return summary.frames_per_second, 1 - summary.stages["network"] / summary.seconds / summary.lanes
+    return summary.frames_per_second, 1 - summary.stages["network"] / summary.seconds / summary.workers
 
 
 def sequential(network: Measured, video: Path, out: Path, threads: int) -> tuple[float, float]:

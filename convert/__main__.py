@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             resize=options.resize,
             batch_norm=options.batch_norm,
             verify=options.verify,
-            tell=lambda note: print(note, file=sys.stderr),
+            on_note=lambda note: print(note, file=sys.stderr),
         )
     except Yolo3Error as error:
         print(f"error: {error}", file=sys.stderr)

@@ -16,12 +16,12 @@ import h5py
 import numpy as np
 
 from convert.errors import InputError, ModelFileError
+from convert.files import file_sha256
 from convert.head import Head
 from convert.keras_import import import_keras
 from convert.layers.normalisation import BATCH_NORM_EPSILON
 from convert.model_file import Description, check_replaceable, opened, save_model
 from convert.names import read_names
-from convert.weights import sha256
 
 LARGEST_ANCHORS = 1000
 SIDE = 416
@@ -78,7 +78,7 @@ def adopt(
     names: Path | str,
     repair_epsilon: bool = False,
     resize: str = "letterbox",
-    tell: Callable[[str], None] = lambda note: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Adoption:
     """Write a self-describing .h5 of an old port's.
 
@@ -94,7 +94,7 @@ def adopt(
 
     def note(sentence: str) -> None:
         notes.append(sentence)
-        tell(sentence)
+        on_note(sentence)
 
     def refuse(message: str) -> ModelFileError:
         return ModelFileError(f"{old}: {message}")
@@ -115,7 +115,7 @@ def adopt(
     description = Description(
         cfg="",
         cfg_sha256="",
-        weights_sha256=sha256(old),
+        weights_sha256=file_sha256(old),
         width=width,
         height=height,
         channels=source.shape[3],

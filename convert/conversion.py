@@ -11,6 +11,7 @@ import numpy as np
 
 from convert.cfg import ALEXEYAB_KEYS, Cfg, read_cfg, unread_keys
 from convert.diagnosis import check_weights
+from convert.files import file_sha256
 from convert.keras_import import import_keras
 from convert.layers.layer import Dialect
 from convert.model_file import RESIZE_MODES, Description, check_replaceable, save_model
@@ -18,7 +19,7 @@ from convert.names import default_names, read_names
 from convert.network import Network, assemble, connect, kept_arrays, plan, read_arrays, set_arrays
 from convert.verification import is_small
 from convert.verification import verify as compare
-from convert.weights import WeightsReader, sha256
+from convert.weights import WeightsReader
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ def convert(
     resize: str | None = None,
     batch_norm: Dialect = "alexeyab",
     verify: bool | None = None,
-    tell: Callable[[str], None] = lambda note: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Conversion:
     """Convert a Darknet network into a Keras .h5 that describes itself.
 
     `names` is a file of class names; without it 80 classes are COCO's, 20 are VOC's, others get numbers. `resize`
     (`letterbox` or `stretch`) overrides what the cfg says of its training. `batch_norm="pjreddie"` folds in the
     formula of pjreddie's CPU code instead of the one that all GPU code trains with. `verify` runs the network beside
-    a plain NumPy one and tells how each layer differs; None does so for small networks, without the table. `tell` is
+    a plain NumPy one and tells how each layer differs; None does so for small networks, without the table. `on_note` is
     called with each note as it arises. Raises the errors of `convert.errors`; nothing is left under `model`'s name
     unless all went well.
     """
@@ -65,7 +66,7 @@ def convert(
 
     def note(sentence: str) -> None:
         notes.append(sentence)
-        tell(sentence)
+        on_note(sentence)
 
     with WeightsReader.open(weights) as reader:
         check_weights(network, reader)
@@ -128,7 +129,7 @@ def describe(
     return Description(
         cfg=cfg.text,
         cfg_sha256=cfg.sha256,
-        weights_sha256=sha256(weights.path),
+        weights_sha256=file_sha256(weights.path),
         width=network.picture.width,
         height=network.picture.height,
         channels=network.picture.channels,

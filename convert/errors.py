@@ -8,6 +8,7 @@
     │   ├── ModelFileError    an .h5 that is not one of ours, or is damaged
     │   └── OutputError       an output path that cannot be written to
     └── WorkError             the work itself failed                   (exit code 1)
+        ├── WriteError        a file could not be written to its end (full disk)
         ├── DownloadError     weights could not be fetched
         └── VerificationError a converted network that does not compute what Darknet does
 
@@ -55,6 +56,10 @@ class OutputError(InputError):
 
 class WorkError(Yolo3Error):
     """The command was right but the work failed: a full disk, a lost connection."""
+
+
+class WriteError(WorkError):
+    """An output could not be written to its end."""
 
 
 class DownloadError(WorkError):

@@ -11,7 +11,6 @@ A `major` or `minor` above 1000 marks connected layers stored transposed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from collections.abc import Iterable
@@ -159,12 +158,6 @@ def write_weights(file: BinaryIO, arrays: Iterable[NDArray[np.float32]], header:
         file.write(np.ascontiguousarray(array, "<f4").tobytes())
         count += array.size
     return count
-
-
-def sha256(path: Path | str) -> str:
-    """The file's digest in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unreadable(path: Path, error: OSError) -> WeightsError:

@@ -18,18 +18,18 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def main() -> None:
     """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
     try:
-        _end_politely()
+        _install_signal_handlers()
         _write_any_name()
         Path.cwd()
         from convert.errors import Yolo3Error
-        from detector.cli import app, complain
+        from detector.cli.app import app, complain
 
         try:
             try:
                 app()
             except SystemExit as leaving:
                 if leaving.code == INTERRUPTED:
-                    _deafen()
+                    _ignore_signals()
                 raise
             finally:
                 sys.stdout.flush()
@@ -37,7 +37,7 @@ def main() -> None:
             complain(str(error))
             sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        _deafen()
+        _ignore_signals()
         sys.exit(INTERRUPTED)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not _here():
@@ -49,7 +49,7 @@ def main() -> None:
         sys.exit(_said(f"error: standard output: could not be written ({error.strerror})", 1))
 
 
-def _end_politely() -> None:
+def _install_signal_handlers() -> None:
     """Let a polite kill, and a terminal that closes, end the program as Ctrl-C does: with whole files."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
@@ -57,7 +57,7 @@ def _end_politely() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _deafen() -> None:
+def _ignore_signals() -> None:
     """A second Ctrl-C has nothing left to end; Python, on its way out, would die of it with another exit code."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

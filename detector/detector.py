@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.model_file import Description, read_description
-from detector.decode import decode
 from detector.detections import Detections
 from detector.engines import Engine, open_engine
 from detector.errors import ModelFileError
-from detector.letterbox import Fit, fit_picture
-from detector.nms import suppress, to_edges
-from detector.pictures import read_picture
-from detector.planes import Planes
-from detector.settings import Resize, Settings
-from detector.stopwatch import Stopwatch
+from detector.heads.boxes import to_edges
+from detector.heads.decode import decode
+from detector.heads.nms import suppress
+from detector.images.letterbox import Fit, fit_picture
+from detector.images.modes import Resize
+from detector.images.planes import Planes
+from detector.images.reading import read_picture
+from detector.profiling import Stopwatch
+from detector.settings import Settings
 
 
 class Detector:
@@ -54,14 +56,14 @@ class Detector:
         model: Path | str,
         settings: Settings | None = None,
         *,
-        tell: Callable[[str], None] = lambda note: None,
+        on_note: Callable[[str], None] = lambda note: None,
         stopwatch: Stopwatch | None = None,
-        lanes: int = 1,
+        workers: int = 1,
         **options: Any,
     ) -> Detector:
         """Open a model file made by `convert`; options are those of `Settings`, by name.
 
-        `tell` is called with a note on the engine picked and on anything that takes long. `lanes` is for callers that
+        `on_note` gets a line about the engine picked and about anything slow. `workers` is for callers that
         detect from so many threads (see `open_engine`).
         Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range, `EngineError`
         for an engine that is not installed or cannot run the network.
@@ -86,7 +88,7 @@ class Detector:
         # What the settings ask of the network is checked before the engine takes its seconds to start.
         settings.input_size(description)
         settings.class_ids(description)
-        engine = open_engine(settings.engine, Path(model), threads=settings.threads, lanes=lanes, tell=tell)
+        engine = open_engine(settings.engine, Path(model), threads=settings.threads, workers=workers, on_note=on_note)
         return cls(description, engine, settings, stopwatch=stopwatch)
 
     def prepare(self, picture_width: int, picture_height: int) -> None:
@@ -97,9 +99,9 @@ class Detector:
             get_ready(fit.height, fit.width, self.description.channels)
 
     @property
-    def lanes(self) -> int:
+    def workers(self) -> int:
         """How many threads can detect at a time; what engine was picked decides."""
-        return getattr(self.engine, "lanes", 1)
+        return getattr(self.engine, "workers", 1)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ Yolo3Error
 │   ├── LogError          a frame log that cannot be read, or is of another video
 │   └── DatasetError      labelled pictures with mistakes in them, all listed
 └── WorkError             the work itself failed                   (exit code 1)
-    ├── WriteError        a file could not be written to its end (full disk)
+    ├── …                 those of convert.errors
     ├── StreamError       a video or camera broke off in the middle
     └── TrainingError     a training came to nothing, as when its loss is no number
 """
 
-from convert.errors import InputError, ModelFileError, OutputError, WorkError, Yolo3Error
+from convert.errors import InputError, ModelFileError, OutputError, WorkError, WriteError, Yolo3Error
 
 __all__ = [
     "CameraError",
@@ -63,10 +63,6 @@ class LogError(InputError):
 
 class DatasetError(InputError):
     """Labelled pictures cannot be trained on; the message has a line for each mistake."""
-
-
-class WriteError(WorkError):
-    """An output could not be written to its end."""
 
 
 class StreamError(WorkError):

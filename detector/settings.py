@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from detector.errors import SettingsError
+from detector.images.modes import Interpolation, Resize, Shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from convert.model_file import Description
 
-Resize = Literal["letterbox", "stretch"]
-Shape = Literal["square", "rect", "fit"]
-Interpolation = Literal["linear", "area", "darknet"]
 EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
 
 

@@ -44,41 +44,41 @@ def open_engine(
     model: Path,
     *,
     threads: int | None = None,
-    lanes: int = 1,
-    tell: Callable[[str], None] = lambda note: None,
+    workers: int = 1,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Engine:
     """Open a model file with the named engine; `auto` is LiteRT where it is installed, else Keras.
 
-    `threads` is for the CPU, all of its cores by default; LiteRT shares them out among as many `lanes`, each of which
-    runs a picture of its own. `tell` is called with what `auto` picked and with anything
+    `threads` is for the CPU, all of its cores by default; LiteRT shares them out among as many `workers`, each of which
+    runs a picture of its own. `on_note` is called with what `auto` picked and with anything
     that takes long. Raises `EngineError` for an engine that is not installed or cannot run this network.
     """
     if name != "auto":
-        return _open(name, model, threads, lanes, tell)
+        return _open(name, model, threads, workers, on_note)
     if not _installed("litert"):
-        tell("engine: keras (slower on a CPU than litert, which is not installed: pip install ai-edge-litert)")
-        return _open("keras", model, threads, lanes, tell)
+        on_note("engine: keras (slower on a CPU than litert, which is not installed: pip install ai-edge-litert)")
+        return _open("keras", model, threads, workers, on_note)
     try:
-        engine = _open("litert", model, threads, lanes, tell)
+        engine = _open("litert", model, threads, workers, on_note)
     except EngineError as error:
-        tell(f"engine: keras (litert cannot run this network: {error})")
-        return _open("keras", model, threads, lanes, tell)
-    tell("engine: litert (the fastest to start and run on a CPU of those that are always installed)")
+        on_note(f"engine: keras (litert cannot run this network: {error})")
+        return _open("keras", model, threads, workers, on_note)
+    on_note("engine: litert (the fastest to start and run on a CPU of those that are always installed)")
     return engine
 
 
-def _open(name: str, model: Path, threads: int | None, lanes: int, tell: Callable[[str], None]) -> Engine:
+def _open(name: str, model: Path, threads: int | None, workers: int, on_note: Callable[[str], None]) -> Engine:
     if name not in PACKAGES:
         raise ValueError(f"no engine is called {name!r}")
     if not _installed(name):
         raise EngineError(f"engine {name} is not installed; pip install 'yolo3[{name}]', or leave --engine at auto")
     try:
-        return _make(name, model, threads or available_cores(), lanes, tell)
+        return _make(name, model, threads or available_cores(), workers, on_note)
     except ImportError as error:
         raise EngineError(f"engine {name} is installed but does not start ({error}); try --engine keras") from None
 
 
-def _make(name: str, model: Path, threads: int, lanes: int, tell: Callable[[str], None]) -> Engine:
+def _make(name: str, model: Path, threads: int, workers: int, on_note: Callable[[str], None]) -> Engine:
     if name == "keras":
         from detector.engines.keras import KerasEngine
 
@@ -88,14 +88,14 @@ def _make(name: str, model: Path, threads: int, lanes: int, tell: Callable[[str]
     if name == "onnxruntime":
         from detector.engines.onnxruntime import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(compiled(model, "onnx", tell=tell), threads=threads)
+        return OnnxRuntimeEngine(compiled(model, "onnx", on_note=on_note), threads=threads)
     if name == "openvino":
         from detector.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(compiled(model, "litert", tell=tell), threads=threads)
+        return OpenVinoEngine(compiled(model, "litert", on_note=on_note), threads=threads)
     from detector.engines.litert import LitertEngine
 
-    return LitertEngine(compiled(model, "litert", tell=tell), threads=max(1, threads // lanes), lanes=lanes)
+    return LitertEngine(compiled(model, "litert", on_note=on_note), threads=max(1, threads // workers), workers=workers)
 
 
 def _installed(name: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from convert.weights import sha256
+from convert.files import file_sha256
 from detector.errors import EngineError, ModelFileError, WorkError
 
 VERSION = 1
@@ -35,7 +35,7 @@ def compiled(
     model: Path,
     kind: str,
     *,
-    tell: Callable[[str], None] = lambda note: None,
+    on_note: Callable[[str], None] = lambda note: None,
     folder: Path | None = None,
     build: Callable[[Path, str, Path], None] | None = None,
 ) -> Path:
@@ -47,23 +47,23 @@ def compiled(
     folder = folder or user_cache_path("yolo3", appauthor=False)
     suffix = SUFFIXES[kind]
     try:
-        digest = sha256(model)[:_DIGITS]
+        digest = file_sha256(model)[:_DIGITS]
     except OSError as error:
         raise ModelFileError(f"{model}: cannot be read ({error.strerror})") from None
     stem = f"{digest}-{kind}-"
     for kept in folder.glob(f"{stem}{VERSION}-*{suffix}"):
         # Another process may be replacing it at this moment.
         with contextlib.suppress(OSError):
-            if sha256(kept)[:_DIGITS] == kept.stem.rpartition("-")[2]:
+            if file_sha256(kept)[:_DIGITS] == kept.stem.rpartition("-")[2]:
                 os.utime(kept)
                 return kept
-    tell(f"compiling {model.name} for {'LiteRT' if kind == 'litert' else 'ONNX'}, once ...")
-    folder = _writable(folder, tell)
+    on_note(f"compiling {model.name} for {'LiteRT' if kind == 'litert' else 'ONNX'}, once ...")
+    folder = _writable(folder, on_note)
     fresh = folder / f".{digest}-{os.getpid()}-{time.monotonic_ns()}{suffix}"
     try:
         (build or _build)(model, kind, fresh)
         _forget(folder, stem)
-        return fresh.replace(folder / f"{stem}{VERSION}-{sha256(fresh)[:_DIGITS]}{suffix}")
+        return fresh.replace(folder / f"{stem}{VERSION}-{file_sha256(fresh)[:_DIGITS]}{suffix}")
     except OSError as error:
         raise WorkError(f"{folder}: the compiled network could not be written ({error.strerror})") from None
     finally:
@@ -93,14 +93,14 @@ def _build(model: Path, kind: str, out: Path) -> None:
         raise EngineError(f"{model}: cannot be compiled to {kind} ({lines[-1]}); --engine keras runs it")
 
 
-def _writable(folder: Path, tell: Callable[[str], None]) -> Path:
+def _writable(folder: Path, on_note: Callable[[str], None]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
     except OSError:
         pass
-    tell(f"{folder}: cannot be written to, so the compiled network is not kept")
+    on_note(f"{folder}: cannot be written to, so the compiled network is not kept")
     return Path(tempfile.mkdtemp(prefix="yolo3-"))
 
 

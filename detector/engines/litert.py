@@ -24,36 +24,36 @@ _allocating = Lock()
 class LitertEngine:
     """A compiled network; the first picture of each input size takes some milliseconds longer.
 
-    `lanes` pictures are run at a time, each with so many `threads`; callers wait for a free lane.
+    `workers` pictures are run at a time, each with so many `threads`; callers wait for a free lane.
     """
 
     name = "litert"
 
-    def __init__(self, compiled: Path, *, threads: int, lanes: int = 1) -> None:
-        self.lanes = lanes
-        self._free: SimpleQueue[_Lane] = SimpleQueue()
-        for _ in range(lanes):
-            self._free.put(_Lane(compiled, threads))
+    def __init__(self, compiled: Path, *, threads: int, workers: int = 1) -> None:
+        self.workers = workers
+        self._free: SimpleQueue[_Interpreter] = SimpleQueue()
+        for _ in range(workers):
+            self._free.put(_Interpreter(compiled, threads))
 
     def prepare(self, height: int, width: int, channels: int) -> None:
         """Get ready for pictures of a size, which takes more memory for a moment than running them."""
         for _ in range(self._free.qsize()):
-            lane = self._free.get()
+            interpreter = self._free.get()
             try:
-                lane.prepare((1, height, width, channels))
+                interpreter.prepare((1, height, width, channels))
             finally:
-                self._free.put(lane)
+                self._free.put(interpreter)
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         """The raw heads, coarsest first."""
-        lane = self._free.get()
+        interpreter = self._free.get()
         try:
-            return one_by_one(lane.run, batch)
+            return one_by_one(interpreter.run, batch)
         finally:
-            self._free.put(lane)
+            self._free.put(interpreter)
 
 
-class _Lane:
+class _Interpreter:
     """One interpreter, which runs one picture at a time."""
 
     announced = False
@@ -75,9 +75,9 @@ class _Lane:
             return
         self._shape = ()
         self._interpreter.resize_tensor_input(self._input, shape)
-        with _allocating, nullcontext() if _Lane.announced else held_back_stderr():
+        with _allocating, nullcontext() if _Interpreter.announced else held_back_stderr():
             self._interpreter.allocate_tensors()
-            _Lane.announced = True
+            _Interpreter.announced = True
         drop_mapped(self._file)  # XNNPACK has copied the weights in an order of its own
         self._shape = shape
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.model_file import RESIZE_MODES
+from detector.datasets.dataset import Example, displayed_size
 from detector.errors import DatasetError, SettingsError
-from detector.letterbox import fit_picture
-from detector.settings import Resize
-from detector.training.dataset import Example, displayed_size
+from detector.images.letterbox import fit_picture
+from detector.images.modes import Resize
 from detector.training.targets import shape_iou
 
 _ROUNDS = 300

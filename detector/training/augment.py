@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.letterbox import fit_picture
-from detector.settings import Resize
+from detector.images.letterbox import fit_picture
+from detector.images.modes import Resize
 from detector.training.settings import TrainSettings
 
 LEAST_KEPT = 0.3
@@ -38,7 +38,7 @@ def fit_sample(sample: Sample, *, width: int, height: int, resize: Resize) -> Sa
     return _warp(sample, matrix, width, height)
 
 
-def vary(
+def augment(
     sample: Sample, rng: np.random.Generator, settings: TrainSettings, *, width: int, height: int, resize: Resize
 ) -> Sample:
     """The sample scaled, moved, mirrored and coloured at random, at the network's size.

@@ -110,7 +110,7 @@ def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
 
 
 def _predict(ops: Any, raw: Tensor, anchors: Tensor, scale: float, rows: Tensor, columns: Tensor) -> Tensor:
-    """Boxes as parts of the input, as `detector.decode` has them."""
+    """Boxes as parts of the input, as `detector.heads.decode` has them."""
     cell_x = ops.cast(ops.arange(columns), "float32")[None, None, :, None]
     cell_y = ops.cast(ops.arange(rows), "float32")[None, :, None, None]
     middle = ops.sigmoid(raw[..., :2]) * scale - (scale - 1) / 2

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras_import import import_keras
-from detector.training.feed import Batch
+from detector.training.data_loader import Batch
 from detector.training.loss import yolo_loss
 from detector.training.settings import TrainSettings
 from detector.training.targets import HeadRules

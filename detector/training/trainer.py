@@ -17,8 +17,11 @@ from convert.keras_import import import_keras
 from convert.model_file import Description
 from convert.network import Network, build, plan
 from convert.weights import Header
+from detector.datasets.dataset import Dataset
 from detector.detector import Detector
 from detector.errors import OutputError, TrainingError
+from detector.evaluation.average_precision import LOWEST_CONFIDENCE, Score, evaluate
+from detector.evaluation.ground_truth import example_truth, picture_reader
 from detector.settings import Settings
 from detector.training.checkpoints import (
     BEST,
@@ -29,18 +32,15 @@ from detector.training.checkpoints import (
     write_checkpoint,
     write_model,
 )
-from detector.training.dataset import Dataset
-from detector.training.evaluation import LOWEST_CONFIDENCE, Score, judge
-from detector.training.feed import Feed
-from detector.training.journal import Row, read_journal, write_journal
+from detector.training.data_loader import DataLoader
+from detector.training.history import Row, read_history, write_history
+from detector.training.initial_weights import begin, check_classes, check_freeze, read_start
 from detector.training.schedule import learning_rate
 from detector.training.settings import TrainSettings
-from detector.training.start import begin, check_classes, check_freeze, read_start
 from detector.training.step import TERMS, Stepper
 from detector.training.targets import read_rules
-from detector.training.truth import example_truth, picture_reader
 
-JOURNAL = "log.csv"
+HISTORY = "log.csv"
 _LOSSES_SHOWN = 50
 _MOST_BAD_STEPS = 3
 
@@ -66,7 +66,7 @@ def train(
     *,
     start: Path | None = None,
     resume: bool = False,
-    tell: Tell = lambda note: None,
+    on_note: Tell = lambda note: None,
     bar: Bar = lambda things, **options: things,
 ) -> Outcome:
     """Train a network and leave `best.h5`, `last.h5`, `log.csv` and the state to resume from in `out`.
@@ -79,12 +79,12 @@ def train(
     read_rules(network)
     check_freeze(network, settings.freeze)
     identity = _identity(cfg, dataset, settings)
-    held = _resumed(out, identity) if resume else None
-    if held is None and (out / STATE).exists():
+    lock_outputs = _resumed(out, identity) if resume else None
+    if lock_outputs is None and (out / STATE).exists():
         raise OutputError(f"{out}: holds a training already; pass --resume to go on with it, or choose another --out")
-    given = read_start(start, network) if start and held is None else None
+    given = read_start(start, network) if start and lock_outputs is None else None
     if given:
-        tell(given.note)
+        on_note(given.note)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,23 +93,30 @@ def train(
     model = build(network)
     begin(network, model, given)
     _freeze(network, model, settings.freeze)
-    run = _Run(network, model, dataset, out, settings, tell, bar)
-    if held:
-        run.go_on(*held)
+    run = _Run(network, model, dataset, out, settings, on_note, bar)
+    if lock_outputs:
+        run.go_on(*lock_outputs)
     return run.to_the_end(identity)
 
 
 class _Run:
     def __init__(
-        self, network: Network, model: Any, dataset: Dataset, out: Path, settings: TrainSettings, tell: Tell, bar: Bar
+        self,
+        network: Network,
+        model: Any,
+        dataset: Dataset,
+        out: Path,
+        settings: TrainSettings,
+        on_note: Tell,
+        bar: Bar,
     ) -> None:
         self.network, self.model, self.dataset, self.out = network, model, dataset, out
-        self.settings, self.tell, self.bar = settings, tell, bar
+        self.settings, self.on_note, self.bar = settings, on_note, bar
         picture, resize = network.picture, trained_resize(network.cfg)[0]
         rules = read_rules(network)
         size = {"width": picture.width, "height": picture.height}
         self.description = describe_untrained(network, dataset.names, resize)
-        self.feed = Feed(dataset.train, rules, settings, **size, resize=resize)  # type: ignore[arg-type]
+        self.feed = DataLoader(dataset.train, rules, settings, **size, resize=resize)  # type: ignore[arg-type]
         momentum = network.cfg.net.number("momentum", 0.9)
         self.stepper = Stepper(model, rules, settings, momentum=momentum, **size)
         self.rows: list[Row] = []
@@ -122,9 +129,9 @@ class _Run:
             self.stepper.restore(state)
         except (KeyError, ValueError) as error:
             raise OutputError(f"{self.out / STATE}: is another network's ({error})") from None
-        self.rows = read_journal(self.out / JOURNAL, epochs=checkpoint.epoch)
+        self.rows = read_history(self.out / HISTORY, epochs=checkpoint.epoch)
         self.checkpoint = checkpoint
-        self.tell(f"goes on after epoch {checkpoint.epoch}")
+        self.on_note(f"goes on after epoch {checkpoint.epoch}")
 
     def to_the_end(self, identity: dict[str, Any]) -> Outcome:
         """All epochs that are left."""
@@ -142,12 +149,12 @@ class _Run:
             if last or (epoch + 1) % self.settings.judge_every == 0:
                 figures = self._judge(weights)
                 row = replace(row, ap=figures.ap, ap50=figures.ap50)
-                self.tell(f"epoch {epoch + 1}: loss {row.loss:.3f}, AP {figures.ap:.3f}, AP50 {figures.ap50:.3f}")
+                self.on_note(f"epoch {epoch + 1}: loss {row.loss:.3f}, AP {figures.ap:.3f}, AP50 {figures.ap50:.3f}")
                 if figures.ap > best or not (self.out / BEST).exists():
                     best = figures.ap
                     write_model(self.out / BEST, self.model, weights, self.description, pictures_seen=seen)
             self.rows.append(row)
-            write_journal(self.out / JOURNAL, self.rows)
+            write_history(self.out / HISTORY, self.rows)
             write_model(self.out / LAST, self.model, weights, self.description, pictures_seen=seen)
             write_checkpoint(self.out, Checkpoint(epoch + 1, step, best, identity), state)
         return Outcome(self.settings.epochs, best, self.out / BEST)
@@ -205,7 +212,7 @@ class _Run:
             detector = Detector(self.description, _ModelEngine(self.model), settings)
             readers = [picture_reader(example) for example in self.dataset.valid]
             truths = [example_truth(example) for example in self.dataset.valid]
-            return judge(readers, truths, detector.detect, self.dataset.names, progress=self._judging)[0]
+            return evaluate(readers, truths, detector.detect, self.dataset.names, progress=self._judging)[0]
         finally:
             for variable, value in zip(self.model.weights, present, strict=True):
                 variable.assign(value)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.planes import Planes
+from detector.images.planes import Planes
 from detector.video.ffmpeg import ColorRange, Colorspace, Interpolation, VideoReformatter, av
 from detector.video.frames import RGB, Colours, Image, Picture
 from detector.video.hdr import SHOWN, is_hdr, tone_mapped

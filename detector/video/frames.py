@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
-from detector.planes import Planes
+from detector.images.planes import Planes
 
 Picture = NDArray[np.uint8]
 """(height, width, 3), RGB, as displayed."""

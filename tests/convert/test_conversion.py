@@ -37,7 +37,7 @@ def names(tmp_path: Path) -> Path:
 
 def test_a_conversion_says_what_it_read_and_decided(small, model: Path) -> None:
     told: list[str] = []
-    conversion = convert(small.cfg, small.weights, model, tell=told.append)
+    conversion = convert(small.cfg, small.weights, model, on_note=told.append)
     assert str(conversion) == f"Read {small.floats} of {small.floats} from Darknet weights."
     assert conversion.model == model
     assert conversion.floats_read == conversion.floats_in_file == small.floats
@@ -214,7 +214,7 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(failure: str, small, wr
     paths = {"cfg": "my.cfg", "weights": "my.weights", "model": "out.h5"} | changes
     notes: list[str] = []
     with pytest.raises(error) as raised:
-        convert(**{key: tmp_path / value for key, value in paths.items()}, tell=notes.append)
+        convert(**{key: tmp_path / value for key, value in paths.items()}, on_note=notes.append)
     message = str(raised.value)
     assert "\n" not in message
     assert str(tmp_path / next(iter(changes.values())).split("/")[0]) in message
@@ -243,11 +243,11 @@ def test_a_failure_does_not_hurt_an_older_model(small, model: Path, names: Path)
 
 
 def test_an_interruption_leaves_nothing_behind(small, model: Path) -> None:
-    def tell(note: str) -> None:
+    def on_note(note: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(small.cfg, small.weights, model, tell=tell)
+        convert(small.cfg, small.weights, model, on_note=on_note)
     assert files_below(model.parent) == []
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import WeightsError
-from convert.weights import Entry, Header, WeightsReader, sha256, unreadable, write_weights
+from convert.files import file_sha256
+from convert.weights import Entry, Header, WeightsReader, unreadable, write_weights
 
 LONG = struct.pack("<iiiQ", 0, 2, 5, 32_013_312)
 SHORT = struct.pack("<iiiI", 0, 1, 0, 640)
@@ -205,4 +206,4 @@ def test_no_bytes_raise_anything_but_a_weights_error(data: bytes, tmp_path_facto
 
 def test_sha256_is_the_files(weights: Path) -> None:
     weights.write_bytes(LONG)
-    assert sha256(weights) == hashlib.sha256(LONG).hexdigest()
+    assert file_sha256(weights) == hashlib.sha256(LONG).hexdigest()

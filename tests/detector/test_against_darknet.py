@@ -7,7 +7,7 @@ import pytest
 
 from convert import convert
 from detector import Detector
-from detector.nms import iou
+from detector.heads.boxes import iou
 
 NETWORKS = ["yolo-fastest-1.1-xl", "MobileNetV2-YOLOv3-Nano-coco", "yoloface-50k", "yolov3-tiny-grocery"]
 

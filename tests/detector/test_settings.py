@@ -24,7 +24,7 @@ def test_settings_go_into_a_log_as_they_are():
 
 
 def test_the_command_has_every_setting_with_the_same_default():
-    from detector.cli import app
+    from detector.cli.app import app
 
     for verb in ("image", "video", "webcam"):
         command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]

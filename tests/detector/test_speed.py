@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from convert.head import Head
-from detector.decode import decode
-from detector.letterbox import fit_picture
-from detector.nms import suppress
-from detector.planes import Planes
+from detector.heads.decode import decode
+from detector.heads.nms import suppress
+from detector.images.letterbox import fit_picture
+from detector.images.planes import Planes
 
 ANCHORS = ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0))
 HEADS = [Head(kind="yolo", layer=layer, stride=stride, anchors=ANCHORS, classes=80) for layer, stride in

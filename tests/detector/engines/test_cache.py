@@ -48,8 +48,8 @@ def test_a_network_is_compiled_once(keep):
 
 def test_it_says_that_it_compiles_and_only_then(keep):
     notes = []
-    keep(tell=notes.append)
-    keep(tell=notes.append)
+    keep(on_note=notes.append)
+    keep(on_note=notes.append)
 
     assert notes == ["compiling net.h5 for LiteRT, once ..."]
 
@@ -135,7 +135,7 @@ def test_without_a_folder_to_write_to_it_works_and_says_so(model, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     notes = []
 
-    path = compiled(model, "litert", folder=tmp_path / "cache", build=Compiler(), tell=notes.append)
+    path = compiled(model, "litert", folder=tmp_path / "cache", build=Compiler(), on_note=notes.append)
 
     assert path.read_bytes() == b"compiled network"
     assert "cannot be written to" in notes[-1]

@@ -11,7 +11,7 @@ from convert import convert
 from detector import Detector
 from detector.engines import PACKAGES, one_by_one, open_engine
 from detector.errors import EngineError
-from detector.nms import iou
+from detector.heads.boxes import iou
 
 NETWORKS = ["yolo-fastest-1.1-xl", "MobileNetV2-YOLOv3-Nano-coco", "yoloface-50k", "yolov3-tiny-grocery"]
 COMPILED = ["litert", "onnxruntime", "openvino"]
@@ -96,7 +96,7 @@ def test_a_batch_goes_one_by_one():
 def test_auto_picks_litert_and_says_why(colour_model):
     notes = []
 
-    assert open_engine("auto", colour_model, tell=notes.append).name == "litert"
+    assert open_engine("auto", colour_model, on_note=notes.append).name == "litert"
     assert notes[-1].startswith("engine: litert (")
 
 
@@ -104,7 +104,7 @@ def test_auto_falls_back_to_keras_where_litert_is_missing(colour_model, monkeypa
     monkeypatch.setitem(PACKAGES, "litert", "a_module_that_is_not_there")
     notes = []
 
-    assert open_engine("auto", colour_model, tell=notes.append).name == "keras"
+    assert open_engine("auto", colour_model, on_note=notes.append).name == "keras"
     assert "not installed" in notes[-1]
 
 
@@ -140,7 +140,7 @@ print(len(found), [name for name in ("tensorflow", "keras") if name in sys.modul
 
 def test_lanes_run_pictures_of_their_own(colour_model):
     model = colour_model
-    one, several = open_engine("litert", model, threads=1), open_engine("litert", model, threads=4, lanes=3)
+    one, several = open_engine("litert", model, threads=1), open_engine("litert", model, threads=4, workers=3)
     pictures = [
         np.random.default_rng(seed).uniform(0, 1, (1, 96, 96 + 32 * (seed % 3), 3)).astype(np.float32)
         for seed in range(12)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from detector.datasets.dataset import read_dataset
 from detector.errors import DatasetError, SettingsError
 from detector.training.anchors import box_sizes, find_anchors, parse_size
-from detector.training.dataset import read_dataset
 
 
 def test_clusters_are_found():

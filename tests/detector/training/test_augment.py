@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from detector.training.augment import Sample, fit_sample, mosaic, vary
+from detector.training.augment import Sample, augment, fit_sample, mosaic
 from detector.training.settings import TrainSettings
 
 RED = (255, 0, 0)
@@ -39,7 +39,7 @@ def test_boxes_lie_where_the_picture_lies(resize):
 def test_boxes_follow_every_variation(seed):
     settings = TrainSettings(scale=0.5, flip=0.5, colour=0)
 
-    varied = vary(square(), np.random.default_rng(seed), settings, width=96, height=64, resize="letterbox")
+    varied = augment(square(), np.random.default_rng(seed), settings, width=96, height=64, resize="letterbox")
 
     if len(varied.boxes):
         assert varied.class_id.tolist() == [3]
@@ -50,7 +50,7 @@ def test_a_box_that_is_mostly_cut_off_is_dropped():
     settings = TrainSettings(scale=0.9, flip=0, colour=0)
     counts = [
         len(
-            vary(
+            augment(
                 square(0, 0, 20, 20), np.random.default_rng(seed), settings, width=96, height=64, resize="stretch"
             ).boxes
         )
@@ -62,7 +62,8 @@ def test_a_box_that_is_mostly_cut_off_is_dropped():
 
 def test_the_same_seed_gives_the_same_picture():
     one, other = (
-        vary(square(), np.random.default_rng(5), TrainSettings(), width=64, height=64, resize="letterbox") for _ in "ab"
+        augment(square(), np.random.default_rng(5), TrainSettings(), width=64, height=64, resize="letterbox")
+        for _ in "ab"
     )
 
     assert np.array_equal(one.picture, other.picture)
@@ -72,7 +73,7 @@ def test_the_same_seed_gives_the_same_picture():
 def test_colours_vary_and_boxes_stay():
     settings = TrainSettings(scale=0, flip=0, colour=0.5)
     plain = fit_sample(square(), width=96, height=64, resize="letterbox")
-    varied = vary(square(), np.random.default_rng(1), settings, width=96, height=64, resize="letterbox")
+    varied = augment(square(), np.random.default_rng(1), settings, width=96, height=64, resize="letterbox")
 
     assert not np.array_equal(plain.picture, varied.picture)
     assert np.array_equal(plain.boxes, varied.boxes)

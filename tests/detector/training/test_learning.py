@@ -7,13 +7,13 @@ import pytest
 from convert import convert
 from convert.cfg import parse_cfg, read_cfg
 from convert.names import configs_folder
+from detector.datasets.dataset import Dataset, read_dataset
+from detector.evaluation.average_precision import LOWEST_CONFIDENCE
+from detector.evaluation.report import evaluate_models
 from detector.settings import Settings
 from detector.training.begin import read_cfg_for
-from detector.training.dataset import Dataset, read_dataset
-from detector.training.evaluation import LOWEST_CONFIDENCE
-from detector.training.report import evaluate
+from detector.training.initial_weights import recast
 from detector.training.settings import TrainSettings
-from detector.training.start import recast
 from detector.training.trainer import train
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_a_tiny_network_learns_32_pictures_by_heart(shared, tmp_path):
 
     outcome = train(cfg, dataset, tmp_path / "run", settings)
 
-    verdict = evaluate(dataset, [outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
+    verdict = evaluate_models(dataset, [outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
     assert verdict.scores[str(outcome.model)].ap50 >= 0.9
 
 
@@ -64,7 +64,7 @@ def test_an_epoch_of_fine_tuning_does_no_harm(shared, tmp_path):
 
     outcome = train(cfg, dataset, tmp_path / "run", settings, start=model)
 
-    verdict = evaluate(dataset, [model, outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
+    verdict = evaluate_models(dataset, [model, outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
     before, after = verdict.scores.values()
     # A thousandth for the rounding of sums, whose order threads decide: 0.4501 became 0.4510 when this was written.
     assert after.ap50 >= before.ap50 - 0.001

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convert.keras_import import import_keras
-from detector.nms import iou, to_edges
+from detector.heads.boxes import iou, to_edges
 from detector.training.loss import head_loss, overlap
 from detector.training.targets import make_targets, pad_truths
 

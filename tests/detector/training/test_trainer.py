@@ -6,10 +6,10 @@ import pytest
 from convert.cfg import read_cfg
 from convert.model_file import read_description
 from detector import Detector
+from detector.datasets.dataset import read_dataset
 from detector.errors import OutputError, TrainingError
 from detector.training import trainer
-from detector.training.dataset import read_dataset
-from detector.training.journal import read_journal
+from detector.training.history import read_history
 from detector.training.settings import TrainSettings
 from detector.training.trainer import train
 
@@ -22,7 +22,7 @@ def dataset(squares):
 
 
 def losses(folder):
-    return [row.loss for row in read_journal(folder / "log.csv", epochs=99)]
+    return [row.loss for row in read_history(folder / "log.csv", epochs=99)]
 
 
 def test_the_loss_falls_and_everything_is_left_behind(dataset, squares_cfg, tmp_path):
@@ -30,7 +30,7 @@ def test_the_loss_falls_and_everything_is_left_behind(dataset, squares_cfg, tmp_
 
     found = losses(tmp_path / "run")
     assert found[-1] < found[0] * 0.8
-    rows = read_journal(tmp_path / "run" / "log.csv", epochs=99)
+    rows = read_history(tmp_path / "run" / "log.csv", epochs=99)
     assert [row.ap is None for row in rows] == [True, True, False]
     assert outcome.model == tmp_path / "run" / "best.h5"
     description = read_description(outcome.model)
@@ -58,7 +58,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(dataset, squares_c
         train(cfg, dataset, tmp_path / "broken", QUICK)
     monkeypatch.undo()
     told = []
-    train(cfg, dataset, tmp_path / "broken", QUICK, resume=True, tell=told.append)
+    train(cfg, dataset, tmp_path / "broken", QUICK, resume=True, on_note=told.append)
 
     assert "goes on after epoch 2" in told
     assert losses(tmp_path / "broken") == pytest.approx(losses(tmp_path / "whole"), rel=1e-3)

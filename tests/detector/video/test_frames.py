@@ -19,7 +19,7 @@ def test_repr_shows_no_pixels():
 
 def test_the_loop_knows_nothing_of_files():
     code = (
-        "import sys, detector.video.loop, detector.video.log, detector.video.frames\n"
+        "import sys, detector.pipeline.loop, detector.logs.frame_log, detector.video.frames\n"
         "print(*{'av', 'PIL', 'tensorflow', 'keras'} & sys.modules.keys())"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from detector.detections import Detections
+from detector.pipeline.loop import run
 from detector.video.colours import colours_of
 from detector.video.frames import Colours
 from detector.video.hdr import HLG, PQ, SHOWN, hlg_light, is_hdr, pq_code, pq_light, tone_mapped
-from detector.video.loop import run
-from detector.video.sinks import VideoWriter
-from detector.video.sources import VideoFile
+from detector.video.reading.video_file import VideoFile
+from detector.video.writing.video_writer import VideoWriter
 
 
 def grey(code, transfer):

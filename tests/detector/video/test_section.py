@@ -10,18 +10,18 @@ import av
 import numpy as np
 import pytest
 
-from detector.cli_log import redraw_verb
+from detector.cli.logs import redraw_verb
 from detector.detections import Detections
 from detector.errors import OutputError, SettingsError, StreamError, WriteError
+from detector.logs.frame_log import FrameRecord, read_log
+from detector.pipeline.annotate_video import Outputs, annotate_video
+from detector.pipeline.loop import run
 from detector.settings import Settings
-from detector.streaming import Outputs, annotate_video
-from detector.video.codecs import VideoSettings
-from detector.video.log import FrameRecord, read_log
-from detector.video.loop import run
+from detector.tracking.frame_skipping import FrameSkipping
+from detector.video.reading.video_file import VideoFile
 from detector.video.section import WHOLE, Section, spoken
-from detector.video.sinks import VideoWriter
-from detector.video.sources import VideoFile
-from detector.video.sparse import SparseSettings
+from detector.video.writing.codecs import VideoSettings
+from detector.video.writing.video_writer import VideoWriter
 
 OPEN = {"preset": "medium", "x264-params": "open-gop=1:bframes=3"}
 
@@ -290,7 +290,7 @@ def test_redraw_takes_the_section_from_the_log(clips, colour_model, tmp_path, ca
 def test_every_other_frame_is_counted_from_the_section(clips, colour_model, tmp_path):
     source, log = clips.make(tmp_path / "in.mp4", range(50), key_every=10), tmp_path / "out.jsonl"
     finder = Counting()
-    annotate(source, colour_model, Outputs(None, log), section(0.6, 1), finder, sparse=SparseSettings(3, "still"))
+    annotate(source, colour_model, Outputs(None, log), section(0.6, 1), finder, sparse=FrameSkipping(3, "still"))
     records = [record for record in read_log(log) if isinstance(record, FrameRecord)]
     assert [record.carried for record in records] == [bool(number % 3) for number in range(10)]
     assert finder.count == 4

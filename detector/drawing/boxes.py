@@ -1,0 +1,174 @@
+"""Boxes onto a picture, in place: one of RGB, or the planes of a video's frame."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.detections import Detections
+from detector.drawing.labels import Colour, line_height, printable, shortened, text_patch
+from detector.images.planes import Canvas, Planes
+
+_BLACK: Colour = (0, 0, 0)
+_WHITE: Colour = (255, 255, 255)
+_GOLDEN = (5**0.5 - 1) / 2
+_FIRST_HUE = 0.58
+_SMALLEST_TEXT = 11
+_KEPT_IN_VIEW = 50  # so many of the best labels stay unhidden; minding all of a crowd takes too long
+_LIGHTNESS = (0.50, 0.68, 0.36)
+
+Box = tuple[int, int, int, int]
+
+
+def draw(
+    picture: NDArray[np.uint8] | Planes,
+    detections: Detections,
+    *,
+    line_width: int | None = None,
+    text_size: int | None = None,
+    labels: bool = True,
+    confidence: bool = True,
+) -> None:
+    """Draw boxes and their labels onto an RGB uint8 (height, width, 3) picture or planes, in place, the best on top.
+
+    `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies
+    within its box. A label stands above its box, or else inside its top edge, and always in the picture;
+    where it would hide the label of a better box it moves to the box's other corners, if one is free.
+    Raises ValueError for an array that cannot be drawn on.
+    """
+    canvas = picture if isinstance(picture, Planes) else _canvas(picture)
+    height, width = canvas.shape[:2]
+    line_width = line_width or max(1, round(min(height, width) / 200))
+    text_size = text_size or _text_size(height, width)
+    boxes = np.rint(detections.xyxy.clip(0, (width, height, width, height))).astype(int).tolist()
+    class_ids = detections.class_id.tolist()
+    best_first = [
+        index
+        for index in np.argsort(-detections.confidence, kind="stable").tolist()
+        if boxes[index][0] < boxes[index][2] and boxes[index][1] < boxes[index][3]  # some of it is visible
+    ]
+    for index in reversed(best_first):
+        _outline(canvas, boxes[index], line_width, canvas.ink(class_colour(class_ids[index])))
+    if not labels:
+        return
+    places: list[Box] = []
+    drawn: list[list[NDArray[np.uint8]]] = []
+    for index in best_first:
+        number = f"{detections.confidence[index]:.2f}" if confidence else ""
+        label = _label(canvas, _name(detections.names, class_ids[index]), number, text_size, class_ids[index])
+        label_width = sum(patch.shape[1] for patch in label)
+        if 0 < label_width <= width and line_height(text_size) <= height:
+            places.append(
+                _place(boxes[index], label_width, line_height(text_size), canvas.shape, places[:_KEPT_IN_VIEW])
+            )
+            drawn.append(label)
+    for (left, top, _, _), label in zip(reversed(places), reversed(drawn), strict=True):
+        for patch in label:
+            canvas.paste(left, top, patch)
+            left += patch.shape[1]
+
+
+def draw_caption(picture: NDArray[np.uint8], text: str, *, text_size: int | None = None) -> None:
+    """Write one line, white on black, into the top left corner of an RGB picture, in place."""
+    canvas = _canvas(picture)
+    height, width = picture.shape[:2]
+    text_size = text_size or _text_size(height, width)
+    line = shortened(f" {printable(text)} ", text_size, width)
+    if line.strip() and line_height(text_size) <= height:
+        canvas.paste(0, 0, text_patch(line, text_size, _WHITE, _BLACK))
+
+
+@cache
+def class_colour(class_id: int) -> Colour:
+    """Return the colour of a class as RGB: the same everywhere, and unlike that of its neighbours."""
+    # Steps of the golden section never come back to the same hue, and lightness tells apart the near ones.
+    hue = (_FIRST_HUE + class_id * _GOLDEN) % 1
+    red, green, blue = colorsys.hls_to_rgb(hue, _LIGHTNESS[class_id % len(_LIGHTNESS)], 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+@cache
+def text_colour(background: Colour) -> Colour:
+    """Return black or white, whichever has the greater contrast: at least 4.5 to 1 by WCAG 2."""
+    return _BLACK if luminance(background) > 0.179 else _WHITE
+
+
+def luminance(colour: Colour) -> float:
+    """Return the relative luminance of an sRGB colour, 0 to 1, as WCAG 2 defines it."""
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (channel / 255 for channel in colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _canvas(picture: NDArray[np.uint8]) -> Canvas:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"expected a uint8 picture of shape (height, width, 3), not {picture.dtype} of shape {picture.shape}"
+        )
+    if not picture.flags.writeable:
+        raise ValueError("the picture is read-only, and is drawn on in place; draw on picture.copy()")
+    return Canvas(picture)
+
+
+def _text_size(height: int, width: int) -> int:
+    return max(_SMALLEST_TEXT, round(min(height, width) / 36))
+
+
+def _outline(canvas: Canvas | Planes, box: Box, line_width: int, ink: Colour) -> None:
+    left, top, right, bottom = box
+    canvas.fill(left, top, right, min(top + line_width, bottom), ink)
+    canvas.fill(left, max(bottom - line_width, top), right, bottom, ink)
+    canvas.fill(left, top, min(left + line_width, right), bottom, ink)
+    canvas.fill(max(right - line_width, left), top, right, bottom, ink)
+
+
+def _name(names: tuple[str, ...], class_id: int) -> str:
+    return printable(names[class_id]) if 0 <= class_id < len(names) else f"class {class_id}"
+
+
+def _label(canvas: Canvas | Planes, name: str, number: str, size: int, class_id: int) -> list[NDArray[np.uint8]]:
+    """Return a label's patches from left to right, together at most as wide as the picture if the number alone is.
+
+    Name and number are rendered apart: there are few of each to keep, and thousands of pairs.
+    """
+    background = canvas.ink(class_colour(class_id))
+    colour = canvas.ink(text_colour(class_colour(class_id)))
+    patches = [text_patch(f" {number} ", size, colour, background)] if number else []
+    left_over = canvas.shape[1] - sum(patch.shape[1] for patch in patches)
+    short = shortened(f" {name}" if number else f" {name} ", size, left_over)
+    return [text_patch(short, size, colour, background), *patches] if short.strip() else patches
+
+
+def _place(box: Box, width: int, height: int, shape: tuple[int, ...], taken: list[Box]) -> Box:
+    """Find the first place for a label of this size that no other label has taken, or else the first."""
+    first: Box | None = None
+    for left, top in _places(box, width, height, shape):
+        place = (left, top, left + width, top + height)
+        first = first or place
+        if not any(
+            left < other[2] and other[0] < place[2] and top < other[3] and other[1] < place[3] for other in taken
+        ):
+            return place
+    assert first is not None
+    return first
+
+
+def _places(box: Box, width: int, height: int, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    left, top, right, bottom = box
+    rows, columns = shape[:2]
+    left, right_end = min(left, columns - width), max(0, right - width)
+    if top >= height:
+        yield left, top - height
+    yield left, min(top, rows - height)
+    if top >= height:
+        yield right_end, top - height
+    yield right_end, min(top, rows - height)
+    if bottom + height <= rows:
+        yield left, bottom
+    yield left, max(0, bottom - height)

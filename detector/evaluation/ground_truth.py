@@ -1,0 +1,26 @@
+"""From labelled pictures to what an evaluation takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.datasets.dataset import Example, displayed_size
+from detector.evaluation.average_precision import Truth
+from detector.images.reading import read_picture
+
+
+def picture_reader(example: Example) -> Callable[[], NDArray[np.uint8]]:
+    """A function that reads the example's picture when it is called."""
+    return partial(read_picture, example.path)
+
+
+def example_truth(example: Example) -> Truth:
+    """What is in the example's picture, in its pixels."""
+    size = np.array(displayed_size(example.path) * 2, np.float32)
+    half = example.boxes[:, 2:] / 2
+    edges = np.concatenate([example.boxes[:, :2] - half, example.boxes[:, :2] + half], axis=1)
+    return Truth(edges * size, example.class_id, example.crowd, example.area)

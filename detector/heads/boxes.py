@@ -1,0 +1,26 @@
+"""Geometry of boxes: edges from centres, areas, intersection over union."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def to_edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centre x, centre y, width, height -> left, top, right, bottom."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+
+
+def iou(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of left, top, right, bottom boxes (..., 4) with broadcasting; 0 for empty ones."""
+    sides = np.minimum(one[..., 2:], others[..., 2:]) - np.maximum(one[..., :2], others[..., :2])
+    shared = np.maximum(sides, 0).prod(axis=-1)
+    union = _area(one) + _area(others) - shared
+    ratio: NDArray[np.float32] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio
+
+
+def _area(edges: NDArray[np.float32]) -> NDArray[np.float32]:
+    area: NDArray[np.float32] = (edges[..., 2:] - edges[..., :2]).prod(axis=-1)
+    return area

@@ -1,0 +1,1 @@
+"""Pictures: found, read, fitted into a network's input."""

@@ -1,0 +1,1 @@
+"""Frame logs: written, read, exported, summarised, replayed."""

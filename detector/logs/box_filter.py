@@ -1,0 +1,53 @@
+"""Which boxes of a log to draw, cut out or hide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detector.detections import Detections
+from detector.errors import SettingsError
+from detector.logs.records import RunRecord
+from detector.settings import known
+
+
+@dataclass(frozen=True)
+class BoxFilter:
+    """Which boxes of a log to use."""
+
+    confidence: float = 0.0
+    """Those of at least this confidence."""
+
+    classes: tuple[str, ...] = ()
+    """Those of these classes; of all when empty."""
+
+    blur: tuple[str, ...] = ()
+    """Classes to hide what they are of: no box is drawn around these."""
+
+    def check(self, run: RunRecord) -> None:
+        """Raise `SettingsError` for a class that the log's network does not have."""
+        for name in (*self.classes, *self.blur):
+            if name not in run.classes:
+                raise SettingsError(f"class {name!r} is not one of this log's {known(name, run.classes)}")
+        if not 0 <= self.confidence <= 1:
+            raise SettingsError(f"confidence {self.confidence} is out of range; expected 0 to 1")
+
+    def of(self, found: Detections) -> Detections:
+        """The boxes to draw or to cut out."""
+        wanted = found.confidence >= np.float32(self.confidence)
+        if self.classes:
+            ids = [number for number, name in enumerate(found.names) if name in self.classes]
+            wanted &= np.isin(found.class_id, ids)
+        return found[wanted]
+
+    def drawn(self, found: Detections) -> Detections:
+        """The boxes to draw."""
+        shown = self.of(found)
+        hidden = [number for number, name in enumerate(found.names) if name in self.blur]
+        return shown[~np.isin(shown.class_id, hidden)]
+
+    def hidden(self, found: Detections) -> Detections:
+        """The boxes to hide, of any confidence: one blurred too many is better than one forgotten."""
+        ids = [number for number, name in enumerate(found.names) if name in self.blur]
+        return found[np.isin(found.class_id, ids)]

@@ -1,0 +1,296 @@
+"""The frame log: what was found in every frame, as JSON Lines that are valid up to the last one written.
+
+Unlike other outputs it is written under its final name from the start: it is the journal of a run, of most use when
+the run did not end well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BufferedReader, FileIO
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import ClassVar, Self
+
+import numpy as np
+
+from convert.files import check_output, create
+from detector.detections import Detections
+from detector.errors import LogError, OutputError, WriteError
+from detector.logs.records import SCHEMA, LineError, Record, record_of
+from detector.logs.records import BoxRecord as BoxRecord
+from detector.logs.records import EndRecord as EndRecord
+from detector.logs.records import FrameRecord as FrameRecord
+from detector.logs.records import RunRecord as RunRecord
+from detector.profiling import Stopwatch, milliseconds
+from detector.video.frames import Frame, Gap, Sink
+from detector.video.status import RunStatus
+
+_LONGEST_LINE = 1 << 24
+"""Bytes; a hundred thousand boxes take less."""
+
+
+@dataclass(frozen=True)
+class LogProgress:
+    """What a log says of the run that wrote it, so that another can go on."""
+
+    run: RunRecord
+
+    frames: int
+    """Frames that have their line, counted from 0 without a gap."""
+
+    size: int
+    """Bytes up to the end of the last frame's line."""
+
+    status: RunStatus | None
+    """How the run ended; None where it was killed."""
+
+
+class FrameLog(Sink):
+    """Writes a line for each frame, flushed before the next begins.
+
+    A log in which a run failed before its first frame is removed. `goes_on_from` is what a run that was broken off
+    left in `path`: lines are appended to it, and frames that it holds are passed over. With a `stopwatch` the last line
+    says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
+    cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
+    """
+
+    stage: ClassVar[str] = "log"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        run: RunRecord,
+        *,
+        overwrite: bool = False,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        goes_on_from: LogProgress | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._run = run
+        self._stopwatch = stopwatch
+        self._journal = goes_on_from
+        check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
+        self._file: FileIO | None = None
+        self._appending = Lock()
+        self._size = 0
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        if self._journal is not None:
+            self._go_on(self._journal)
+            return self
+        create(self.path)
+        try:
+            # Unbuffered: a line is with the operating system, or refused by it, when `write` returns.
+            self._file = FileIO(self.path, "w")
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        run = self._run
+        self._append(
+            {
+                "type": "run",
+                "schema": SCHEMA,
+                "source": run.source,
+                "width": run.width,
+                "height": run.height,
+                "frame_rate": None if run.frame_rate is None else str(run.frame_rate),
+                "model": run.model,
+                "model_sha256": run.model_sha256,
+                "settings": dict(run.settings),
+                "classes": list(run.classes),
+            }
+        )
+        return self
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Append the frame's line."""
+        if self._journal is not None and frame.index < self._journal.frames:
+            return
+        self._append(
+            {
+                "type": "frame",
+                "frame": frame.index,
+                "time": round(float(frame.time), 6),
+                **({"carried": True} if detections.carried else {}),
+                "detections": detections.as_records(),
+            }
+        )
+        self._count += 1
+
+    def gap(self, gap: Gap) -> None:
+        """Append a line for a time in which the source was lost; may be called from another thread."""
+        if self._file is None or self._file.closed:
+            return
+        self._append(
+            {
+                "type": "gap",
+                "after_frame": gap.after_frame,
+                "time": round(gap.time, 6),
+                "seconds": round(gap.seconds, 3),
+                "reason": gap.reason,
+            }
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ending = RunStatus.of(error)
+        try:
+            end: dict[str, object] = {"type": "end", "frames": self._count, "status": str(ending)}
+            if self._stopwatch is not None:
+                before = self._journal.frames if self._journal is not None else 0
+                end["milliseconds"] = milliseconds(self._stopwatch.seconds, self._count - before)
+            self._append(end)
+        except WriteError:
+            if error is None:
+                raise
+        finally:
+            if self._file is not None:
+                self._file.close()
+        if not self._count and not ending.keeps_output:
+            self.path.unlink(missing_ok=True)
+
+    def _go_on(self, journal: LogProgress) -> None:
+        try:
+            self._file = FileIO(self.path, "r+")
+            self._file.truncate(journal.size)
+            self._file.seek(journal.size)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        self._size, self._count = journal.size, journal.frames
+
+    def _append(self, record: dict[str, object]) -> None:
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        try:
+            line = memoryview(text.encode() + b"\n")
+        except UnicodeEncodeError:  # a file name that is no UTF-8
+            line = memoryview(json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        assert self._file is not None
+        with self._appending:
+            self._put(line)
+
+    def _put(self, line: memoryview) -> None:
+        assert self._file is not None
+        written = 0
+        try:
+            while written < len(line):  # a nearly full disk takes a part of it first
+                written += self._file.write(line[written:]) or 0
+        except OSError as error:
+            with suppress(OSError):  # a device takes nothing back
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
+            raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
+        self._size += len(line)
+
+
+def read_log(path: str | os.PathLike[str]) -> Generator[Record, None, None]:
+    """The records of a log: the run's, then one per frame, then the end's unless the run was killed.
+
+    A last line that the writer did not finish is passed over. Raises `LogError`, with the line's number, where
+    a line is not what it should be.
+    """
+    for record, _ in _lines(Path(path)):
+        yield record
+
+
+def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRecord]]:
+    """A log's run and its frames, one after another. Raises `LogError` as `read_log` does."""
+    records = read_log(path)
+    run = next(records)
+    assert isinstance(run, RunRecord)
+    return run, (record for record in records if isinstance(record, FrameRecord))
+
+
+def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
+    """The detections of a frame as its line holds them."""
+    found = record.detections
+    return Detections(
+        np.array([item.box for item in found], np.float32).reshape(len(found), 4),
+        np.array([item.confidence for item in found], np.float32),
+        np.array([item.class_id for item in found], np.int64),
+        names,
+        record.carried,
+    )
+
+
+def read_log_progress(path: str | os.PathLike[str]) -> LogProgress:
+    """How far the run of this log came. Raises `LogError` as `read_log` does."""
+    run: RunRecord | None = None
+    frames = size = 0
+    status = None
+    for record, end in _lines(Path(path)):
+        if isinstance(record, RunRecord):
+            run, size = record, end
+        elif isinstance(record, EndRecord):
+            status = record.status
+        elif isinstance(record, Gap):
+            size = end
+        elif record.frame == frames:
+            frames, size = frames + 1, end
+        else:
+            raise LogError(f"{path}: frame {frames} is missing before frame {record.frame}; it cannot be resumed")
+    assert run is not None
+    return LogProgress(run, frames, size, status)
+
+
+def _lines(path: Path) -> Iterator[tuple[Record, int]]:
+    """The records of a log and where in the file each one's line ends."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise LogError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
+    with file:
+        run: RunRecord | None = None
+        previous: Record | None = None
+        last_frame: FrameRecord | None = None
+        number = end = 0
+        while line := _line(file, path):
+            number += 1
+            if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+                break
+            try:
+                record = record_of(line, run.classes if run else None)
+                _check_order(previous, record, last_frame)
+            except LineError as error:
+                raise LogError(f"{path}: line {number} is no line of a frame log: {error}; {error.advice}") from None
+            end += len(line)
+            yield record, end
+            previous = record
+            if isinstance(record, RunRecord):
+                run = record
+            elif isinstance(record, FrameRecord):
+                last_frame = record
+        if previous is None:
+            raise LogError(
+                f"{path}: line 1 should begin a frame log but is not there or not whole; name a log that "
+                "yolo3 video or yolo3 webcam made with --log"
+            )
+
+
+def _line(file: BufferedReader, path: Path) -> bytes:
+    try:
+        return file.readline(_LONGEST_LINE)
+    except OSError as error:
+        raise LogError(f"{path}: the log cannot be read: {error.strerror or error}") from None
+
+
+def _check_order(previous: Record | None, record: Record, last_frame: FrameRecord | None) -> None:
+    if previous is None and not isinstance(record, RunRecord):
+        raise LineError("it is the first; expected type run, and the first line must be of type run")
+    if previous is not None and isinstance(record, RunRecord):
+        raise LineError("a second line of type run; expected one", "take apart the logs that were joined here")
+    if isinstance(previous, EndRecord):
+        raise LineError("it follows the end; expected nothing there", "take apart the logs that were joined here")
+    if last_frame is not None and isinstance(record, FrameRecord):
+        if record.frame <= last_frame.frame:
+            raise LineError(f"frame {record.frame} after frame {last_frame.frame}; expected a greater number")
+        if record.time < last_frame.time:
+            raise LineError(f"time {record.time} after time {last_frame.time}; expected no smaller one")

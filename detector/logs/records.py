@@ -1,0 +1,223 @@
+"""The lines of a frame log, and what each of them must hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from detector.video.frames import Gap, VideoInfo
+from detector.video.status import RunStatus
+
+SCHEMA = 1
+
+_LARGEST = 2**53
+"""What every program that reads JSON can count to."""
+
+_FARTHEST_PIXEL = 1e7
+_LONGEST_SECONDS = 1e12
+_LARGEST_SIDE = 100_000
+_SHOWN_LETTERS = 60
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The log's first line: what was run on what."""
+
+    source: str
+    width: int
+    height: int
+    frame_rate: Fraction | None
+    """Frames per second on average; None where the source does not say."""
+    model: str
+    model_sha256: str
+    settings: Mapping[str, object]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        info: VideoInfo,
+        *,
+        model: str,
+        model_sha256: str,
+        settings: Mapping[str, object],
+        classes: Iterable[str],
+    ) -> RunRecord:
+        """The record of a run over the video that `info` describes; `settings` must be fit for JSON."""
+        return cls(
+            source=info.source,
+            width=info.width,
+            height=info.height,
+            frame_rate=info.frame_rate,
+            model=model,
+            model_sha256=model_sha256,
+            settings=settings,
+            classes=tuple(classes),
+        )
+
+
+@dataclass(frozen=True)
+class BoxRecord:
+    """One box of a frame."""
+
+    class_id: int
+    name: str
+    confidence: float
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the picture as displayed."""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """The line of one frame."""
+
+    frame: int
+    """Place in the source, from 0."""
+    time: float
+    """The frame's own timestamp in seconds, to the microsecond."""
+    detections: tuple[BoxRecord, ...]
+    carried: bool = False
+    """Whether nothing was looked for in this frame, and the boxes are those of a frame before."""
+
+
+@dataclass(frozen=True)
+class EndRecord:
+    """The last line; absent where the run was killed."""
+
+    frames: int
+    status: RunStatus
+
+
+Record = RunRecord | FrameRecord | Gap | EndRecord
+
+
+class LineError(Exception):
+    """A line is not what it should be: what was found, what was expected, and in `advice` what to do."""
+
+    def __init__(self, what: str, advice: str = "take the line out, or make the log again") -> None:
+        super().__init__(what)
+        self.advice = advice
+
+
+def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
+    """What a line says; `classes` are those of the run, once its line was read. Raises `LineError`."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        raise LineError(f"found {_shown(line.decode(errors='replace').strip())}; expected a JSON object") from None
+    if not isinstance(fields, dict):
+        raise LineError(f"found {_shown(fields)}; expected a JSON object")
+    match _field(fields, "type"):
+        case "run":
+            return _run(fields)
+        case "frame":
+            return FrameRecord(
+                frame=_whole(fields, "frame"),
+                time=_number(fields, "time", -_LONGEST_SECONDS, _LONGEST_SECONDS),
+                detections=tuple(_box(one, classes) for one in _typed(fields, "detections", list, "a list")),
+                carried=_typed(fields, "carried", bool, "true or false") if "carried" in fields else False,
+            )
+        case "gap":
+            return Gap(
+                after_frame=_whole(fields, "after_frame", least=-1),
+                time=_number(fields, "time", -_LONGEST_SECONDS, _LONGEST_SECONDS),
+                seconds=_number(fields, "seconds", 0, _LONGEST_SECONDS),
+                reason=_typed(fields, "reason", str, "a text"),
+            )
+        case "end":
+            status = _typed(fields, "status", str, "a text")
+            if status not in list(RunStatus):
+                raise LineError(f"its status is {_shown(status)}; expected one of {', '.join(RunStatus)}")
+            return EndRecord(frames=_whole(fields, "frames"), status=RunStatus(status))
+        case other:
+            raise LineError(f"its type is {_shown(other)}; expected run, frame, gap or end")
+
+
+def _run(fields: dict[str, Any]) -> RunRecord:
+    if _field(fields, "schema") != SCHEMA:
+        raise LineError(
+            f"its schema is {_shown(fields['schema'])}; expected {SCHEMA}",
+            "use the yolo3 that made the log, or a newer one",
+        )
+    classes = _typed(fields, "classes", list, "a list of texts")
+    if not all(isinstance(name, str) for name in classes):
+        raise LineError(f"its classes are {_shown(classes)}; expected a list of texts")
+    return RunRecord(
+        source=_typed(fields, "source", str, "a text"),
+        width=_whole(fields, "width", least=1, most=_LARGEST_SIDE),
+        height=_whole(fields, "height", least=1, most=_LARGEST_SIDE),
+        frame_rate=_rate(fields),
+        model=_typed(fields, "model", str, "a text"),
+        model_sha256=_typed(fields, "model_sha256", str, "a text"),
+        settings=_typed(fields, "settings", dict, "an object"),
+        classes=tuple(classes),
+    )
+
+
+def _rate(fields: dict[str, Any]) -> Fraction | None:
+    text = _field(fields, "frame_rate")
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text) if isinstance(text, str) and len(text) <= _SHOWN_LETTERS else Fraction(0)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate < _LARGEST:
+        raise LineError(f'its frame_rate is {_shown(text)}; expected null, or a text such as "30000/1001"')
+    return rate
+
+
+def _box(fields: object, classes: tuple[str, ...] | None) -> BoxRecord:
+    if not isinstance(fields, dict):
+        raise LineError(f"one of its detections is {_shown(fields)}; expected an object")
+    edges = _typed(fields, "box", list, "four numbers")
+    if len(edges) != 4 or not all(_is_number(edge, -_FARTHEST_PIXEL, _FARTHEST_PIXEL) for edge in edges):
+        raise LineError(f"a box is {_shown(edges)}; expected four numbers: left, top, right, bottom in pixels")
+    left, top, right, bottom = map(float, edges)
+    most = _LARGEST if classes is None else len(classes) - 1
+    return BoxRecord(
+        class_id=_whole(fields, "class_id", most=most),
+        name=_typed(fields, "name", str, "a text"),
+        confidence=_number(fields, "confidence", 0, 1),
+        box=(left, top, right, bottom),
+    )
+
+
+def _field(fields: dict[str, Any], name: str) -> Any:
+    if name not in fields:
+        raise LineError(f"it lacks {name!r}")
+    return fields[name]
+
+
+def _typed(fields: dict[str, Any], name: str, kind: type[Any], expected: str) -> Any:
+    value = _field(fields, name)
+    if not isinstance(value, kind):
+        raise LineError(f"its {name} is {_shown(value)}; expected {expected}")
+    return value
+
+
+def _whole(fields: dict[str, Any], name: str, *, least: int = 0, most: int = _LARGEST) -> int:
+    value = _field(fields, name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise LineError(f"its {name} is {_shown(value)}; expected a whole number from {least} to {most}")
+    return value
+
+
+def _number(fields: dict[str, Any], name: str, least: float, most: float) -> float:
+    value = _field(fields, name)
+    if not _is_number(value, least, most):
+        raise LineError(f"its {name} is {_shown(value)}; expected a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    # NaN, and a whole number that no float holds, compare as they should.
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}…"

@@ -1,0 +1,144 @@
+"""A video's frames matched with the lines of its log."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from detector.detections import Detections
+from detector.errors import LogError
+from detector.logs.frame_log import EndRecord, FrameRecord, RunRecord, detections_of, open_log, read_log
+from detector.video.frames import Frame
+from detector.video.reading.opening import OpenedVideo
+from detector.video.status import RunStatus
+
+_SAME_SECONDS = 0.0006
+"""Two times of one frame differ by no more; WebM and Matroska round to a millisecond."""
+
+_LENGTH_SECONDS = 1.0
+_LENGTH_SHARE = 0.02
+"""What a video claims of its length is not always exact."""
+
+_MOST_MISSED = 5
+"""Frames that the log has and the video has not, as where a decoder gives one less of a damaged file."""
+
+_LONGEST_START_SECONDS = 10.0
+"""In which a live run may drop its first frames."""
+
+
+class LogIndex:
+    """A log read once, for what is to be known before its frames are looked at in turn.
+
+    Raises `LogError` where it is none.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.path = log
+        records = read_log(log)
+        run = next(records)
+        assert isinstance(run, RunRecord)
+        self.run = run
+        self.first: FrameRecord | None = None
+        self.last: FrameRecord | None = None
+        self.count = 0
+        self.status: RunStatus | None = None
+        for record in records:
+            if isinstance(record, FrameRecord):
+                self.first, self.last = self.first or record, record
+                self.count += 1
+            elif isinstance(record, EndRecord):
+                self.status = record.status
+
+    def check_size(self, width: int, height: int, video: Path) -> None:
+        """Raise `LogError` where the log is not that of a video of this size."""
+        if (width, height) != (self.run.width, self.run.height):
+            raise LogError(
+                f"{self.path}: is of a video of {self.run.width}x{self.run.height}; {video} is {width}x{height}"
+            )
+
+    def records(self) -> Iterator[FrameRecord]:
+        """Its frames, read again."""
+        return open_log(self.path)[1]
+
+
+class LogReplay:
+    """A video's frames, each numbered as in a log and with what that says of it; stands in for a detector too.
+
+    Frames are matched by their time: a log of a live run numbers also the frames that were dropped, which a recording
+    of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
+    """
+
+    def __init__(self, video: OpenedVideo, logged: LogIndex) -> None:
+        self._video = video
+        self._logged = logged
+        self._found: deque[Detections] = deque()
+        self._matched = 0
+        self._beyond = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """The video's own, and how much of it the log does not reach."""
+        if not self._beyond:
+            return self._video.notes
+        beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; nothing there is drawn or hidden"
+        return [*self._video.notes, beyond]
+
+    def detect(self, picture: object) -> Detections:
+        """What the log says of the next frame; nothing where it has no line for it."""
+        return self._found.popleft()
+
+    def __iter__(self) -> Iterator[Frame]:
+        records = self._logged.records()
+        record = next(records, None)
+        missed, shift = 0, 0.0
+        for frame in self._video:
+            seconds = float(frame.time)
+            if frame.index == 0:
+                shift = self._shift(seconds)
+                self._check_length(seconds + shift)
+            while record is not None and record.time < seconds + shift - _SAME_SECONDS:
+                missed += 1
+                self._check_missed(missed, record)
+                record = next(records, None)
+            found = Detections.empty(self._logged.run.classes)
+            if record is not None and record.time <= seconds + shift + _SAME_SECONDS:
+                frame.index, found = record.frame, detections_of(record, self._logged.run.classes)
+                self._matched += 1
+                record = next(records, None)
+            elif record is None and self._logged.status is RunStatus.COMPLETE:
+                raise self._other(f"the log ends before its frame at {seconds:.3f} s")
+            elif record is None:
+                self._beyond += 1
+            self._found.append(found)
+            yield frame
+        if record is not None and self._logged.status is not None:
+            raise self._other(f"it ends before the log's frame at {record.time:.3f} s")
+
+    def _shift(self, first_seconds: float) -> float:
+        """What to add to the video's times to have the log's: a recording may start at 0 where its source did not."""
+        first = self._logged.first
+        if first is None:
+            return 0.0
+        ahead = first.time - first_seconds
+        # Of a log that does not begin at the first frame, that frame was dropped, and the clocks are the same.
+        return ahead if first.frame == 0 or ahead > _LONGEST_START_SECONDS else 0.0
+
+    def _check_length(self, first_seconds: float) -> None:
+        """Tell of a log that goes on beyond the video before it is read to its end, where it says how long it is."""
+        last, length = self._logged.last, self._video.info.duration_seconds
+        if last is None or length is None or self._logged.status is not RunStatus.COMPLETE:
+            return
+        end = first_seconds + float(length)
+        if last.time - end > max(_LENGTH_SECONDS, _LENGTH_SHARE * float(length)):
+            raise self._other(f"the log's last frame is at {last.time:.2f} s, the video's near {end:.2f} s")
+
+    def _check_missed(self, missed: int, record: FrameRecord) -> None:
+        if missed > _MOST_MISSED + self._matched / 10:
+            raise self._other(f"it has no frame at {record.time:.3f} s, where the log has one")
+
+    def _other(self, what: str) -> LogError:
+        return LogError(
+            f"{self._logged.path}: is not the log of {self._video.info.source}: {what}; "
+            f"it is of {self._logged.run.source}, or of a recording that was made with it"
+        )

@@ -1,0 +1,98 @@
+"""What a frame log says in a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from detector.logs.frame_log import EndRecord, FrameRecord, RunRecord, read_log
+from detector.video.frames import Gap
+from detector.video.status import RunStatus
+
+
+@dataclass
+class ClassDigest:
+    """One class over a whole video."""
+
+    boxes: int = 0
+    frames: int = 0
+    """Frames with at least one."""
+    first_seconds: float = 0.0
+    last_seconds: float = 0.0
+    most: int = 0
+    """The most in one frame."""
+    most_seconds: float = 0.0
+
+
+@dataclass
+class LogSummary:
+    """A video's log, summed up."""
+
+    source: str
+    frames: int = 0
+    boxes: int = 0
+    first_seconds: float = 0.0
+    last_seconds: float = 0.0
+    gaps: int = 0
+    """How often a live source was lost."""
+    gap_seconds: float = 0.0
+    status: RunStatus | None = None
+    """How the run ended; None where its log does not say."""
+    classes: dict[str, ClassDigest] = field(default_factory=dict)
+    boxes_by_second: Counter[int] = field(default_factory=Counter)
+
+    def lines(self) -> list[str]:
+        """For people to read, the most frequent class first."""
+        seconds = self.last_seconds - self.first_seconds
+        lines = [f"{self.source}: {self.boxes} boxes in {self.frames} frames, {seconds:.2f} s"]
+        for name, one in sorted(self.classes.items(), key=lambda item: -item[1].boxes):
+            lines.append(
+                f"{name}: {one.boxes} boxes in {one.frames} frames, seen {one.first_seconds:.2f} s to "
+                f"{one.last_seconds:.2f} s, at most {one.most} at once (at {one.most_seconds:.2f} s)"
+            )
+        if self.boxes_by_second:
+            second, boxes = self.boxes_by_second.most_common(1)[0]
+            lines.append(f"busiest second: {second} s to {second + 1} s, {boxes} boxes")
+        if self.gaps:
+            times = "once" if self.gaps == 1 else f"{self.gaps} times"
+            lines.append(f"the source was lost {times}, for {self.gap_seconds:.1f} s in all")
+        if self.status is None:
+            lines.append("the log has no end: the run was killed, or goes on")
+        elif self.status is not RunStatus.COMPLETE:
+            lines.append(f"the run did not come to the source's end: {self.status}")
+        return lines
+
+    def add(self, frame: FrameRecord) -> None:
+        """Count a frame in."""
+        if not self.frames:
+            self.first_seconds = frame.time
+        self.frames += 1
+        self.last_seconds = frame.time
+        self.boxes += len(frame.detections)
+        if frame.detections:
+            self.boxes_by_second[int(frame.time // 1)] += len(frame.detections)
+        for name, boxes in Counter(box.name for box in frame.detections).items():
+            one = self.classes.setdefault(name, ClassDigest(first_seconds=frame.time))
+            one.boxes += boxes
+            one.frames += 1
+            one.last_seconds = frame.time
+            if boxes > one.most:
+                one.most, one.most_seconds = boxes, frame.time
+
+
+def summarize_log(log: Path) -> LogSummary:
+    """Sum up a frame log; `LogError` where it is none."""
+    records = read_log(log)
+    run = next(records)
+    assert isinstance(run, RunRecord)
+    digest = LogSummary(run.source)
+    for record in records:
+        if isinstance(record, FrameRecord):
+            digest.add(record)
+        elif isinstance(record, Gap):
+            digest.gaps += 1
+            digest.gap_seconds += record.seconds
+        elif isinstance(record, EndRecord):
+            digest.status = record.status
+    return digest

@@ -1,0 +1,1 @@
+"""What frames come from: video files, image sequences, streams, cameras."""

@@ -1,0 +1,176 @@
+"""A live source that is opened again whenever it is lost, until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from threading import Event
+from time import monotonic
+from types import TracebackType
+from typing import Protocol, Self
+
+import cv2
+import numpy as np
+
+from detector.errors import InputError, StreamError
+from detector.video.frames import Frame, Gap, VideoInfo
+
+
+class StreamFinished(Exception):  # noqa: N818 - it is no error
+    """A source that was lost is there again, and says that it has come to its end."""
+
+
+class Connection(Protocol):
+    """An open source, good for as long as it is not lost.
+
+    One whose `info` has a duration when its frames end has come to its end. `starts_over`, where it has that, says
+    that another connection would begin at the first frame again.
+    """
+
+    info: VideoInfo
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How soon to try again; each try that fails waits twice as long as the one before."""
+
+    first_seconds: float = 0.5
+    longest_seconds: float = 15.0
+
+
+class LiveStream:
+    """Frames of a source that `connect` opens, again and again; iterate once.
+
+    Timestamps go on through a loss as the clock on the wall does. Pictures keep the first connection's size.
+    `on_gap` is told of each loss, from the thread that iterates. A recording, which has an end, is played once, and
+    one that breaks off is not begun again.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        patience: Patience = Patience(),
+        on_gap: Callable[[Gap], object] | None = None,
+        on_note: Callable[[str], object] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._patience = patience
+        self.on_gap = on_gap
+        self.on_note = on_note
+        """Is told in a line when the source is lost and when it is back."""
+        self._stopped = Event()
+        self._error: BaseException | None = None
+        self._connection: Connection | None = connect()
+        self.info = replace(self._connection.info, live=True)
+        self.gaps = 0
+        self._index = 0
+        self._last_pts: int | None = None
+        self._last_at = monotonic()
+
+    @property
+    def notes(self) -> list[str]:
+        """How often the source was lost."""
+        if not self.gaps:
+            return []
+        return [f"{self.info.source}: lost {self.gaps} {'time' if self.gaps == 1 else 'times'}"]
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """End the iteration, with this error if any, as soon as the source answers or times out."""
+        self._error = error
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self.stop()
+        self._disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while not self._stopped.is_set() and self._connection is not None:
+            why = "it ended"
+            try:
+                yield from self._frames(self._connection)
+            except StreamError as error:
+                if getattr(self._connection, "starts_over", False):
+                    raise
+                why = str(error)
+            else:
+                if self._connection is None or self._connection.info.duration_seconds is not None:
+                    return
+            self._disconnect()
+            if not self._stopped.is_set():
+                self._reconnect(why)
+        if self._error is not None:
+            raise self._error
+
+    def _frames(self, connection: Connection) -> Iterator[Frame]:
+        """One connection's frames, in the place in time and of the size of the first."""
+        time_base = self.info.time_base
+        shift = None if self._last_pts is not None else 0
+        anchor: tuple[float, int] | None = None
+        for frame in connection:
+            if self._stopped.is_set():
+                return
+            pts = round(frame.time / time_base)
+            if shift is None:
+                assert self._last_pts is not None
+                shift = self._last_pts + max(1, round((monotonic() - self._last_at) / time_base)) - pts
+            pts += shift
+            if self._last_pts is not None:
+                pts = max(pts, self._last_pts + 1)
+            frame.index, frame.pts, frame.time_base = self._index, pts, time_base
+            frame.duration = round(frame.duration * connection.info.time_base / time_base)
+            size = (self.info.width, self.info.height)
+            if (connection.info.width, connection.info.height) != size:
+                frame.image = np.asarray(cv2.resize(frame.picture, size), dtype=np.uint8)
+            now = monotonic()
+            anchor = anchor or (now, pts)
+            # What the decoder gives back at a loss comes late; it was due by its timestamp.
+            due = anchor[0] + float((pts - anchor[1]) * time_base)
+            self._last_pts, self._last_at = pts, min(now, max(due, self._last_at))
+            self._index += 1
+            yield frame
+
+    def _reconnect(self, why: str) -> None:
+        """Try until the source is back or the run is told to stop."""
+        self.gaps += 1
+        lost_at = self._last_at
+        self._say(f"{why}; trying again")
+        pause = self._patience.first_seconds
+        while not self._stopped.wait(pause):
+            try:
+                self._connection = self._connect()
+                break
+            except StreamFinished:
+                break
+            except (InputError, StreamError):
+                pause = min(2 * pause, self._patience.longest_seconds)
+        seconds = monotonic() - lost_at
+        if self._connection is not None:
+            self._say(f"{self.info.source}: back after {seconds:.1f} s")
+        if self.on_gap is not None:
+            last = 0.0 if self._last_pts is None else float(self._last_pts * self.info.time_base)
+            self.on_gap(Gap(self._index - 1, last, seconds, why))
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _say(self, line: str) -> None:
+        if self.on_note is not None:
+            self.on_note(line)

@@ -1,0 +1,1 @@
+"""What frames go to: video files with their audio and subtitles, windows."""

@@ -1,0 +1,83 @@
+"""How pictures are encoded: which codec, how good, how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from detector.errors import OutputError, SettingsError
+
+Codec = Literal["h264", "hevc", "av1", "vp9"]
+
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
+_USUAL_QUALITY = {"h264": 23, "hevc": 28, "av1": 35, "vp9": 33}
+_WORST_QUALITY = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
+_HOLDS = {".webm": ("vp9", "av1"), ".mov": ("h264", "hevc")}
+"""By a file's ending, the codecs that go into it; into the others all do."""
+
+_SVT_PRESET = 10
+
+_LEAN_H264 = {
+    "preset": "ultrafast",
+    "x264-params": "cabac=1:8x8dct=1:deblock=0,0:partitions=i8x8,i4x4:subme=1:bframes=3"
+    ":mbtree=1:rc-lookahead=10:aq-mode=1",
+}
+"""Files of the size of `veryfast` in two thirds of its time: docs/performance.md. Of what `ultrafast` leaves out, these
+are the parts that save more bytes than they cost time."""
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How much work and how many bytes a video file is worth."""
+
+    crf: int | None = None
+    """Quality: 0 is the best, 51 (63 for AV1 and VP9) the worst; in H.264, 18 cannot be told from the source."""
+
+    preset: str | None = None
+    """Speed of H.264 and HEVC, from `ultrafast` (large files) to `veryslow`; a mixture of our own unless told."""
+
+    codec: Codec | None = None
+    """H.264 unless told otherwise, and VP9 in `.webm`."""
+
+
+USUAL = VideoSettings()
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder of FFmpeg and its options."""
+
+    name: str
+    options: dict[str, str]
+
+    says_pixel_shape: bool = True
+    """Whether the file tells players that pixels are not square."""
+
+
+def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
+    """What encodes a file of this name; `OutputError` where such a file cannot hold the codec."""
+    ending = path.suffix.lower()
+    codec = settings.codec or ("vp9" if ending == ".webm" else "h264")
+    if codec not in _ENCODERS:
+        raise SettingsError(f"codec {codec!r} is not known; expected one of {', '.join(_ENCODERS)}")
+    possible = _HOLDS.get(ending, _ENCODERS)
+    if codec not in possible:
+        raise OutputError(
+            f"{path}: a {ending} file holds no {codec}; use --codec {' or '.join(possible)}, or name it .mp4 or .mkv"
+        )
+    quality = _USUAL_QUALITY[codec] if settings.crf is None else settings.crf
+    if not 0 <= quality <= _WORST_QUALITY[codec]:
+        raise SettingsError(f"quality {quality} is out of range; {codec} has 0 (best) to {_WORST_QUALITY[codec]}")
+    options = {"crf": str(quality)}
+    if codec == "h264" and settings.preset is None:
+        options |= _LEAN_H264
+    elif codec in ("h264", "hevc"):
+        options["preset"] = settings.preset or "veryfast"
+    if codec == "hevc":
+        options["x265-params"] = "log-level=error"
+    if codec == "av1":
+        options["preset"] = str(_SVT_PRESET)
+    if codec == "vp9":
+        options |= {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+    return Encoder(_ENCODERS[codec], options, says_pixel_shape=codec in ("h264", "hevc"))

@@ -1,0 +1,125 @@
+"""Encoded pictures on their way to a whole video, in files that a killed program leaves playable.
+
+A part is a fragmented MP4 with a fragment for each frame. What can be kept of a part is a run of packets without a
+gap between the frames they show, so that the next part goes on with the next frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count, takewhile
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+from detector.video.ffmpeg import av
+from detector.video.reading.containers import DAMAGE
+
+_LEAST_TIMESCALE = 10_000
+_MOST_TICKS = 2**31 - 1
+_USUAL_STEP = Fraction(1, 25)
+"""Seconds for which a video's only frame is shown where it does not say."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The beginning of a part file that is worth keeping."""
+
+    path: Path
+
+    frames: int
+    """Packets from the start to keep; each is a frame."""
+
+
+def part_options(time_base: Fraction) -> dict[str, str]:
+    """How FFmpeg is to write a part."""
+    return {
+        # The head waits for the first frame, as only then FFmpeg can say in it when the track starts.
+        "movflags": "+frag_every_frame+delay_moov+default_base_moof",
+        "movie_timescale": str(timescale(time_base)),
+        "flush_packets": "1",
+    }
+
+
+def kept_of(paths: Iterable[Path]) -> list[Part]:
+    """What can be kept of these parts, of which each goes on where what is kept of the one before ends."""
+    parts = [Part(path, _whole_frames(path)) for path in paths]
+    return [part for part in parts if part.frames]
+
+
+def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
+    """The packets of all parts in decoding order, their timestamps fit to be written to one track."""
+    last: Fraction | None = None
+    for part in parts:
+        with av.open(f"file:{part.path}") as video:
+            for number, packet in enumerate(_packets(video)):
+                if number == part.frames:
+                    break
+                assert packet.dts is not None
+                # An encoder that starts anew counts decoding times from before its first frame.
+                if last is not None and packet.dts * packet.time_base <= last:
+                    packet.dts = int(last / packet.time_base) + 1
+                if not packet.duration:  # VP9 loses it; an MP4 would not show a last frame that lasts for no time
+                    step = _USUAL_STEP if last is None else packet.dts * packet.time_base - last
+                    packet.duration = max(1, round(step / packet.time_base))
+                last = packet.dts * packet.time_base
+                yield packet
+
+
+def timescale(time_base: Fraction, sound_rates: Iterable[int] = ()) -> int:
+    """Ticks per second of an MP4 file's own clock, in which it says when each track starts.
+
+    By default that is 1000, which would round the start of a track that starts late.
+    """
+    ticks = time_base.denominator
+    while ticks < _LEAST_TIMESCALE:  # FFmpeg gives the video track ticks as fine as this
+        ticks *= 2
+    exact = lcm(ticks, *sound_rates)
+    return exact if exact <= _MOST_TICKS else ticks
+
+
+def _packets(video: av.container.InputContainer) -> Iterator[av.Packet[Any]]:
+    """The packets of a part up to the first that is not whole."""
+    try:
+        for packet in video.demux(video=0):
+            if packet.size and (packet.is_corrupt or packet.pts is None or packet.dts is None):
+                return
+            if packet.size:
+                yield packet
+    except DAMAGE:
+        return
+
+
+def _whole_frames(path: Path) -> int:
+    """How many packets from the start show all frames up to some moment."""
+    shown: list[int] = []
+    decoded = None
+    try:
+        with av.open(f"file:{path}") as video:
+            for packet in _packets(video):
+                assert packet.pts is not None
+                shown.append(packet.pts)
+                decoded = packet.dts
+    except (*DAMAGE, OSError):
+        return 0
+    # No later packet shows anything before the last decoding time; up to there nothing is missing.
+    whole = latest = 0
+    ordered = sorted(shown)
+    for number, pts in enumerate(shown, 1):
+        latest = max(latest, pts) if number > 1 else pts
+        if decoded is not None and latest <= decoded and ordered[number - 1] == latest:
+            whole = number
+    return whole
+
+
+def part_path(path: Path, number: int = 1) -> Path:
+    """Where a video is written until it is whole: beside its final name, always as MP4; a resumed run adds a part."""
+    # A name that nobody else gives a file, for it is taken away without asking.
+    return path.with_name(f"{path.name}.yolo3-part{number}.mp4")
+
+
+def parts_left(path: Path) -> list[Path]:
+    """The parts that a run which did not come to its end left of this video, in order."""
+    return list(takewhile(Path.exists, (part_path(path, number) for number in count(1))))

@@ -1,0 +1,271 @@
+"""Frames into a video file that browsers play: every timestamp kept, the sound carried over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self, cast
+
+import cv2
+import numpy as np
+
+from convert.files import check_output, create
+from detector.detections import Detections
+from detector.errors import OutputError, WriteError
+from detector.images.planes import Planes
+from detector.video.colours import FromRgb, stored_as_yuv, tag, to_encode
+from detector.video.ffmpeg import av
+from detector.video.frames import Frame, Image, Sink, VideoInfo
+from detector.video.reading.containers import DAMAGE
+from detector.video.section import Span
+from detector.video.status import RunStatus
+from detector.video.writing.codecs import USUAL, VideoSettings, encoder_for
+from detector.video.writing.parts import Part, part_options, part_path, parts_left
+from detector.video.writing.remuxing import Remuxer
+
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+
+_LATE_CLOCK_SECONDS = 10
+"""A source whose clock starts later than this counts from somewhere else (a recorder's uptime, say)."""
+
+_FRAME_DURATION = 1 << 8
+"""AV_CODEC_FLAG_FRAME_DURATION: the encoder hands the duration of each frame on to its packet."""
+
+_BELIEVABLE_DELAY_SECONDS = 24 * 3600
+"""Between a picture's decoding time and its own."""
+
+_USUAL_RATE = 25
+"""Frames per second, where the source does not say; it only guides the encoder."""
+
+
+class VideoWriter(Sink):
+    """Writes the pictures of frames to a video file, which appears under its name when it is whole.
+
+    `sound_from` names the video whose sound tracks are carried over: copied, or made AAC (Opus in WebM) where the
+    container cannot hold them; its subtitles, chapters and tags go with them. Of a section of a video the first
+    picture is at 0 and the rest is cut to match. Odd sizes are made even by repeating the last row or column, which
+    the codecs need. Pixels that are not square stay so, except in VP9 and AV1, which do not say it: there pictures are
+    widened (or heightened) to square ones.
+
+    Until the end the pictures are in a part file beside it (`part_path`), which a program that is killed leaves
+    playable. With `resumable` a run that fails leaves it too. `kept` is what parts of an earlier run already hold:
+    frames up to there are passed over.
+
+    Raises `OutputError` before anything is written if `path` cannot or must not be, `WriteError` if it could not
+    be written to its end.
+    """
+
+    stage: ClassVar[str] = "encode"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        info: VideoInfo,
+        *,
+        sound_from: str | os.PathLike[str] | None = None,
+        settings: VideoSettings = USUAL,
+        overwrite: bool = False,
+        resumable: bool = False,
+        kept: Sequence[Part] = (),
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        if self.path.suffix.lower() not in _FORMATS:
+            raise OutputError(
+                f"{self.path}: cannot write a video named {self.path.suffix or 'without ending'}; "
+                f"use one of {', '.join(_FORMATS)}"
+            )
+        self._sound_from = None if sound_from is None else os.fspath(sound_from)
+        inputs = [info.source] + ([self._sound_from] if self._sound_from else [])
+        check_output(self.path, overwrite=overwrite, inputs=inputs)
+        check_output(part_path(self.path), overwrite=True, inputs=inputs)
+        left = parts_left(self.path)
+        if left and not overwrite:
+            raise OutputError(
+                f"{left[0]}: is left from a run that did not end; move it away, pass --overwrite, "
+                "or continue a video with --resume"
+            )
+        self._info = info
+        self._resumable = resumable
+        self._kept = list(kept)
+        self._kept_frames = sum(part.frames for part in kept)
+        self._part = _free_part(self.path, self._kept)
+        self._format = _FORMATS[self.path.suffix.lower()]
+        self._encoder = encoder_for(settings, self.path)
+        self._square = None if self._encoder.says_pixel_shape or info.pixel_aspect == 1 else _square_size(info)
+        self._colours = stored_as_yuv(info.colours)
+        self._from_rgb = FromRgb(self._colours, height=info.height)
+        self._late_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
+        self._shift_seconds = self._late_seconds if info.begin_seconds is None else info.begin_seconds
+        self._container: av.container.OutputContainer | None = None
+        self._count = 0
+        self._end_seconds = Fraction(0)
+
+    def __enter__(self) -> Self:
+        keep = {part.path for part in self._kept}
+        for left in parts_left(self.path):
+            if left not in keep:
+                left.unlink()
+        create(self._part)
+        try:
+            with self._explained():
+                self._open()
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Encode the frame's picture; its boxes are already drawn."""
+        shown = frame.duration * frame.time_base or 1 / Fraction(self._info.frame_rate or _USUAL_RATE)
+        self._end_seconds = frame.time + shown
+        if frame.index < self._kept_frames:
+            return
+        image = self._checked(frame)
+        if self._square:
+            resized = cv2.resize(frame.picture, self._square, interpolation=cv2.INTER_LINEAR)
+            image = np.asarray(resized, dtype=np.uint8)
+        picture = to_encode(_even(image), self._from_rgb, self._colours)
+        time_base = self._info.time_base
+        picture.pts = round((frame.time - self._shift_seconds) / time_base)
+        picture.time_base = time_base
+        picture.duration = round(frame.duration * frame.time_base / time_base)
+        with self._explained():
+            self._mux(self._stream.encode(picture))
+        self._count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ending = RunStatus.of(error)
+        if not ending.keeps_output or not (self._count or self._kept):
+            self._discard()
+            return
+        try:
+            with self._explained():
+                self._finish(ending)
+        except BaseException:
+            self._discard()
+            raise
+
+    def _open(self) -> None:
+        """Start the encoder and the part."""
+        options = part_options(self._info.time_base)
+        width, height = self._square or (self._info.width, self._info.height)
+        self._container = av.open(f"file:{self._part}", "w", format="mp4", container_options=options)
+        try:
+            added = self._container.add_stream(
+                self._encoder.name,
+                rate=self._info.frame_rate or _USUAL_RATE,
+                options=self._encoder.options,
+                width=width + width % 2,
+                height=height + height % 2,
+                time_base=self._info.time_base,
+                pix_fmt="yuv420p",
+            )
+            stream = cast(av.VideoStream, added)
+            context = stream.codec_context
+            context.flags |= _FRAME_DURATION
+            context.sample_aspect_ratio = Fraction(1) if self._square else self._info.pixel_aspect
+            tag(context, self._colours)
+            self._container.start_encoding()
+        except (*DAMAGE, ValueError) as error:
+            if isinstance(error, OSError):
+                raise
+            raise WriteError(f"{self.path}: the encoder does not start: {error}") from error
+        self._stream = stream
+
+    def _checked(self, frame: Frame) -> Image:
+        width, height = frame.size
+        if (width, height) != (self._info.width, self._info.height):
+            raise ValueError(f"a frame of {width}x{height} in a video of {self._info.width}x{self._info.height}")
+        return frame.image
+
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
+        assert self._container is not None
+        for packet in packets:
+            pts, dts = packet.pts or 0, packet.dts or 0
+            if not 0 <= (pts - dts) * self._info.time_base < _BELIEVABLE_DELAY_SECONDS:
+                packet.dts = packet.pts  # x265 makes decoding times up for videos of one or two frames
+            self._container.mux(packet)
+
+    def _finish(self, ending: RunStatus) -> None:
+        parts = list(self._kept)
+        if self._count:
+            self._mux(self._stream.encode(None))
+            parts.append(Part(self._part, self._count))
+        self._close()
+        end, written = self._info.end_seconds, self._end_seconds
+        if ending in (RunStatus.INTERRUPTED, RunStatus.STOPPED):
+            end = written if end is None else min(end, written)
+        joiner = Remuxer(
+            self._whole,
+            self._format,
+            sound_from=self._sound_from,
+            span=Span(self._shift_seconds, self._info.begin_seconds, end),
+            chapters_until=None if ending is RunStatus.COMPLETE else written,
+            name=self.path,
+        )
+        joiner.join(parts, time_base=self._info.time_base)
+        self.notes = joiner.notes
+        if self._late_seconds and self._info.begin_seconds is None:
+            shift = f"{float(self._late_seconds):.1f}"
+            self.notes.append(f"{self.path}: starts at 0 s; the source's clock at {shift} s")
+        self._whole.replace(self.path)
+        for part in parts_left(self.path):
+            part.unlink()
+
+    @property
+    def _whole(self) -> Path:
+        """Where the parts are put together."""
+        return self.path.with_name(f"{self.path.stem}.whole{self.path.suffix}")
+
+    def _close(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+    def _discard(self) -> None:
+        # What the container still wants to write, and cannot, matters no more.
+        with suppress(*DAMAGE, ValueError):
+            self._close()
+        with suppress(OSError):
+            self._whole.unlink(missing_ok=True)
+            if not (self._resumable and self._count):
+                self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Name the file in errors of writing it."""
+        try:
+            yield
+        except OSError as error:
+            raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
+        except av.FFmpegError as error:
+            raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
+
+
+def _free_part(path: Path, kept: Sequence[Part]) -> Path:
+    """Where the next part goes: behind the kept ones."""
+    taken = {part.path for part in kept}
+    return next(part for number in count(1) if (part := part_path(path, number)) not in taken)
+
+
+def _square_size(info: VideoInfo) -> tuple[int, int]:
+    """Width and height in square pixels; nothing is made smaller."""
+    if info.pixel_aspect > 1:
+        return round(info.width * info.pixel_aspect), info.height
+    return info.width, round(info.height / info.pixel_aspect)
+
+
+def _even(image: Image) -> Image:
+    """The image with its last row or column repeated where its size is odd, as planes have it already."""
+    height, width = image.shape[:2]
+    if isinstance(image, Planes) or height % 2 == width % 2 == 0:
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), dtype=np.uint8)

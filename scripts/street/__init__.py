@@ -1,0 +1,7 @@
+"""A cartoon street from a seed: pictures and clips whose every box is known exactly."""
+
+from scripts.street.clip import Clip
+from scripts.street.render import NAMES, Shot, draw_shot
+from scripts.street.stage import random_street
+
+__all__ = ["NAMES", "Clip", "Shot", "draw_shot", "random_street"]

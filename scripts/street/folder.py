@@ -1,0 +1,62 @@
+"""Streets as a folder of labelled pictures in Darknet's form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detector.images.reading import write_picture
+from scripts.street.render import NAMES, draw_shot
+from scripts.street.stage import random_street
+
+SIZES = ((640, 360), (640, 360), (640, 360), (960, 540), (480, 270))
+"""Pictures of several sizes: scaled down to the network's input, they alias as differently as real ones do."""
+
+PARTS = {"train": 0, "valid": 1_000_000, "test": 2_000_000}
+"""The first seed of each part: no picture is in two."""
+
+
+def write_folder(
+    folder: Path,
+    counts: dict[str, int],
+    *,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> Path:
+    """Draw so many pictures of each of `PARTS` and return the `.data` file; those that are there are kept."""
+    pictures, labels = folder / "images", folder / "labels"
+    for place in (pictures, labels):
+        place.mkdir(parents=True, exist_ok=True)
+    seeds = [PARTS[part] + number for part, count in counts.items() for number in range(count)]
+    missing = [seed for seed in seeds if not (labels / f"{seed}.txt").exists()]
+    with ProcessPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
+        for _ in progress(pool.map(partial(_write, folder), missing, chunksize=16)):
+            pass
+    for part, count in counts.items():
+        names = [f"images/{PARTS[part] + number}.jpg" for number in range(count)]
+        (folder / f"{part}.txt").write_text("\n".join(names) + "\n")
+    (folder / "street.names").write_text("\n".join(NAMES) + "\n")
+    data = folder / "street.data"
+    data.write_text(
+        f"classes = {len(NAMES)}\ntrain = train.txt\nvalid = valid.txt\nnames = street.names\n",
+    )
+    if "test" in counts:
+        judged = f"classes = {len(NAMES)}\ntrain = test.txt\nvalid = test.txt\nnames = street.names\n"
+        (folder / "test.data").write_text(judged)
+    return data
+
+
+def _write(folder: Path, seed: int) -> None:
+    width, height = SIZES[seed % len(SIZES)]
+    shot = draw_shot(random_street(seed, width, height))
+    lines = []
+    for class_id, (left, top, right, bottom) in zip(shot.class_id, shot.xyxy.tolist(), strict=True):
+        centre = (left + right) / 2 / width, (top + bottom) / 2 / height
+        size = (right - left) / width, (bottom - top) / height
+        lines.append(" ".join([str(class_id), *(f"{part:.6f}" for part in (*centre, *size))]))
+    write_picture(folder / "images" / f"{seed}.jpg", shot.picture)
+    # The labels last: a picture without them was not finished.
+    (folder / "labels" / f"{seed}.txt").write_text("".join(line + "\n" for line in lines))
