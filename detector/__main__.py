@@ -22,7 +22,8 @@ def main() -> None:
         _write_any_name()
         Path.cwd()
         from convert.errors import Yolo3Error
-        from detector.cli.app import app, complain
+        from detector.cli.app import app
+        from detector.cli.console import complain
 
         try:
             try:

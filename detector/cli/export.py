@@ -1,4 +1,4 @@
-"""The verb `export`: a model or a frame log in the format of another tool; `cli` registers it."""
+"""The verb `export`: a model or a frame log in the format of another tool."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
 
 import typer
+
+from detector.cli.options import Overwrite
 
 ModelFormat = Literal["litert", "onnx", "openvino", "savedmodel"]
 LogFormat = Literal["csv", "coco", "mot", "yolo", "darknet", "labelstudio", "parquet"]
@@ -35,7 +37,7 @@ def export_verb(
     precision: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="of a model's weights; less is smaller, less exact")
     ] = "float32",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a model in another runtime's format, or a frame log in another tool's."""
     from detector.errors import SettingsError

@@ -1,18 +1,17 @@
-"""The verbs that take a frame log and need no network; `cli` registers them."""
+"""The verbs that take a frame log and need no network."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from detector.cli.console import exit_code, frame_progress, leave, note_printer
+from detector.cli.options import Overwrite, Quiet
+
 Log = Annotated[Path, typer.Argument(metavar="LOG.jsonl", help="a frame log, made by yolo3 video or webcam --log")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,36 +30,25 @@ def redraw_verb(
     crops: Annotated[Path | None, typer.Option(help="folder for a picture of each object")] = None,
     sheet: Annotated[Path | None, typer.Option(help="contact sheet of the most eventful frames (.png)")] = None,
     overwrite: Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw a video's boxes again from its log, without the network."""
     from detector.logs.box_filter import BoxFilter
     from detector.pipeline.redraw import RedrawOutputs, redraw_video
-    from detector.video.status import RunStatus
 
     chosen = BoxFilter(confidence, _names(classes), _names(blur))
     outputs = RedrawOutputs(out, crops, sheet, overwrite)
-    summary = redraw_video(video, log, chosen, outputs, bar=functools.partial(_bar, quiet))
+    summary = redraw_video(video, log, chosen, outputs, bar=functools.partial(frame_progress, quiet))
     for note in summary.notes:
-        print(note, file=sys.stderr)
+        note_printer(False)(note)
     for path in (out, crops, sheet):
         if path and path.exists():
             print(f"Wrote {path}")
-    code = {RunStatus.TRUNCATED: 1, RunStatus.INTERRUPTED: 130}.get(summary.status, 0)
-    if code:
-        raise typer.Exit(code)
+    leave(exit_code(summary.status))
 
 
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-@contextlib.contextmanager
-def _bar(quiet: bool, total: int | None) -> Iterator[Any]:
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="frame", disable=quiet, dynamic_ncols=True) as bar:
-        yield bar
 
 
 def summary_verb(log: Log) -> None:

@@ -1,4 +1,7 @@
-"""Options made from a settings dataclass, so that the command's names and defaults cannot drift from Python's."""
+"""Options that several verbs share, and options made from a settings dataclass.
+
+An option made from a dataclass has the name, default and help of its field, so that the command and Python agree.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,16 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+
+DEFAULT_MODEL = Path("model_data/yolov3.h5")
+
+Model = Annotated[Path, typer.Option(help="the model, made by yolo3 convert")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
 
 Verb = Callable[..., None]
 

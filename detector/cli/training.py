@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from detector.cli.options import with_options
+from detector.cli.console import note_printer
+from detector.cli.console import progress as progress_bar
+from detector.cli.options import Quiet, with_options
 from detector.settings import Settings
 from detector.training.settings import TrainSettings
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Darknet's .data file, or COCO's instances .json")]
 Valid = Annotated[Path | None, typer.Option(help="with a .json: another one, of the pictures to judge by")]
 Pictures = Annotated[Path | None, typer.Option(help="with a .json: the folder of its pictures")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +48,8 @@ def train_verb(
     from detector.training.trainer import HISTORY, train
 
     check_matplotlib()
-    on_note = _note_printer(quiet)
-    bar = functools.partial(_bar, quiet)
+    on_note = note_printer(quiet)
+    bar = functools.partial(progress_bar, quiet=quiet)
     chosen, names = read_cfg_for(cfg, start)
     dataset = read_dataset(
         data,
@@ -81,12 +81,12 @@ def anchors_verb(
     from detector.training.anchors import box_sizes, find_anchors, parse_size
 
     width, height = parse_size(size, resize)
-    progress = functools.partial(_bar, quiet, desc="checking", unit="picture")
+    progress = functools.partial(progress_bar, quiet=quiet, desc="checking", unit="picture")
     dataset = read_dataset(data, pictures=pictures, progress=progress)
     sizes = box_sizes(dataset.train, width=width, height=height, resize=resize)  # type: ignore[arg-type]
     found = find_anchors(sizes, count, seed=seed)
     print(f"num={count}\n{found.as_cfg()}")
-    _note_printer(quiet)(f"mean IoU of {len(sizes)} boxes with the nearest anchor: {found.mean_iou:.3f}")
+    note_printer(quiet)(f"mean IoU of {len(sizes)} boxes with the nearest anchor: {found.mean_iou:.3f}")
 
 
 def evaluate_verb(
@@ -112,9 +112,12 @@ def evaluate_verb(
         settings = dataclasses.replace(settings, confidence=LOWEST_CONFIDENCE)
     names = read_description(model[0]).names
     dataset = read_dataset(
-        data, pictures=pictures, names=names, progress=functools.partial(_bar, quiet, desc="checking", unit="picture")
+        data,
+        pictures=pictures,
+        names=names,
+        progress=functools.partial(progress_bar, quiet=quiet, desc="checking", unit="picture"),
     )
-    progress = functools.partial(_bar, quiet, desc="judging", unit="picture")
+    progress = functools.partial(progress_bar, quiet=quiet, desc="judging", unit="picture")
     verdict = evaluate_models(dataset, model, settings, out=out, progress=progress)
     content = json_text.dumps(verdict.as_json(), ensure_ascii=False, indent=1)
     if json == "-":
@@ -124,7 +127,7 @@ def evaluate_verb(
         Path(json).write_text(content + "\n", encoding="utf-8")
     print(f"{len(dataset.valid)} pictures\n{table(verdict.scores)}")
     for path in verdict.files:
-        _note_printer(quiet)(f"wrote {path}")
+        note_printer(quiet)(f"wrote {path}")
 
 
 def _recast(cfg: Any, names: tuple[str, ...], on_note: Callable[[str], None]) -> Any:
@@ -134,13 +137,3 @@ def _recast(cfg: Any, names: tuple[str, ...], on_note: Callable[[str], None]) ->
     if changed.text != cfg.text:
         on_note(f"the heads are made anew for {len(names)} classes")
     return changed
-
-
-def _note_printer(quiet: bool) -> Callable[[str], None]:
-    return (lambda note: None) if quiet else functools.partial(print, file=sys.stderr)
-
-
-def _bar(quiet: bool, things: Any, **options: Any) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(things, disable=quiet, leave=False, dynamic_ncols=True, **options)

@@ -51,6 +51,26 @@ def test_help_names_the_verbs(yolo3):
     assert all(verb in out for verb in ("convert", "image", "video", "webcam"))
 
 
+def test_version(yolo3):
+    code, out, err = yolo3("--version")
+
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"yolo3 (\d+\.\d+\S*|\(not installed\)), Python \d\S*, Keras \d\S*, .+\n", out)
+
+
+def test_shell_completion_knows_verbs_and_options():
+    def complete(words):
+        environment = {**os.environ, "_YOLO3_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        environment["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+        script = "import sys; sys.argv[0] = 'yolo3'; from detector.__main__ import main; main()"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    assert complete("yolo3 vi") == ["video"]
+    assert "--confidence" in complete("yolo3 image --con")
+
+
 def test_convert_says_what_it_read(yolo3, colour_model, tmp_path):
     source = colour_model.parent
     code, out, err = yolo3("convert", source / "colours.cfg", source / "colours.weights", tmp_path / "new" / "m.h5")

@@ -1,0 +1,84 @@
+"""What the command prints: results, notes, errors and progress bars, and the exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Never, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from detector.video.status import RunStatus
+
+Item = TypeVar("Item")
+
+WORK_FAILED = 1
+INPUT_WRONG = 2
+INTERRUPTED = 130
+
+_STATUS_CODES = {"truncated": WORK_FAILED, "failed": WORK_FAILED, "interrupted": INTERRUPTED}
+
+
+def exit_code(status: RunStatus) -> int:
+    """The exit code for how a run ended."""
+    return _STATUS_CODES.get(status.value, 0)
+
+
+def leave(code: int) -> None:
+    """End the command with this exit code, unless it is 0."""
+    if code:
+        raise typer.Exit(code)
+
+
+def say(line: str) -> None:
+    """Print a result on standard output, without cutting a running progress bar in two."""
+    _write(line, sys.stdout)
+
+
+def complain(message: str) -> None:
+    """Print an error on standard error."""
+    _write(f"error: {message}", sys.stderr)
+
+
+def ignore(line: str) -> None:
+    """Discard a line."""
+
+
+def note_printer(quiet: bool) -> Callable[[str], None]:
+    """A function that prints notes on standard error, or discards them when `quiet`."""
+    return ignore if quiet else _print_note
+
+
+def progress(
+    items: Iterable[Item], *, quiet: bool = False, unit: str = "it", desc: str | None = None, total: int | None = None
+) -> tqdm[Item]:
+    """`items` with a progress bar on standard error that disappears at the end."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc=desc, total=total, unit=unit, disable=quiet, leave=False, dynamic_ncols=True)
+
+
+@contextlib.contextmanager
+def frame_progress(quiet: bool, total: int | None) -> Iterator[tqdm[Never]]:
+    """A bar with frames per second and, where the number of frames is known, the time left."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="frame", disable=quiet, dynamic_ncols=True) as bar:
+        yield bar
+
+
+def _print_note(note: str) -> None:
+    _write(note, sys.stderr)
+
+
+def _write(line: str, stream: object) -> None:
+    if "tqdm" not in sys.modules:  # no bar is running
+        print(line, file=stream)  # type: ignore[call-overload]
+        return
+    from tqdm import tqdm
+
+    tqdm.write(line, file=stream)  # type: ignore[arg-type]

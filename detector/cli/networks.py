@@ -1,0 +1,98 @@
+"""The verbs that make, describe and take over networks: convert, inspect, adopt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from detector.cli.console import note_printer
+from detector.cli.options import Quiet
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command("convert")(convert_verb)
+    app.command("inspect")(inspect_verb)
+    app.command("adopt")(adopt_verb)
+
+
+def convert_verb(
+    cfg: Annotated[Path, typer.Argument(metavar="CFG", help="the network's Darknet .cfg; or a MODEL.h5")],
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="its Darknet .weights; or the OUT.cfg to write")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write; or the OUT.weights")],
+    names: Annotated[Path | None, typer.Option(help="class names, one a line")] = None,
+    resize: Annotated[
+        Literal["letterbox", "stretch"] | None,
+        typer.Option(help="how training fitted pictures to the network; the cfg tells in most cases"),
+    ] = None,
+    batch_norm: Annotated[
+        Literal["alexeyab", "pjreddie"],
+        typer.Option(help="whose batch normalisation to fold in: all GPU code's, or that of pjreddie's CPU code"),
+    ] = "alexeyab",
+    verify: Annotated[
+        bool | None,
+        typer.Option(help="run it beside plain NumPy, layer by layer; small networks are verified in any case"),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a Darknet network into a Keras .h5, once; or MODEL.h5 OUT.cfg OUT.weights, back to Darknet."""
+    if cfg.suffix == ".h5":
+        from convert.export import export_weights
+
+        print(f"Wrote {export_weights(cfg, weights, model)} floats to {model}")
+        return
+    from convert import convert
+
+    print(
+        convert(
+            cfg,
+            weights,
+            model,
+            names=names,
+            resize=resize,
+            batch_norm=batch_norm,
+            verify=verify,
+            on_note=note_printer(quiet),
+        )
+    )
+
+
+def inspect_verb(
+    file: Annotated[Path, typer.Argument(help="a .cfg, .weights or .h5 file")],
+    weights: Annotated[Path | None, typer.Argument(help="weights, to see whether they fit the .cfg")] = None,
+) -> None:
+    """Say what a network's file holds, or what is wrong with it."""
+    from convert.inspection import inspect
+
+    print(inspect(file, weights))
+
+
+def adopt_verb(
+    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model that an old Keras port saved")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
+    anchors: Annotated[str, typer.Option(help="a file of anchors, or the anchors: 10,13, 16,30, …")],
+    names: Annotated[Path, typer.Option(help="class names, one a line")],
+    repair_epsilon: Annotated[
+        bool, typer.Option("--repair-epsilon", help="the weights came from Darknet: take its batch-norm epsilon")
+    ] = False,
+    resize: Annotated[
+        Literal["letterbox", "stretch"], typer.Option(help="how training fitted pictures to the network")
+    ] = "letterbox",
+    quiet: Quiet = False,
+) -> None:
+    """Take over an .h5 of an old Keras port of YOLO, with its anchors and class names."""
+    from convert.adoption import adopt
+
+    print(
+        adopt(
+            old,
+            model,
+            anchors=anchors,
+            names=names,
+            repair_epsilon=repair_epsilon,
+            resize=resize,
+            on_note=note_printer(quiet),
+        )
+    )

@@ -1,0 +1,178 @@
+"""The verbs for moving pictures: video, webcam."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from detector.cli.console import complain, exit_code, frame_progress, leave, note_printer
+from detector.cli.options import DEFAULT_MODEL, Model, Overwrite, Quiet, with_options
+from detector.settings import Settings
+
+if TYPE_CHECKING:
+    from detector.pipeline.annotate_video import Outputs
+    from detector.pipeline.loop import RunResult
+
+Profile = Annotated[bool, typer.Option("--profile", help="show how long each stage takes, and log it")]
+Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
+Codec = Annotated[
+    Literal["h264", "hevc", "av1", "vp9"] | None,
+    typer.Option(help="how the video is encoded; default is h264, in .webm vp9"),
+]
+Every = Annotated[int, typer.Option(help="less work: look into every so many frames only, and carry boxes between")]
+Carry = Annotated[
+    Literal["motion", "still"], typer.Option(help="with --every: boxes move with the picture, or stay where they were")
+]
+SkipStill = Annotated[
+    bool, typer.Option("--skip-still", help="less work: keep the boxes while nothing moves, for 2 seconds at most")
+]
+Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command("video")(with_options(Settings)(video_verb))
+    app.command("webcam")(with_options(Settings)(webcam_verb))
+
+
+def video_verb(
+    video: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="a video; a folder of pictures, or 'frames/*.png' in quotes; an animation"),
+    ],
+    settings: Settings,
+    out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
+    model: Model = DEFAULT_MODEL,
+    log: Log = None,
+    every: Every = 1,
+    carry: Carry = "motion",
+    skip_still: SkipStill = False,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="begin here: seconds, or [HH:]MM:SS, such as 1:30")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="stop before this moment")] = None,
+    fps: Annotated[
+        str | None, typer.Option(metavar="RATE", help="pictures per second, for folders and patterns; 25 unless given")
+    ] = None,
+    codec: Codec = None,
+    quality: Quality = None,
+    overwrite: Overwrite = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
+    profile: Profile = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find objects in a video."""
+    from detector.pipeline.annotate_video import Outputs, annotate_video
+    from detector.tracking.frame_skipping import FrameSkipping
+    from detector.video.reading.image_sequence import parse_rate
+    from detector.video.section import Section
+    from detector.video.writing.codecs import VideoSettings
+
+    encoding = VideoSettings(crf=quality, codec=codec)
+    outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
+    result = annotate_video(
+        video,
+        model,
+        settings,
+        outputs,
+        bar=functools.partial(frame_progress, quiet),
+        sparse=FrameSkipping(every, carry, skip_still),
+        section=Section.of(start, end),
+        fps=None if fps is None else parse_rate(fps),
+        on_note=note_printer(quiet),
+    )
+    leave(_conclude(result, outputs, quiet))
+
+
+def webcam_verb(
+    settings: Settings,
+    cameras: Annotated[
+        list[str] | None, typer.Argument(metavar="[INDEX|URL|FILE]...", help="which camera, or several")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    out: Annotated[Path | None, typer.Option(help="record the annotated pictures to this video")] = None,
+    log: Log = None,
+    window: Annotated[bool, typer.Option("--window/--no-window", help="show the pictures; q or Esc ends it")] = True,
+    buffer: Annotated[
+        Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
+    ] = "latest",
+    every: Every = 1,
+    carry: Carry = "motion",
+    skip_still: SkipStill = False,
+    codec: Codec = None,
+    quality: Quality = None,
+    timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
+    overwrite: Overwrite = False,
+    profile: Profile = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find objects in a live camera, or in several at once with a recording and a log each."""
+    from detector.errors import SettingsError, Yolo3Error
+    from detector.pipeline.annotate_video import Outputs, numbered, watch_camera, watch_cameras
+    from detector.tracking.frame_skipping import FrameSkipping
+    from detector.video.writing.codecs import VideoSettings
+
+    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite=overwrite, profile=profile)
+    sparse = FrameSkipping(every, carry, skip_still)
+    if cameras is None or len(cameras) < 2:
+        result = watch_camera(
+            cameras[0] if cameras else "0",
+            model,
+            settings,
+            outputs,
+            bar=functools.partial(frame_progress, quiet),
+            on_note=note_printer(quiet),
+            window=window,
+            buffer=buffer,
+            timeout_seconds=timeout,
+            sparse=sparse,
+        )
+        leave(_conclude(result, outputs, quiet))
+        return
+    if window:
+        raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
+    results = watch_cameras(
+        cameras,
+        model,
+        settings,
+        outputs,
+        bar=functools.partial(frame_progress, True),
+        buffer=buffer,
+        timeout_seconds=timeout,
+        on_note=complain,
+        sparse=sparse,
+    )
+    codes = []
+    for number, (camera, result_or_error) in enumerate(zip(cameras, results, strict=True), 1):
+        if isinstance(result_or_error, Yolo3Error):
+            codes.append(1)
+            continue
+        print(f"{camera}:")
+        codes.append(_conclude(result_or_error, numbered(outputs, number), quiet))
+    leave(max(codes))
+
+
+def _conclude(result: RunResult, outputs: Outputs, quiet: bool) -> int:
+    """Print what a run did, `quiet` without notes on what was merely corrected; returns its exit code."""
+    from detector.profiling import bars, milliseconds
+    from detector.video.status import RunStatus
+
+    on_note = complain if result.status is RunStatus.TRUNCATED else note_printer(quiet)
+    for note in result.notes:
+        on_note(note)
+    if not result.seconds:
+        return 0  # it was complete before
+    rate = f"{result.seconds:.1f} s, {result.frames_per_second:.1f} frames/s"
+    dropped = f", {result.dropped} dropped" if result.dropped else ""
+    print(f"Found {result.boxes} boxes in {result.frames} frames ({rate}{dropped})")
+    if outputs.profile and result.frames:
+        stages = milliseconds(result.stages, result.frames)
+        for line in bars(stages, 1000 * result.seconds / result.frames, workers=result.workers):
+            print(line)
+    for path in (outputs.video, outputs.log):
+        if path and path.exists():
+            print(f"Wrote {path}")
+    return exit_code(result.status)

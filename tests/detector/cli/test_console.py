@@ -1,0 +1,53 @@
+"""What the command prints, and its exit codes."""
+
+import pytest
+import typer
+
+from detector.cli import console
+from detector.video.status import RunStatus
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (RunStatus.COMPLETE, 0),
+        (RunStatus.STOPPED, 0),
+        (RunStatus.TRUNCATED, 1),
+        (RunStatus.FAILED, 1),
+        (RunStatus.INTERRUPTED, 130),
+    ],
+)
+def test_each_status_has_its_exit_code(status, code):
+    assert console.exit_code(status) == code
+
+
+def test_leave_returns_when_all_went_well():
+    console.leave(0)
+    with pytest.raises(typer.Exit) as leaving:
+        console.leave(130)
+    assert leaving.value.exit_code == 130
+
+
+def test_results_and_errors_go_their_own_ways(capsys):
+    console.say("dog 0.97")
+    console.complain("no.jpg: does not exist")
+    console.note_printer(False)("converted")
+    console.note_printer(True)("not shown")
+
+    printed = capsys.readouterr()
+    assert printed.out == "dog 0.97\n"
+    assert printed.err == "error: no.jpg: does not exist\nconverted\n"
+
+
+def test_quiet_progress_prints_nothing(capsys):
+    assert list(console.progress([1, 2, 3], quiet=True, unit="picture")) == [1, 2, 3]
+    with console.frame_progress(True, 9) as bar:
+        bar.update(3)
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_names_its_unit(capsys):
+    assert list(console.progress(iter("ab"), desc="checking", unit="picture", total=2)) == ["a", "b"]
+
+    assert "picture" in capsys.readouterr().err
