@@ -1,4 +1,4 @@
-"""Stored pixels to RGB and back, by the colour matrix and range that the video itself names."""
+"""Conversion between a video's stored pixels and RGB, by the colour matrix and range that the video names."""
 
 from __future__ import annotations
 
@@ -29,15 +29,20 @@ _CODES = {matrix: code for code, matrix in reversed(_SWSCALE.items())}
 
 _PLANAR = ("yuv420p", "yuvj420p")
 
-# Without these two, libswscale's shortcut is a level too dark on average.
+# Without the last two flags, libswscale takes a shortcut that is one level too dark on average.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+# Not rgb48le: with these flags, FFmpeg 8.1 sets its red and green to 0 for sources with chroma at half height.
+_DEEP_FORMAT = "gbrp16le"
 
 
 def colours_of(frame: av.VideoFrame) -> Colours:
-    """What a decoded frame says about its colours."""
+    """The colour properties of a decoded frame."""
+    name = frame.format.name
     return Colours(
         matrix=RGB.matrix if frame.format.is_rgb else int(frame.colorspace),
-        full_range=int(frame.color_range) == ColorRange.JPEG or frame.format.name.startswith("yuvj"),
+        # FFmpeg treats greyscale as full range, whatever it is tagged.
+        full_range=int(frame.color_range) == ColorRange.JPEG or name.startswith("yuvj") or _is_grey(frame),
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
     )
@@ -52,8 +57,12 @@ def stored_as_yuv(colours: Colours) -> Colours:
     return Colours(matrix=1, full_range=False, primaries=colours.primaries, transfer=colours.transfer)
 
 
+def _is_grey(frame: av.VideoFrame) -> bool:
+    return len(frame.format.components) == 1 and not frame.format.has_palette
+
+
 def _matrix(colours: Colours, height: int) -> Colorspace:
-    """The matrix to compute with; for a video that names none, the one that players take by its height."""
+    """The matrix to compute with. For a video that names none, the one that players assume for its height."""
     return _SWSCALE.get(colours.matrix, Colorspace.ITU601 if height <= _SD_HEIGHT else Colorspace.ITU709)
 
 
@@ -61,8 +70,18 @@ def _range(colours: Colours) -> int:
     return int(ColorRange.JPEG if colours.full_range else ColorRange.MPEG)
 
 
+def _deep_white(frame: av.VideoFrame, colours: Colours) -> int:
+    """The 16-bit number that libswscale makes of white.
+
+    It is not 65,535: limited range is scaled to 255 * 256, full range of n bits is shifted left by 16 - n.
+    """
+    limited = colours.matrix != RGB.matrix and not colours.full_range
+    bits = 8 if limited else frame.format.components[0].bits
+    return (1 << 16) - (1 << 16 - bits)
+
+
 class ToImage:
-    """Decoded frames to what a video's frames show, of one size and in the colours of its first: not yet rotated.
+    """Converts decoded frames to images of one size, in the colours of the first frame, before rotation.
 
     YUV stays in planes, at 8 bits and 4:2:0, as the encoder takes it. RGB stays RGB, and HDR becomes RGB.
     """
@@ -79,7 +98,9 @@ class ToImage:
         """The frame's image, in memory of its own."""
         if not self._in_planes or colours_of(frame) != self._colours:
             return self._to_rgb(frame)
-        if frame.format.name not in _PLANAR or (frame.width, frame.height) != self._size:
+        if _is_grey(frame):
+            frame = _with_grey_chroma(self._planar.reformat(frame, *self._size, format="gray", threads=1))
+        elif frame.format.name not in _PLANAR or (frame.width, frame.height) != self._size:
             same = _range(self._colours)
             frame = self._planar.reformat(
                 frame, *self._size, format="yuv420p", src_color_range=same, dst_color_range=same, threads=1
@@ -88,14 +109,27 @@ class ToImage:
         return Planes(_stored(frame), self._rgb_of, matrix=_CODES[self._matrix], full_range=full_range, size=self._size)
 
     def _rgb_of(self, stored: NDArray[np.uint8]) -> Picture:
-        """The exact RGB picture of planes, turned or not."""
+        """The exact RGB picture of planes, rotated or not."""
         frame = av.VideoFrame.from_ndarray(stored, format="yuv420p")
         tag(frame, replace(self._colours, matrix=_CODES[self._matrix]))
         return ToRgb(width=frame.width, height=frame.height)(frame)
 
 
+def _with_grey_chroma(frame: av.VideoFrame) -> av.VideoFrame:
+    """A grey frame as yuv420p. libswscale's own conversion gives it a tint."""
+    coloured = av.VideoFrame(frame.width, frame.height, "yuv420p")
+    luma, *chroma = coloured.planes
+    for plane in chroma:
+        plane.update(b"\x80" * plane.buffer_size)
+    rows = np.frombuffer(bytes(frame.planes[0]), np.uint8).reshape(-1, frame.planes[0].line_size)
+    padded = np.zeros((luma.buffer_size // luma.line_size, luma.line_size), np.uint8)
+    padded[: frame.height, : frame.width] = rows[: frame.height, : frame.width]
+    luma.update(padded.tobytes())
+    return coloured
+
+
 def _stored(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """The planes of a yuv420p frame, below one another; odd sides made even by repeating the last row or column."""
+    """The planes of a yuv420p frame, one below the other; the last row or column is repeated where a size is odd."""
     odd_width, odd_height = frame.width % 2, frame.height % 2
     if not (odd_width or odd_height):
         return np.asarray(frame.to_ndarray(), dtype=np.uint8)
@@ -109,7 +143,7 @@ def _stored(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 class ToRgb:
-    """Decoded frames to RGB pictures of one size, (height, width, 3) as stored: not yet rotated."""
+    """Converts decoded frames to RGB pictures of one size, (height, width, 3), before rotation."""
 
     def __init__(self, *, width: int, height: int) -> None:
         self._width, self._height = width, height
@@ -124,7 +158,7 @@ class ToRgb:
             frame,
             width=self._width,
             height=self._height,
-            format="rgb48le" if hdr else "rgb24",
+            format=_DEEP_FORMAT if hdr else "rgb24",
             src_colorspace=None if rgb_already else _matrix(colours, frame.height),
             src_color_range=None if rgb_already else _range(colours),
             dst_color_range=int(ColorRange.JPEG),
@@ -132,12 +166,13 @@ class ToRgb:
             threads=1,  # the frame loop's own threads keep the processor busy
         )
         if hdr:
-            return tone_mapped(np.asarray(converted.to_ndarray(), np.uint16), colours.transfer)
+            deep = np.asarray(converted.to_ndarray(), np.uint16)
+            return tone_mapped(deep, colours.transfer, white=_deep_white(frame, colours))
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
 
 class FromRgb:
-    """RGB pictures to yuv420p frames that carry the colours they are stored in."""
+    """Converts RGB pictures to yuv420p frames tagged with the colours they are stored in."""
 
     def __init__(self, colours: Colours, *, height: int) -> None:
         self._colours = colours
@@ -145,7 +180,7 @@ class FromRgb:
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: Picture) -> av.VideoFrame:
-        """The frame to encode; its size must be even."""
+        """The frame to encode. The picture's width and height must be even."""
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(picture, format="rgb24"),
             format="yuv420p",
@@ -159,7 +194,7 @@ class FromRgb:
 
 
 def to_encode(image: Image, from_rgb: FromRgb, colours: Colours) -> av.VideoFrame:
-    """The frame to encode; planes go as they are."""
+    """The frame to encode. Planes are used as they are."""
     if not isinstance(image, Planes):
         return from_rgb(image)
     frame = av.VideoFrame.from_ndarray(image.stored, format="yuv420p")
@@ -168,7 +203,7 @@ def to_encode(image: Image, from_rgb: FromRgb, colours: Colours) -> av.VideoFram
 
 
 def tag(target: av.VideoFrame | av.VideoCodecContext, colours: Colours) -> None:
-    """Write colours onto a frame or an encoder, so that players show what was meant."""
+    """Set the colour properties of a frame or an encoder."""
     target.colorspace = colours.matrix
     target.color_range = _range(colours)
     target.color_primaries = colours.primaries

@@ -6,10 +6,11 @@ import pytest
 
 from detector.detections import Detections
 from detector.pipeline.loop import run
-from detector.video.colours import colours_of
+from detector.video.colours import ToRgb, colours_of
 from detector.video.frames import Colours
 from detector.video.hdr import HLG, PQ, SHOWN, hlg_light, is_hdr, pq_code, pq_light, tone_mapped
 from detector.video.reading.video_file import VideoFile
+from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
 
 
@@ -54,21 +55,36 @@ def test_colours_keep_their_hue():
     assert bright**2.4 / bright[0] ** 2.4 == pytest.approx(dark**2.4 / dark[0] ** 2.4, abs=0.02)
 
 
+BRIGHT = np.array([[200.0, 20, 20], [20, 150, 20], [15, 30, 180], [90, 90, 90], [120, 80, 10], [30, 30, 30]])
+"""cd/m² of red, green and blue in BT.2020, in six columns."""
+
+
+def pq_yuv(nits):
+    """10-bit limited-range BT.2020 YUV of light in cd/m² (ITU-R BT.2100, table 6)."""
+    r, g, b = np.moveaxis(pq_code(nits), -1, 0)
+    y = 0.2627 * r + 0.6780 * g + 0.0593 * b
+    return np.rint(np.stack([64 + 876 * y, 512 + 896 * (b - y) / 1.8814, 512 + 896 * (r - y) / 1.4746])).astype(
+        np.uint16
+    )
+
+
 @pytest.fixture
 def hdr_clip(tmp_path):
-    """A 10-bit PQ film of one grey of 30 cd/m²."""
+    """A 10-bit PQ film of coloured bars."""
     path = tmp_path / "hdr.mkv"
+    bars = pq_yuv(BRIGHT)
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.width, stream.height, stream.pix_fmt = 192, 48, "yuv420p10le"
         tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": PQ}
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
         for number in range(3):
-            frame = av.VideoFrame(64, 48, "yuv420p10le")
-            for index, plane in enumerate(frame.planes):
-                level = 512 if index else round(64 + 876 * pq_code(np.array([30.0]))[0])
-                plane.update(np.full(plane.buffer_size // 2, level, np.uint16).tobytes())
+            frame = av.VideoFrame(192, 48, "yuv420p10le")
+            for plane, levels in zip(frame.planes, bars, strict=True):
+                row = np.zeros(plane.line_size // 2, np.uint16)
+                row[: plane.width] = levels.repeat(plane.width // len(BRIGHT))
+                plane.update(np.tile(row, plane.buffer_size // plane.line_size).tobytes())
             frame.pts, frame.time_base = number, Fraction(1, 25)
             for name, value in tags.items():
                 setattr(frame, name, value)
@@ -77,15 +93,44 @@ def hdr_clip(tmp_path):
     return path
 
 
+def in_bt709(nits):
+    """8-bit BT.709 of light in cd/m² below the knee, white being 203 (ITU-R BT.2087 and BT.1886)."""
+    matrix = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+    return 255 * np.clip(nits @ matrix.T / 203, 0, 1) ** (1 / 2.4)
+
+
 def test_an_hdr_video_is_read_and_written_as_bt709(hdr_clip, tmp_path):
+    seen = []
+
+    def detect(picture):
+        seen.append(np.asarray(picture).copy())
+        return Detections.empty()
+
     with VideoFile(hdr_clip) as video:
         assert is_hdr(video.info.colours)
-        summary = run(video, lambda picture: Detections.empty(), [VideoWriter(tmp_path / "out.mp4", video.info)])
+        settings = VideoSettings(crf=1)
+        summary = run(video, detect, [VideoWriter(tmp_path / "out.mp4", video.info, settings=settings)])
     assert any("HDR" in note for note in summary.notes)
-    expected = 255 * (30 / 203) ** (1 / 2.4)
     with av.open(str(tmp_path / "out.mp4")) as video:
         frames = list(video.decode(video=0))
-    assert len(frames) == 3
-    found = colours_of(frames[0])
-    assert found == SHOWN == Colours(matrix=1, primaries=1, transfer=1)
-    assert frames[0].to_ndarray()[:48].mean() == pytest.approx(16 + expected * 219 / 255, abs=2)
+    assert len(frames) == len(seen) == 3
+    assert colours_of(frames[0]) == SHOWN == Colours(matrix=1, primaries=1, transfer=1)
+    middles = [16 + 32 * bar for bar in range(len(BRIGHT))]
+    written = ToRgb(width=192, height=48)(frames[0])
+    # Below the knee of the roll-off, brightness is computed exactly; above it, the hue is.
+    dark = [number for number, light in enumerate(BRIGHT) if light.max() <= 40]
+    assert dark == [5]
+    for picture in (seen[0], written):
+        colours = picture[24, middles].astype(float)
+        np.testing.assert_allclose(colours[dark], in_bt709(BRIGHT[dark]), atol=3)
+        for colour, expected in zip(colours, in_bt709(BRIGHT), strict=True):
+            linear, wanted = (colour / 255) ** 2.4, (expected / 255) ** 2.4
+            assert linear / linear.max() == pytest.approx(wanted / wanted.max(), abs=0.04)
+    np.testing.assert_allclose(written[24, middles].astype(int), seen[0][24, middles].astype(int), atol=4)
+
+
+@pytest.mark.parametrize("white", [65280, 65472, 65535])
+def test_white_is_the_code_that_the_caller_names(white):
+    assert tone_mapped(np.full((1, 1, 3), white, np.uint16), PQ, white=white)[0, 0].tolist() == [255] * 3
+    middle = tone_mapped(np.full((1, 1, 3), round(0.5 * white), np.uint16), PQ, white=white)
+    assert middle[0, 0].tolist() == grey(0.5, PQ)
