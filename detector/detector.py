@@ -158,7 +158,8 @@ class Detector:
             threshold=self.settings.nms,
             kind=self._last_head.nms_kind,
             beta=self._last_head.beta_nms,
-        )
+            class_agnostic=self.settings.agnostic,
+        )[: self.settings.max_detections]
         size = np.array([fit.picture_width, fit.picture_height] * 2, np.float32)
         return Detections(
             np.clip(to_edges(boxes[kept]) * size, 0, size),

@@ -1,15 +1,15 @@
-"""How to detect: one frozen dataclass, which the command line is built from too."""
+"""How to detect: one frozen dataclass, which the command's options are made from."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from detector.errors import SettingsError
 from detector.images.modes import Interpolation, Resize, Shape
+from detector.images.size import Size, parse_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,106 +19,156 @@ if TYPE_CHECKING:
 
 EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
 
-
-_FEW_NAMES = 20
-
 LARGEST_INPUT_PIXELS = 4096 * 4096
-"""What a network may be run at; beyond it memory runs out."""
+"""The largest network input; larger ones run out of memory."""
+
+MOST_THREADS = 512
+
+_CHOICES = {
+    "resize": get_args(Resize),
+    "shape": get_args(Shape),
+    "interpolation": get_args(Interpolation),
+    "engine": get_args(EngineName),
+}
+_FEW_NAMES = 20
+_LOGGED_ONLY_WHEN_SET = ("max_detections", "agnostic")
+"""Settings that frame logs of earlier versions do not have."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices that change what is found or how fast; each field's `help` says what it does.
+    """Choices that change which objects are found, or how fast; each field's `help` describes it.
 
-    Raises `SettingsError` for a value out of range.
+    Raises `SettingsError` for a value that is out of range.
     """
 
     confidence: float = field(
-        default=0.25, metadata={"help": "leave out boxes of less confidence (objectness x class probability)"}
+        default=0.25, metadata={"help": "leave out boxes with a lower confidence (objectness x class probability)"}
     )
     nms: float = field(
-        default=0.45, metadata={"help": "of two boxes of one class that overlap more than this, keep the better"}
+        default=0.45,
+        metadata={"help": "when two boxes of a class overlap by more than this (IoU), keep only the better one"},
     )
-    size: str | None = field(
-        default=None, metadata={"help": "network input in pixels, 416 or 608x352; default is the network's own"}
+    size: int | str | tuple[int, int] | None = field(
+        default=None,
+        metadata={
+            "help": "network input in pixels, 416 or 608x352 (width x height); default: the network's own",
+            "option": str | None,
+        },
     )
     resize: Resize | None = field(
-        default=None, metadata={"help": "how a picture is fitted in; default is how the network was trained"}
+        default=None,
+        metadata={"help": "how a picture is fitted into the input; default: the way the network was trained"},
     )
     shape: Shape = field(
         default="square",
-        metadata={"help": "square as Darknet, rect without the letterbox's grey, fit near the picture's own shape"},
+        metadata={
+            "help": "input shape: square is the network's own; rect leaves out the letterbox's grey bars; "
+            "fit is close to the shape of the picture"
+        },
     )
     interpolation: Interpolation = field(
-        default="linear", metadata={"help": "darknet reproduces Darknet's boxes, linear is faster"}
+        default="linear",
+        metadata={"help": "how pictures are resized; darknet gives the same boxes as Darknet, linear is faster"},
     )
-    classes: str | None = field(default=None, metadata={"help": "look for these classes only, such as person,car"})
-    engine: EngineName = field(default="auto", metadata={"help": "what runs the network"})
-    threads: int | None = field(default=None, metadata={"help": "CPU threads for the network; default is all cores"})
+    classes: str | Sequence[str | int] | None = field(
+        default=None,
+        metadata={"help": "detect only these classes, by name or id: person,car or 0,2", "option": str | None},
+    )
+    engine: EngineName = field(default="auto", metadata={"help": "the runtime for the network"})
+    threads: int | None = field(default=None, metadata={"help": "CPU threads for the network; default: all cores"})
+    max_detections: int | None = field(default=None, metadata={"help": "keep at most this many boxes, the best ones"})
+    agnostic: bool = field(default=False, metadata={"help": "also suppress overlapping boxes of different classes"})
 
     def __post_init__(self) -> None:
         for name in ("confidence", "nms"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise SettingsError(f"{name} {value} is out of range; expected 0 to 1")
-        if self.threads is not None and self.threads < 1:
-            raise SettingsError(f"threads {self.threads} is out of range; expected 1 or more")
-        if self.classes is not None and not isinstance(self.classes, str):
-            raise SettingsError(f"classes {self.classes!r} is no text; expected names in one, such as 'person,car'")
-        for name, hint in get_type_hints(Settings).items():
-            words = [word for word in _literals(hint) if word]
-            if words and getattr(self, name) is not None and getattr(self, name) not in words:
-                raise SettingsError(f"{name} {getattr(self, name)!r} is not known; expected one of {', '.join(words)}")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise SettingsError(f"threads {self.threads} is out of range; expected 1 to {MOST_THREADS}")
+        if self.max_detections is not None and self.max_detections < 1:
+            raise SettingsError(f"max_detections {self.max_detections} is out of range; expected 1 or more")
+        if isinstance(self.size, Sequence) and not isinstance(self.size, str):
+            object.__setattr__(self, "size", str(parse_size(self.size)))
+        self._check_classes()
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in (*choices, getattr(Settings, name)):
+                raise SettingsError(f"{name} {value!r} is not known; expected one of {', '.join(choices)}")
+
+    def _check_classes(self) -> None:
+        if self.classes is None or isinstance(self.classes, str):
+            return
+        if not isinstance(self.classes, Sequence) or not all(isinstance(item, str | int) for item in self.classes):
+            raise SettingsError(
+                f"classes {self.classes!r} is not understood; "
+                "expected names or ids in one text, such as 'person,car', or a list of them"
+            )
+        object.__setattr__(self, "classes", tuple(self.classes))
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object, as the frame log holds it."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        for item in fields(self):
+            if item.name in _LOGGED_ONLY_WHEN_SET and record[item.name] == item.default:
+                del record[item.name]
+        if isinstance(self.classes, tuple):
+            record["classes"] = list(self.classes)
+        return record
 
-    def input_size(self, description: Description) -> tuple[int, int]:
-        """Width and height to run the network at; `SettingsError` when it cannot run at them."""
-        own = description.width, description.height
-        if self.size is None:
-            wanted = own
-        else:
-            match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", str(self.size))
-            if match is None:
-                raise SettingsError(f"size {self.size!r} is not a size; expected pixels, such as 416 or 608x352")
-            wanted = int(match[1]), int(match[2] or match[1])
-            if wanted[0] * wanted[1] > LARGEST_INPUT_PIXELS:
-                raise SettingsError(f"size {self.size} is too large; expected at most 4096x4096 pixels in all")
+    def input_size(self, description: Description) -> Size:
+        """The size to run the network at; raises `SettingsError` when it cannot run at it."""
+        own = Size(description.width, description.height)
+        wanted = own if self.size is None else parse_size(self.size)
+        if self.size is not None and wanted.pixels > LARGEST_INPUT_PIXELS:
+            raise SettingsError(f"size {self.size} is too large; expected at most 4096x4096 pixels in all")
         if description.fixed_size and (wanted != own or self.shape != "square"):
             raise SettingsError(
-                f"this network takes pictures of {own[0]}x{own[1]} only ({description.fixed_size}); "
+                f"this network takes pictures of {own} only ({description.fixed_size}); "
                 "leave size and shape as they are"
             )
         stride = description.stride
-        if wanted != own and (min(wanted) < stride or wanted[0] % stride or wanted[1] % stride):
-            near = max(stride, round(wanted[0] / stride) * stride)
+        if wanted != own and (min(wanted) < stride or wanted.width % stride or wanted.height % stride):
+            near = max(stride, round(wanted.width / stride) * stride)
             raise SettingsError(
                 f"size {self.size} does not fit; expected multiples of the network's stride {stride}, such as {near}"
             )
         return wanted
 
     def class_ids(self, description: Description) -> NDArray[np.intp] | None:
-        """The ids of the classes to look for, None for all; `SettingsError` for a name the network does not know."""
+        """The ids of the classes to detect, sorted, or None for all.
+
+        A number is an id, unless the network has a class of that name. Raises `SettingsError` for a class that the
+        network does not have.
+        """
         import numpy as np
 
         if self.classes is None:
             return None
-        wanted = [name.strip() for name in self.classes.split(",") if name.strip()]
+        given = self.classes.split(",") if isinstance(self.classes, str) else self.classes
+        wanted = [item.strip() if isinstance(item, str) else item for item in given]
+        wanted = [item for item in wanted if item != ""]
         if not wanted:
-            raise SettingsError("classes is empty; expected class names, such as person,car")
-        ids = {name: number for number, name in reversed(list(enumerate(description.names)))}
-        unknown = [name for name in wanted if name not in ids]
-        if unknown:
-            raise SettingsError(
-                f"class {unknown[0]!r} is not one of this network's {known(unknown[0], description.names)}"
-            )
-        return np.array(sorted({ids[name] for name in wanted}), np.intp)
+            raise SettingsError("classes is empty; expected class names or ids, such as person,car or 0,2")
+        names = description.names
+        ids = {name: number for number, name in reversed(list(enumerate(names)))}
+        return np.array(sorted({_class_id(item, ids, names) for item in wanted}), np.intp)
 
 
-def known(name: str, names: Sequence[str]) -> str:
-    """How many names there are, and those nearest to one that is not among them; all when they are few."""
+def _class_id(item: str | int, ids: dict[str, int], names: Sequence[str]) -> int:
+    if isinstance(item, str) and item in ids:
+        return ids[item]
+    if isinstance(item, str) and not (item.isascii() and item.isdigit()):
+        raise SettingsError(f"class {item!r} is not one of this network's {suggestions(item, names)}")
+    number = int(item)
+    if not 0 <= number < len(names):
+        raise SettingsError(f"class id {number} is out of range; this network has the ids 0 to {len(names) - 1}")
+    return number
+
+
+def suggestions(name: str, names: Sequence[str]) -> str:
+    """The number of class names, and those most like a name that is not among them; all of them when they are few."""
     if len(names) <= _FEW_NAMES:
         return f"{len(names)}: {', '.join(names)}"
     lower = {other.lower(): other for other in names}
@@ -128,8 +178,3 @@ def known(name: str, names: Sequence[str]) -> str:
     if near:
         return f"{len(names)}; did you mean {' or '.join(near[:3])}?"
     return f"{len(names)}, such as {', '.join(names[:5])}"
-
-
-def _literals(hint: Any) -> list[Any]:
-    """The words that a Literal, or a union with one, allows; empty for other types."""
-    return [word for part in (hint, *get_args(hint)) for word in get_args(part) if isinstance(word, str)]

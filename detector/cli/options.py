@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -26,18 +26,10 @@ Verb = Callable[..., None]
 def with_options(kind: type[Any]) -> Callable[[Verb], Verb]:
     """Give a verb one option per field of the dataclass `kind` in place of its parameter `settings`.
 
-    Each field's `help` is in its metadata.
+    A field's metadata holds its `help`, and `option`, the type that the command line reads, where it differs from the
+    field's own type. A boolean that is off by default becomes a flag without its `--no-`.
     """
-    hints = get_type_hints(kind)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[hints[field.name], typer.Option(help=field.metadata["help"])],
-        )
-        for field in fields(kind)
-    ]
+    options = [_option(field, hint) for field, hint in zip(fields(kind), _hints(kind), strict=True)]
 
     def give(verb: Verb) -> Verb:
         own = inspect.signature(verb, eval_str=True)
@@ -53,3 +45,18 @@ def with_options(kind: type[Any]) -> Callable[[Verb], Verb]:
         return wrapper
 
     return give
+
+
+def _hints(kind: type[Any]) -> list[Any]:
+    hints = get_type_hints(kind)
+    return [hints[field.name] for field in fields(kind)]
+
+
+def _option(field: Field[Any], hint: Any) -> inspect.Parameter:
+    names = (f"--{field.name.replace('_', '-')}",) if field.default is False else ()
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[field.metadata.get("option", hint), typer.Option(*names, help=field.metadata["help"])],
+    )

@@ -12,6 +12,7 @@ import typer
 from detector.cli.console import note_printer
 from detector.cli.console import progress as progress_bar
 from detector.cli.options import Quiet, with_options
+from detector.images.modes import Resize
 from detector.settings import Settings
 from detector.training.settings import TrainSettings
 
@@ -71,19 +72,20 @@ def anchors_verb(
     data: Data,
     count: Annotated[int, typer.Option(min=1, max=100, help="how many")] = 9,
     size: Annotated[str, typer.Option(help="network input in pixels, 416 or 608x352")] = "416",
-    resize: Annotated[str, typer.Option(help="letterbox or stretch")] = "letterbox",
+    resize: Annotated[Resize, typer.Option(help="how pictures are fitted into the network's input")] = "letterbox",
     pictures: Pictures = None,
     seed: Annotated[int, typer.Option(help="of the search's first guesses")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Find anchors that fit the boxes of labelled pictures."""
     from detector.datasets.dataset import read_dataset
-    from detector.training.anchors import box_sizes, find_anchors, parse_size
+    from detector.images.size import parse_size
+    from detector.training.anchors import box_sizes, find_anchors
 
-    width, height = parse_size(size, resize)
+    width, height = parse_size(size)
     progress = functools.partial(progress_bar, quiet=quiet, desc="checking", unit="picture")
     dataset = read_dataset(data, pictures=pictures, progress=progress)
-    sizes = box_sizes(dataset.train, width=width, height=height, resize=resize)  # type: ignore[arg-type]
+    sizes = box_sizes(dataset.train, width=width, height=height, resize=resize)
     found = find_anchors(sizes, count, seed=seed)
     print(f"num={count}\n{found.as_cfg()}")
     note_printer(quiet)(f"mean IoU of {len(sizes)} boxes with the nearest anchor: {found.mean_iou:.3f}")

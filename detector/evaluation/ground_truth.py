@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detector.datasets.dataset import Example, displayed_size
 from detector.evaluation.average_precision import Truth
+from detector.heads.boxes import to_edges
 from detector.images.reading import read_picture
 
 
@@ -21,6 +22,4 @@ def picture_reader(example: Example) -> Callable[[], NDArray[np.uint8]]:
 def example_truth(example: Example) -> Truth:
     """What is in the example's picture, in its pixels."""
     size = np.array(displayed_size(example.path) * 2, np.float32)
-    half = example.boxes[:, 2:] / 2
-    edges = np.concatenate([example.boxes[:, :2] - half, example.boxes[:, :2] + half], axis=1)
-    return Truth(edges * size, example.class_id, example.crowd, example.area)
+    return Truth(to_edges(example.boxes) * size, example.class_id, example.crowd, example.area)

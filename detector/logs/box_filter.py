@@ -9,7 +9,7 @@ import numpy as np
 from detector.detections import Detections
 from detector.errors import SettingsError
 from detector.logs.records import RunRecord
-from detector.settings import known
+from detector.settings import suggestions
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class BoxFilter:
         """Raise `SettingsError` for a class that the log's network does not have."""
         for name in (*self.classes, *self.blur):
             if name not in run.classes:
-                raise SettingsError(f"class {name!r} is not one of this log's {known(name, run.classes)}")
+                raise SettingsError(f"class {name!r} is not one of this log's {suggestions(name, run.classes)}")
         if not 0 <= self.confidence <= 1:
             raise SettingsError(f"confidence {self.confidence} is out of range; expected 0 to 1")
 

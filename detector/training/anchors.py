@@ -5,16 +5,14 @@ Source: Redmon and Farhadi, "YOLO9000", arXiv:1612.08242, section 2; `calc_ancho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.model_file import RESIZE_MODES
 from detector.datasets.dataset import Example, displayed_size
-from detector.errors import DatasetError, SettingsError
+from detector.errors import DatasetError
 from detector.images.letterbox import fit_picture
 from detector.images.modes import Resize
 from detector.training.targets import shape_iou
@@ -34,16 +32,6 @@ class Anchors:
     def as_cfg(self) -> str:
         """The line of a `[yolo]` section."""
         return "anchors=" + ", ".join(f"{width:.0f},{height:.0f}" for width, height in self.sizes)
-
-
-def parse_size(size: str, resize: str) -> tuple[int, int]:
-    """Width and height that a text such as 416 or 608x352 means; `SettingsError` where it, or `resize`, means none."""
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size)
-    if match is None or min(width := int(match[1]), height := int(match[2] or match[1])) < 1:
-        raise SettingsError(f"size {size!r} is not a size; expected pixels, such as 416 or 608x352")
-    if resize not in RESIZE_MODES:
-        raise SettingsError(f"resize {resize!r} is not known; expected one of {', '.join(RESIZE_MODES)}")
-    return width, height
 
 
 def box_sizes(examples: Sequence[Example], *, width: int, height: int, resize: Resize) -> NDArray[np.float32]:

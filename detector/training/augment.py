@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.heads.boxes import to_centres, to_edges
 from detector.images.letterbox import fit_picture
 from detector.images.modes import Resize
 from detector.training.settings import TrainSettings
@@ -75,12 +75,12 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
     )
     for sample, (left, top, right, bottom) in zip(samples, areas, strict=True):
         picture[top:bottom, left:right] = sample.picture[top:bottom, left:right]
-        edges = _edges(sample.boxes) * np.array([width, height] * 2, np.float32)
+        edges = to_edges(sample.boxes) * np.array([width, height] * 2, np.float32)
         kept, clipped = _clip(edges, left, top, right, bottom)
         boxes.append(clipped)
         class_ids.append(sample.class_id[kept])
     together = np.concatenate(boxes) / np.array([width, height] * 2, np.float32)
-    return Sample(picture, _centres(together), np.concatenate(class_ids))
+    return Sample(picture, to_centres(together), np.concatenate(class_ids))
 
 
 def recolour(picture: NDArray[np.uint8], rng: np.random.Generator, amount: float) -> NDArray[np.uint8]:
@@ -122,12 +122,12 @@ def _warp(sample: Sample, matrix: NDArray[np.float64], width: int, height: int) 
         borderValue=_GREY,
     )
     rows, columns = sample.picture.shape[:2]
-    edges = _edges(sample.boxes) * np.array([columns, rows] * 2, np.float32)
+    edges = to_edges(sample.boxes) * np.array([columns, rows] * 2, np.float32)
     moved = np.concatenate([edges[:, :2], edges[:, 2:]]) @ matrix[:2, :2].T + matrix[:2, 2]
     one, other = np.split(moved, 2)
     edges = np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1).astype(np.float32)
     kept, clipped = _clip(edges, 0, 0, width, height)
-    boxes = _centres(clipped / np.array([width, height] * 2, np.float32))
+    boxes = to_centres(clipped / np.array([width, height] * 2, np.float32))
     return Sample(np.asarray(picture, np.uint8), boxes, sample.class_id[kept])
 
 
@@ -142,12 +142,3 @@ def _clip(
         (clipped[:, 2:] - clipped[:, :2]).min(axis=1, initial=np.inf) >= LEAST_SIDE_PIXELS
     )
     return kept, clipped[kept]
-
-
-def _edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    half = boxes[:, 2:] / 2
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
-
-
-def _centres(edges: NDArray[Any]) -> NDArray[np.float32]:
-    return np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]], axis=1).astype(np.float32)

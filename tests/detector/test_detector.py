@@ -140,6 +140,25 @@ def test_suppression_is_of_the_kind_that_the_cfgs_last_layer_names():
     assert (len(strict), len(lenient)) == (1, 2)
 
 
+def test_at_most_so_many_boxes_the_best():
+    engine = FakeEngine(*((row, row, [0, 0, 0, 0, row, 20, -20, -20]) for row in (0, 1, 2)))
+    picture = np.zeros((96, 96, 3), np.uint8)
+
+    every = Detector(DESCRIPTION, engine).detect(picture)
+    best = Detector(DESCRIPTION, engine, Settings(max_detections=2)).detect(picture)
+
+    assert len(every) == 3
+    np.testing.assert_array_equal(best.confidence, every.confidence[:2])
+
+
+def test_boxes_of_different_classes_suppress_each_other_when_asked():
+    engine = FakeEngine((1, 1, [0, 0, 0, 0, 20, 20, 2, -20]))
+    picture = np.zeros((96, 96, 3), np.uint8)
+
+    assert [name for *_, name in Detector(DESCRIPTION, engine).detect(picture)] == ["red", "green"]
+    assert [name for *_, name in Detector(DESCRIPTION, engine, Settings(agnostic=True)).detect(picture)] == ["red"]
+
+
 def test_pictures_of_every_kind_give_the_same_boxes(colour_model, flag, tmp_path):
     path = tmp_path / "Flagge mit Ümlaut 旗.png"
     Image.fromarray(flag).save(path)
@@ -166,7 +185,8 @@ def test_only_the_chosen_classes(colour_model, flag):
         ({"nms": -1}, ["nms -1"]),
         ({"size": "big"}, ["size 'big'", "416"]),
         ({"size": 100}, ["size 100", "stride 32", "96"]),
-        ({"size": 0}, ["size 0", "stride 32"]),
+        ({"size": 0}, ["size 0", "416"]),
+        ({"size": 16}, ["size 16", "stride 32"]),
         ({"shape": "round"}, ["shape 'round'", "square, rect, fit"]),
         ({"resize": "crop"}, ["resize 'crop'", "letterbox, stretch"]),
         ({"interpolation": "cubic"}, ["interpolation 'cubic'"]),

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from detector.datasets.dataset import read_dataset
-from detector.errors import DatasetError, SettingsError
-from detector.training.anchors import box_sizes, find_anchors, parse_size
+from detector.errors import DatasetError
+from detector.training.anchors import box_sizes, find_anchors
 
 
 def test_clusters_are_found():
@@ -35,14 +35,3 @@ def test_sizes_are_in_network_pixels(squares):
     sizes = box_sizes(dataset.train, width=128, height=256, resize="letterbox")
 
     assert sizes[0] == pytest.approx(dataset.train[0].boxes[0, 2:] * 128)
-
-
-@pytest.mark.parametrize(("text", "wanted"), [("416", (416, 416)), ("608x352", (608, 352))])
-def test_a_size_is_read(text, wanted):
-    assert parse_size(text, "stretch") == wanted
-
-
-@pytest.mark.parametrize(("text", "resize"), [("0", "stretch"), ("4x", "stretch"), ("wide", "stretch"), ("9", "crop")])
-def test_no_size_is_refused(text, resize):
-    with pytest.raises(SettingsError):
-        parse_size(text, resize)
