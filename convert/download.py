@@ -170,7 +170,7 @@ def fetch(
     if here:
         outcomes.append(f"{here:,} of {file.size_bytes:,} bytes are here; run this again to go on from there.")
     by_hand = f"It can also be put there by hand: {target}, {file.fingerprint}"
-    raise DownloadError("\n".join([f"{file.name} could not be fetched:", *outcomes, by_hand]))
+    raise DownloadError(f"{file.name} could not be fetched:", *outcomes, by_hand)
 
 
 def _is_there(file: PublishedFile, target: Path) -> bool:

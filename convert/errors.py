@@ -13,7 +13,7 @@
         └── VerificationError a converted network that does not compute what Darknet does
 
 Each message names the file and the line or byte offset, what was found, what was expected, and what to do.
-`detector.errors` continues this tree. A caller that wants one net for all of them catches `Yolo3Error`:
+`detector.errors` continues this tree. To handle all of them, catch `Yolo3Error`:
 
     try:
         convert("yolov3.cfg", "yolov3.weights", "yolov3.h5")
@@ -21,11 +21,20 @@ Each message names the file and the line or byte offset, what was found, what wa
         print(error)
 """
 
+from convert.text import printable
+
 
 class Yolo3Error(Exception):
-    """The root: every error this project raises on purpose."""
+    """The root: every error this project raises on purpose.
+
+    Each argument is a line of the message. Control characters in it, as a file name or a server's answer may hold, are
+    shown as escapes, so that a message can neither control a terminal nor pretend to have further lines.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, self.args))
 
 
 class InputError(Yolo3Error):
@@ -67,4 +76,4 @@ class DownloadError(WorkError):
 
 
 class VerificationError(WorkError):
-    """A converted network computes something else than Darknet's."""
+    """A converted network does not compute what Darknet computes."""

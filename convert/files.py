@@ -1,10 +1,13 @@
-"""Files written safely: the one place that gives a file its final name.
+"""Safe writing of files: the only module that puts a file under its final name.
 
-`replacing` is how every output is written: under a private name in the same folder, flushed to disk, then renamed. So a
-file under its final name is whole at any moment, and the one it replaces stays until then.
+`replacing` is how every output is written: to a private file in the same folder, which is flushed to disk and renamed.
+A file under its final name is therefore always whole, and an existing one stays until its replacement is complete.
 
-Symbolic links are followed: the file that a link points to is replaced, and the link stays. Devices and pipes are
-written to directly, as there is nothing to replace.
+Symbolic links are followed: the file a link points to is replaced and the link is kept. Devices and pipes cannot be
+replaced and are written to directly.
+
+A killed run may leave its private file behind. The next run that writes to the folder removes it, unless the file is
+still locked by a running process. Keep whatever cannot be made again, such as a recording, under a name of its own.
 """
 
 from __future__ import annotations
@@ -15,16 +18,23 @@ import hashlib
 import os
 import re
 import secrets
+import stat
+import struct
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from convert.errors import OutputError, WriteError
 
-_MARK = "yolo3-tmp"
-_LONGEST_NAME_BYTES = 255
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_PRIVATE_NAME = re.compile(r"\.[0-9a-f]{16}\.yolo3-tmp(\.[0-9A-Za-z]{1,16})?")
+_PLAIN_SUFFIX = re.compile(r"\.[0-9A-Za-z]{1,16}")
+
+_EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say nothing against the path: the same command works once there is room."""
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -34,188 +44,260 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def same_file(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether two names are of one file, also of one that does not exist yet."""
+    """Whether two names refer to one file, including names of files that do not exist yet."""
     try:
-        return os.path.samefile(path, other)  # noqa: PTH121 - a name may be an address
-    except (OSError, ValueError):
+        return os.path.samefile(path, other)  # noqa: PTH121 - a name may be a URL
+    except ValueError:  # a zero byte: the name of no file
+        return False
+    except OSError:
         return os.path.realpath(path) == os.path.realpath(other)
 
 
-def check_output(path: Path, *, overwrite: bool, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raise `OutputError` if `path` cannot or must not be written; `inputs` are the files being read."""
-    for given in inputs:
-        if same_file(path, given):
-            raise OutputError(f"{path}: is the input; name another file for the output")
+def is_special(path: Path) -> bool:
+    """Whether a path names a device, a pipe or a socket: something to write to, not to replace."""
     try:
-        if path.is_dir():
-            raise OutputError(f"{path}: is a folder; name a file in it")
-        if path.exists() and not overwrite:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def check_output(path: Path, *, overwrite: bool, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Raise `OutputError` if `path` cannot or must not be written; `inputs` are the files being read.
+
+    An existing file needs `overwrite`; an input is never replaced. Devices and pipes need no permission to be replaced.
+    """
+    if is_special(path):
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"{path}: cannot be written: {os.strerror(errno.EACCES)}")
+        return
+    target = _target(path, inputs)
+    try:
+        if target.exists() and not overwrite:
             raise OutputError(f"{path}: exists already; move it away or pass --overwrite")
-        folder = next((folder for folder in path.absolute().parents if folder.exists()), None)
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        folder = next((folder for folder in target.parents if folder.exists()), None)
+    except OSError as error:  # a name that is too long, a folder that cannot be searched
+        raise _failure(path, error) from None
     if folder is None or not folder.is_dir():
         raise OutputError(f"{path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: {folder} may not be written to (permission denied)")
+        raise OutputError(f"{path}: the folder {folder} is not writable")
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, or raise `OutputError`."""
+    """Make a folder and its parents. Raises `OutputError`, or `WriteError` when the disk is full."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: the folder cannot be made: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise _failure(path, error, "the folder cannot be made") from None
 
 
 def create(path: Path) -> None:
-    """Make an empty file, and the folders above it, or raise `OutputError`."""
+    """Make an empty file, and the folders above it. Raises as `make_folder` does."""
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
-def is_special(path: Path) -> bool:
-    """Whether a path names a device, a pipe or a socket: something to write to, never to replace."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+        raise _failure(path, error) from None
 
 
 @contextmanager
-def replacing(path: Path, *, inputs: Iterable[str | os.PathLike[str]] = ()) -> Iterator[Path]:
-    """Give the path to write a new version of `path` to; when the block ends, that becomes `path`.
+def replacing(
+    path: Path, *, inputs: Iterable[str | os.PathLike[str]] = (), sync: Callable[[int], None] = os.fsync
+) -> Iterator[Path]:
+    """Yield a private path to write to; when the block ends, that file becomes `path`.
 
-    If the block raises, what was written is removed and `path` is as it was. Whether an existing file may be replaced
-    is the caller's question (`check_output`); one of `inputs` never is. Raises `OutputError` before the block where
-    nothing can be written there, `WriteError` for an `OSError` inside or after it.
+    The private path has the suffix of `path` and names an empty file, which must be written to in place, not replaced
+    by another. For a device or a pipe it is `path` itself. If the block raises, the private file is removed and `path`
+    stays as it was.
+
+    An existing file is replaced: ask `check_output` first whether it may be. One of `inputs` never is. Raises
+    `OutputError` before the block where nothing can be written, `WriteError` for an `OSError` in the block or after.
     """
-    for given in inputs:
-        if same_file(path, given):
-            raise OutputError(f"{path}: is the input; name another file for the output")
-    target = Path(os.path.realpath(path))
-    if is_special(target):
-        with _written(path):
-            yield target
+    if is_special(path):
+        with _naming(path):
+            yield path
         return
+    target = _target(path, inputs)
     make_folder(target.parent)
-    aside, descriptor = _private(target, path)
+    _remove_abandoned(target.parent)
+    private, descriptor = _private_file(target, path)
     try:
-        with _written(path):
-            yield aside
-            finish(aside, target)
+        with _naming(path):
+            yield private
+            _finish(private, target, sync)
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            private.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def write_whole(path: Path, data: bytes | memoryview, *, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Write a file in one go, safely. Raises as `replacing` does."""
-    with replacing(path, inputs=inputs) as aside:
-        aside.write_bytes(data)
-
-
-def finish(written: Path, path: Path) -> None:
-    """Flush a file to disk and give it its final name in the same folder, which is flushed too. Raises `OSError`."""
-    descriptor = os.open(written, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    with suppress(OSError):  # what is replaced keeps its permissions
-        written.chmod(path.stat().st_mode & 0o7777)
-    written.replace(path)
-    with suppress(OSError):  # some systems do not open folders
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Write a file in one go. Raises as `replacing` does."""
+    with replacing(path, inputs=inputs) as private:
+        private.write_bytes(data)
 
 
 @contextmanager
-def lock_outputs(*paths: Path) -> Iterator[None]:
-    """Keep other runs of this user off these outputs; `OutputError` if one is writing them.
+def lock_outputs(
+    *paths: Path, folder: Path | None = None, flock: Callable[[int, int], None] = fcntl.flock
+) -> Iterator[None]:
+    """Keep other runs of this user off these outputs; `OutputError` if one is writing to them already.
 
-    The system lets go of a lock when the program ends, however it ends. Where the file system has no locks, none is
-    taken.
+    The system releases a lock when the process ends, however it ends. Lock files are kept in `folder`, by default in
+    one of this user below the temporary folder. Where there are no locks, none is taken. Devices and pipes can have
+    several writers.
     """
+    targets = {os.path.realpath(path): path for path in paths if not is_special(path)}
     with ExitStack() as locks:
-        for path in paths:
-            locks.enter_context(_locked(path))
+        for target, path in targets.items():
+            locks.enter_context(_locked(target, path, folder, flock))
         yield
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    folder = Path(tempfile.gettempdir()) / f"yolo3-locks-{os.getuid()}"
-    lock = folder / hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+def _locked(target: str, path: Path, folder: Path | None, flock: Callable[[int, int], None]) -> Iterator[None]:
+    held = _lock(target, path, folder, flock)
+    try:
+        yield
+    finally:
+        if held is not None:
+            lock, descriptor = held
+            with suppress(OSError):
+                lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _lock(target: str, path: Path, folder: Path | None, flock: Callable[[int, int], None]) -> tuple[Path, int] | None:
+    """The lock file of an output and the descriptor that holds it; None where there are no locks."""
+    try:
+        lock = _lock_folder(folder) / hashlib.sha256(os.fsencode(target)).hexdigest()
+    except OSError:  # without a place for locks, runs work all the same
+        return None
     while True:
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError:  # nowhere to put a lock is no reason not to work
-            yield
-            return
+        except OSError:
+            return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             os.close(descriptor)
-            if error.errno in _NO_LOCKS:
-                yield
-                return
-            raise OutputError(f"{path}: another run is writing it; wait for it, or name another file") from None
-        # A run that has just ended may have removed this very file: then the lock guards nothing.
-        if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
-            break
-        os.close(descriptor)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
+            raise OutputError(f"{path}: another run is writing to it; wait for it, or name another file") from None
+        except OSError:  # a file system without locks
+            os.close(descriptor)
+            return None
+        # A run that has just ended may have removed this very file. A lock on a removed file guards nothing.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                return lock, descriptor
         os.close(descriptor)
 
 
-def _private(target: Path, shown: Path) -> tuple[Path, int]:
-    """A new file in the folder of `target` that no other program knows, and a descriptor that holds a lock on it.
+def _lock_folder(folder: Path | None) -> Path:
+    """The folder for the locks of this user. Raises `OSError` when it cannot be made or belongs to somebody else."""
+    folder = folder or Path(tempfile.gettempdir()) / f"yolo3-locks-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(errno.EACCES, "belongs to another user", str(folder))
+    return folder
 
-    Those that killed runs left of the same output, which nobody holds a lock on, are removed.
-    """
-    _remove_abandoned(target)
-    ending = f".{secrets.token_hex(8)}.{_MARK}{target.suffix}"
-    room = _LONGEST_NAME_BYTES - len(os.fsencode(ending)) - 1
-    aside = target.with_name("." + os.fsdecode(os.fsencode(target.stem)[:room]) + ending)
+
+def _target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> Path:
+    """The file that is to be replaced, links followed. Raises `OutputError` for an input, a folder, a broken name."""
+    for given in inputs:
+        if same_file(path, given):
+            raise OutputError(f"{path}: is the input; name another file for the output")
     try:
-        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        target = Path(os.path.realpath(path))
+        if target.is_symlink():
+            raise OutputError(f"{path}: is a symbolic link that leads back to itself")
+        if target.is_dir():
+            raise OutputError(f"{path}: is a folder; name a file in it")
+    except (OSError, ValueError) as error:
+        raise _failure(path, error) from None
+    return target
+
+
+def _private_file(target: Path, path: Path) -> tuple[Path, int]:
+    """A new, locked file beside `target`, and the descriptor that holds the lock."""
+    suffix = target.suffix if _PLAIN_SUFFIX.fullmatch(target.suffix) else ""
+    private = target.with_name(f".{secrets.token_hex(8)}.yolo3-tmp{suffix}")
+    try:
+        if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):  # else found out at the end
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        # What replaces a private file must not be readable by others while it is written.
+        mode = 0o600 if target.exists() else 0o666
+        descriptor = os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except OSError as error:
-        raise OutputError(f"{shown}: cannot be written: {error.strerror or error}") from None
+        raise _failure(path, error) from None
     with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return aside, descriptor
+        _lock_open_file(descriptor)
+    return private, descriptor
 
 
-def _remove_abandoned(target: Path) -> None:
-    pattern = re.compile(rf"\.{re.escape(target.stem)}\.[0-9a-f]{{16}}\.{_MARK}{re.escape(target.suffix)}")
+def _finish(private: Path, target: Path, sync: Callable[[int], None]) -> None:
+    """Flush a file to disk and give it its final name. Raises `OSError`."""
+    _flush(private, sync)
+    with suppress(FileNotFoundError):
+        private.chmod(stat.S_IMODE(target.stat().st_mode))
+    private.replace(target)
+    with suppress(OSError):  # some systems do not open folders
+        _flush(target.parent, sync)
+
+
+def _flush(path: Path, sync: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@cache  # once per process and folder: a run may write thousands of files into one folder
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the private files of runs that no longer exist."""
     with suppress(OSError):
-        for name in os.listdir(target.parent):  # noqa: PTH208 - names are enough
-            if pattern.fullmatch(name):
-                _remove_unlocked(target.with_name(name))
+        for name in os.listdir(folder):  # noqa: PTH208 - names are enough
+            if _PRIVATE_NAME.fullmatch(name):
+                with suppress(OSError):
+                    _remove_unlocked(folder / name)
 
 
 def _remove_unlocked(path: Path) -> None:
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        finally:
-            os.close(descriptor)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        _lock_open_file(descriptor)
+        path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _lock_open_file(descriptor: int) -> None:
+    """Lock an open file until it is closed. Raises `OSError` when it is locked, or cannot be locked on this system.
+
+    These locks belong to the open file. `flock` would do too, but HDF5 takes that one itself.
+    """
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        raise OSError(errno.ENOTSUP, "no locks of open files")
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Name the output in errors of writing it."""
     try:
         yield
     except OSError as error:
         raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
+
+
+def _failure(path: Path, error: OSError | ValueError, what: str = "cannot be written") -> OutputError | WriteError:
+    """The error for a path at which nothing can be written, or not at the moment."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    kind = WriteError if isinstance(error, OSError) and error.errno in _EXHAUSTED else OutputError
+    return kind(f"{path}: {what}: {reason or error}")

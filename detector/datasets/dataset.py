@@ -78,7 +78,7 @@ class Problems:
         if len(self.lines) > len(shown):
             shown.append(f"… and {len(self.lines) - len(shown)} more")
         count = "one mistake" if len(self.lines) == 1 else f"{len(self.lines)} mistakes"
-        raise DatasetError(f"the data have {count}; mend them and start again:\n" + "\n".join(shown))
+        raise DatasetError(f"the data have {count}; mend them and start again:", *shown)
 
 
 def read_dataset(

@@ -62,7 +62,7 @@ def check_classes(cfg: Cfg, names: Sequence[str]) -> None:
                 f"filters={boxes * (5 + len(names))}"
             )
     if wrong:
-        raise CfgError("\n".join(wrong))
+        raise CfgError(*wrong)
 
 
 def read_start(path: Path, network: Network) -> Start:
