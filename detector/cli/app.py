@@ -11,7 +11,7 @@ import typer
 
 from detector.cli import export, images, logs, networks, training, video
 
-DISTRIBUTION = "yolo3"
+DISTRIBUTION = "yolo3-keras"
 
 app = typer.Typer(
     no_args_is_help=True,

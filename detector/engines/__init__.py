@@ -71,7 +71,7 @@ def _open(name: str, model: Path, threads: int | None, workers: int, on_note: Ca
     if name not in PACKAGES:
         raise ValueError(f"no engine is called {name!r}")
     if not _installed(name):
-        raise EngineError(f"engine {name} is not installed; pip install 'yolo3[{name}]', or leave --engine at auto")
+        raise EngineError(f"engine {name} is not installed; pip install -e '.[{name}]', or leave --engine at auto")
     try:
         return _make(name, model, threads or available_cores(), workers, on_note)
     except ImportError as error:

@@ -111,7 +111,7 @@ def _write_onnx(model: Any, description: Description, out: Path, precision: str)
     try:
         import tf2onnx  # noqa: F401
     except ImportError:
-        raise EngineError("writing ONNX needs tf2onnx; pip install 'yolo3[onnxruntime]'") from None
+        raise EngineError("writing ONNX needs tf2onnx; pip install -e '.[onnxruntime]'") from None
     with held_back_stderr():
         out.write_bytes(convert_to_onnx(fold(model)))
 
@@ -120,7 +120,7 @@ def _write_openvino(model: Any, description: Description, out: Path, precision: 
     try:
         import openvino
     except ImportError:
-        raise EngineError("writing OpenVINO's format needs openvino; pip install 'yolo3[openvino]'") from None
+        raise EngineError("writing OpenVINO's format needs openvino; pip install -e '.[openvino]'") from None
     compiled = out.with_suffix(".tflite")
     _write_litert(model, description, compiled, "float32")
     openvino.save_model(openvino.Core().read_model(compiled), out, compress_to_fp16=precision == "float16")

@@ -170,6 +170,6 @@ def _pycocotools() -> tuple[Any, Any]:
         from pycocotools.cocoeval import COCOeval
     except ImportError:
         raise SettingsError(
-            "average precision is measured by pycocotools, which is not installed; pip install 'yolo3[train]'"
+            "average precision is measured by pycocotools, which is not installed; pip install -e '.[train]'"
         ) from None
     return COCO, COCOeval

@@ -79,7 +79,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise SettingsError("plots need matplotlib, which is not installed; pip install 'yolo3[train]'") from None
+        raise SettingsError("plots need matplotlib, which is not installed; pip install -e '.[train]'") from None
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Any, Any]:

@@ -186,7 +186,7 @@ def _parquet(run: RunRecord, frames: Frames, part: Path) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise SettingsError("Parquet needs the package pyarrow: pip install 'yolo3[parquet]'") from None
+        raise SettingsError("Parquet needs the package pyarrow: pip install -e '.[parquet]'") from None
     kinds = [pyarrow.int64(), pyarrow.float64(), pyarrow.int64(), pyarrow.string(), *[pyarrow.float64()] * 5]
     schema = pyarrow.schema(list(zip(_COLUMNS, kinds, strict=True)))
     rows = (
