@@ -33,14 +33,14 @@ def held_back_stderr() -> Iterator[None]:
     except OSError:  # no standard error at all, as under some services
         yield
         return
-    with tempfile.TemporaryFile() as lock_outputs:
-        os.dup2(lock_outputs.fileno(), 2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         try:
             yield
         except BaseException:
             os.dup2(saved, 2)
-            lock_outputs.seek(0)
-            os.write(2, lock_outputs.read())
+            messages.seek(0)
+            os.write(2, messages.read())
             raise
         finally:
             os.dup2(saved, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,94 +28,62 @@ NOT_SUPPORTED = {
 }
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """The keys of a `[convolutional]` that say what it computes."""
+
+    filters: int
+    size: int
+    stride_y: int
+    stride_x: int
+    groups: int
+    dilation: int
+    padding: int
+    """Zeros on each side, dilation included."""
+
+    normalised: bool
+    blur: int
+    """The kind of `antialiasing`, 0 for none. The blur takes the strides then."""
+
+    @property
+    def extent(self) -> int:
+        """Rows and columns of the map that a dilated kernel covers."""
+        return self.dilation * (self.size - 1) + 1
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Rows and columns that the convolution itself moves."""
+        return (1, 1) if self.blur else (self.stride_y, self.stride_x)
+
+
 def convolutional(section: Section, before: Before) -> Layer:
-    """`[convolutional]`: out = (in + 2 padding - size) / stride + 1, zeros on both sides alike.
+    """`[convolutional]`: out = (in + 2 padding - size) / stride + 1, with the same zeros on both sides.
 
     Source: `parse_convolutional` and `load_convolutional_weights` (parser.c), `convolutional_layer.c`. Keras's own
     "same" pads more at the right than at the left for strides above 1, so there the padding is a layer of its own.
     """
-    refuse(section, NOT_SUPPORTED)
-    source = before.shape
-    filters = section.integer("filters", 1, minimum=1)
-    size = section.integer("size", 1, minimum=1)
-    stride = section.integer("stride", 1, minimum=1)
-    # AlexeyAB's takes a stride_x below 1 for an absent one.
-    stride_x = section.integer("stride_x", stride, minimum=1)
-    stride_y = section.integer("stride_y", stride, minimum=1)
-    groups = section.integer("groups", 1, minimum=1)
-    dilation = section.integer("dilation", 1, minimum=1) if size > 1 else 1
-    padding = section.integer("padding", 0, minimum=0)
-    if section.flag("pad"):
-        padding = size // 2
-    blur = section.integer("antialiasing", 0, minimum=0)
-    blur_strides = (stride_y, stride_x)
-    if blur:
-        stride_x = stride_y = 1
-    # cbn is batch normalisation over several batches in training, and the same at inference.
-    normalised = section.flag("batch_normalize") or section.flag("cbn")
+    settings = _read(section, before.shape)
     activate = read_activation(section, "logistic")
-    if source.channels % groups or filters % groups:
-        raise section.error(
-            f"groups={groups} does not divide its {source.channels} input channels and {filters} filters", "groups"
-        )
-    if dilation > 1 and 2 * padding != size - 1:
-        raise section.error(
-            f"dilation={dilation} with a padding of {padding} for size={size}: Darknet's own sizes disagree there; "
-            f"expected {(size - 1) // 2}",
-            "dilation",
-        )
-
-    padding *= dilation
-    extent = dilation * (size - 1) + 1
+    source, index, (stride_y, stride_x) = before.shape, before.index, settings.strides
     shape = Shape(
-        (source.height + 2 * padding - extent) // stride_y + 1,
-        (source.width + 2 * padding - extent) // stride_x + 1,
-        filters,
+        (source.height + 2 * settings.padding - settings.extent) // stride_y + 1,
+        (source.width + 2 * settings.padding - settings.extent) // stride_x + 1,
+        settings.filters,
         source.stride * max(stride_x, stride_y),
-        pooled=source.pooled and extent == 2 * padding + 1,
+        pooled=source.pooled and settings.extent == 2 * settings.padding + 1,
     )
-    index, depthwise = before.index, groups == source.channels and groups > 1
-    convolution = f"conv_{index}"
-    # Keras wants the padded sum of a symmetric "same" only where both rules agree.
-    # Two kinds of stride that Keras does not have are taken after a convolution at stride 1.
-    picked = (dilation > 1 and max(stride_x, stride_y) > 1) or (depthwise and stride_x != stride_y)
-    strides = (1, 1) if picked else (stride_y, stride_x)
-    same = strides == (1, 1) and 2 * padding == extent - 1
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
-        from keras import layers
-
-        (tensor,) = inputs
-        if padding and not same:
-            tensor = layers.ZeroPadding2D(padding, name=f"pad_{index}")(tensor)
-        options = {
-            "kernel_size": size,
-            "strides": strides,
-            "padding": "same" if same else "valid",
-            "dilation_rate": dilation,
-            "use_bias": not normalised,
-            "name": convolution,
-        }
-        if depthwise:
-            tensor = layers.DepthwiseConv2D(depth_multiplier=filters // groups, **options)(tensor)
-        else:
-            tensor = layers.Conv2D(filters, groups=groups, **options)(tensor)
-        if picked:
-            tensor = every(tensor, stride_y, stride_x, f"every_{index}")
-        if normalised:
+        tensor = _convolve(inputs[0], settings, source.channels, index)
+        if settings.normalised:
             tensor = batch_norm(tensor, f"bn_{index}")
         return activate(tensor, str(index))
 
-    if depthwise:
-        kernel = Parameter("weights", (groups, filters // groups, size, size), convolution, "kernel", (2, 3, 0, 1))
-    else:
-        kernel = Parameter(
-            "weights", (filters, source.channels // groups, size, size), convolution, "kernel", (2, 3, 1, 0)
-        )
-    head: tuple[Parameter, ...] = (Parameter("biases", (filters,), convolution, "bias"),)
+    kernel = _kernel(settings, source.channels, f"conv_{index}")
+    head: tuple[Parameter, ...] = (Parameter("biases", (settings.filters,), f"conv_{index}", "bias"),)
     derived: tuple[Derived, ...] = ()
-    if normalised:
-        head, derived = batch_norm_parameters(filters, f"bn_{index}", before.batch_norm)
+    if settings.normalised:
+        head, derived = batch_norm_parameters(settings.filters, f"bn_{index}", before.batch_norm)
     layer = Layer(
         section,
         index,
@@ -128,7 +96,91 @@ def convolutional(section: Section, before: Before) -> Layer:
     )
     if "share_index" in section:
         layer = _shared(layer, before)
-    return blurred(layer, blur, blur_strides) if blur else layer
+    return blurred(layer, settings.blur, (settings.stride_y, settings.stride_x)) if settings.blur else layer
+
+
+def _read(section: Section, source: Shape) -> _Settings:
+    refuse(section, NOT_SUPPORTED)
+    filters = section.integer("filters", 1, minimum=1)
+    size = section.integer("size", 1, minimum=1)
+    stride = section.integer("stride", 1, minimum=1)
+    groups = section.integer("groups", 1, minimum=1)
+    dilation = section.integer("dilation", 1, minimum=1) if size > 1 else 1
+    padding = section.integer("padding", 0, minimum=0)
+    if section.flag("pad"):
+        padding = size // 2
+    if source.channels % groups or filters % groups:
+        raise section.error(
+            f"groups={groups} does not divide its {source.channels} input channels and {filters} filters", "groups"
+        )
+    if dilation > 1 and 2 * padding != size - 1:
+        raise section.error(
+            f"dilation={dilation} with a padding of {padding} for size={size}: Darknet's own sizes disagree there; "
+            f"expected {(size - 1) // 2}",
+            "dilation",
+        )
+    return _Settings(
+        filters,
+        size,
+        # AlexeyAB's Darknet treats a stride_x below 1 as absent.
+        section.integer("stride_y", stride, minimum=1),
+        section.integer("stride_x", stride, minimum=1),
+        groups,
+        dilation,
+        padding * dilation,
+        # cbn is batch normalisation over several batches in training, and the same at inference.
+        section.flag("batch_normalize") or section.flag("cbn"),
+        section.integer("antialiasing", 0, minimum=0),
+    )
+
+
+def _is_depthwise(settings: _Settings, channels: int) -> bool:
+    return settings.groups == channels and settings.groups > 1
+
+
+def _convolve(tensor: Tensor, settings: _Settings, channels: int, index: int) -> Tensor:
+    from keras.layers import Conv2D, DepthwiseConv2D, ZeroPadding2D
+
+    depthwise = _is_depthwise(settings, channels)
+    stride_y, stride_x = settings.strides
+    # Two kinds of stride that Keras does not have are taken after a convolution at stride 1.
+    picked = (settings.dilation > 1 and max(stride_x, stride_y) > 1) or (depthwise and stride_x != stride_y)
+    strides = (1, 1) if picked else (stride_y, stride_x)
+    # Keras's "same" is used only where it pads as Darknet does.
+    same = strides == (1, 1) and 2 * settings.padding == settings.extent - 1
+    padding, name = "same" if same else "valid", f"conv_{index}"
+    if settings.padding and not same:
+        tensor = ZeroPadding2D(settings.padding, name=f"pad_{index}")(tensor)
+    if depthwise:
+        layer = DepthwiseConv2D(
+            settings.size,
+            strides,
+            padding,
+            depth_multiplier=settings.filters // settings.groups,
+            dilation_rate=settings.dilation,
+            use_bias=not settings.normalised,
+            name=name,
+        )
+    else:
+        layer = Conv2D(
+            settings.filters,
+            settings.size,
+            strides,
+            padding,
+            dilation_rate=settings.dilation,
+            groups=settings.groups,
+            use_bias=not settings.normalised,
+            name=name,
+        )
+    tensor = layer(tensor)
+    return every(tensor, stride_y, stride_x, f"every_{index}") if picked else tensor
+
+
+def _kernel(settings: _Settings, channels: int, name: str) -> Parameter:
+    filters, size, groups = settings.filters, settings.size, settings.groups
+    if _is_depthwise(settings, channels):
+        return Parameter("weights", (groups, filters // groups, size, size), name, "kernel", (2, 3, 0, 1))
+    return Parameter("weights", (filters, channels // groups, size, size), name, "kernel", (2, 3, 1, 0))
 
 
 def _shared(layer: Layer, before: Before) -> Layer:

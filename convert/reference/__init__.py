@@ -1,7 +1,7 @@
-"""Darknet's forward pass in plain NumPy: slow, small, and an independent witness of every conversion.
+"""Darknet's forward pass in plain NumPy: slow, small, and independent of the conversion that it checks.
 
-It follows Darknet's C in Darknet's own layout (channels, rows, columns), reads the .weights stream by itself and shares
-no code with the Keras builders in `convert.layers`: what both agree on is not one mistake made twice.
+It follows Darknet's C code in Darknet's own layout (channels, rows, columns), reads the .weights stream itself and
+shares no code with the Keras builders in `convert.layers`, so that one mistake cannot be in both.
 """
 
 from convert.reference.forward import forward

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.reference.activations import activate
-from convert.reference.forward import Array, Pass
+from convert.reference.forward_pass import Array, ForwardPass
 from convert.tree import find_tree
 
 
@@ -31,7 +31,7 @@ def im2col(x: Array, size: int, stride_y: int, stride_x: int, padding: int, dila
     return patches.reshape(-1, rows, columns)
 
 
-def convolutional(section: Section, state: Pass) -> Array:
+def convolutional(section: Section, state: ForwardPass) -> Array:
     """`forward_convolutional_layer`: im2col, then a matrix product for each group."""
     x, here = state.last, len(state.outputs)
     filters, size = section.integer("filters", 1), section.integer("size", 1)
@@ -97,7 +97,7 @@ def windows(section: Section, x: Array, combine: Callable[[NDArray[np.float32]],
     return blurred(result, blur, strides) if blur else result
 
 
-def maxpool(section: Section, state: Pass) -> Array:
+def maxpool(section: Section, state: ForwardPass) -> Array:
     """`forward_maxpool_layer`."""
     x = state.last
     if section.flag("maxpool_depth"):
@@ -106,18 +106,18 @@ def maxpool(section: Section, state: Pass) -> Array:
     return windows(section, x, lambda stack: np.fmax.reduce(stack), blur=section.integer("antialiasing", 0))
 
 
-def local_avgpool(section: Section, state: Pass) -> Array:
+def local_avgpool(section: Section, state: ForwardPass) -> Array:
     """`forward_local_avgpool_layer`."""
     return windows(section, state.last, lambda stack: np.nanmean(stack, axis=0))
 
 
-def avgpool(section: Section, state: Pass) -> Array:
+def avgpool(section: Section, state: ForwardPass) -> Array:
     """`forward_avgpool_layer`."""
     mean: Array = state.last.mean(axis=(1, 2), keepdims=True)
     return mean
 
 
-def upsample(section: Section, state: Pass) -> Array:
+def upsample(section: Section, state: ForwardPass) -> Array:
     """`upsample_cpu`, forwards and backwards."""
     x, stride, scale = state.last, section.integer("stride", 2), np.float32(section.number("scale", 1))
     if stride < 0:
@@ -138,7 +138,7 @@ def reorg_indices(channels: int, rows: int, columns: int, stride: int) -> NDArra
     return found.ravel()
 
 
-def reorg(section: Section, state: Pass) -> Array:
+def reorg(section: Section, state: ForwardPass) -> Array:
     """`forward_reorg_old_layer`, `forward_reorg_layer` of pjreddie's with `extra`."""
     x, stride = state.last, section.integer("stride", 1)
     channels, rows, columns = x.shape
@@ -152,20 +152,20 @@ def reorg(section: Section, state: Pass) -> Array:
     return x.ravel()[indices].reshape(channels * stride**2, rows // stride, columns // stride)
 
 
-def reorg3d(section: Section, state: Pass) -> Array:
+def reorg3d(section: Section, state: ForwardPass) -> Array:
     """`forward_reorg_layer` of AlexeyAB's: `reorg_cpu` with the output's size."""
     x, stride = state.last, section.integer("stride", 1)
     shape = (x.shape[0] * stride**2, x.shape[1] // stride, x.shape[2] // stride)
     return x.ravel()[reorg_indices(*shape, stride)].reshape(shape)
 
 
-def route(section: Section, state: Pass) -> Array:
+def route(section: Section, state: ForwardPass) -> Array:
     """`forward_route_layer`."""
     groups, group = section.integer("groups", 1), section.integer("group_id", 0)
     return np.concatenate([np.split(x, groups)[group] for x in state.named(section, "layers")])
 
 
-def shortcut(section: Section, state: Pass) -> Array:
+def shortcut(section: Section, state: ForwardPass) -> Array:
     """`shortcut_multilayer_cpu` of AlexeyAB's Darknet; `shortcut_cpu` of pjreddie's."""
     x, others = state.last, state.named(section, "from")
     kind = section.text("weights_type", "none")
@@ -200,20 +200,20 @@ def shares(weights: Array, normalization: str) -> Array:
     return factors
 
 
-def product(section: Section, state: Pass) -> Array:
+def product(section: Section, state: ForwardPass) -> Array:
     """`forward_scale_channels_layer`, `forward_sam_layer`."""
     (target,) = state.named(section, "from")
     return activate(section.text("activation", "linear"), state.last * target)
 
 
-def batchnorm(section: Section, state: Pass) -> Array:
+def batchnorm(section: Section, state: ForwardPass) -> Array:
     """`[batchnorm]`; pjreddie's files hold no biases for it."""
     channels = state.last.shape[0]
     biases = np.zeros(channels, np.float32) if state.batch_norm == "pjreddie" else state.take(channels)
     return state.normalised(state.last, (biases, *(state.take(channels) for _ in range(3))))
 
 
-def connected(section: Section, state: Pass) -> Array:
+def connected(section: Section, state: ForwardPass) -> Array:
     """`forward_connected_layer`."""
     x, output = state.last.ravel(), section.integer("output", 1)
     biases = state.take(output)
@@ -227,7 +227,7 @@ def connected(section: Section, state: Pass) -> Array:
     return activate(section.text("activation", "logistic"), result)
 
 
-def local(section: Section, state: Pass) -> Array:
+def local(section: Section, state: ForwardPass) -> Array:
     """`forward_local_layer`."""
     filters, size, stride = (section.integer(key, 1) for key in ("filters", "size", "stride"))
     patches = im2col(state.last, size, stride, stride, section.integer("pad", 0))
@@ -238,7 +238,7 @@ def local(section: Section, state: Pass) -> Array:
     return activate(section.text("activation", "logistic"), result + biases)
 
 
-def softmax(section: Section, state: Pass) -> Array:
+def softmax(section: Section, state: ForwardPass) -> Array:
     """`forward_softmax_layer`."""
     x, temperature = state.last, np.float32(section.number("temperature", 1))
     if section.number("spatial", 0):
@@ -259,7 +259,7 @@ def soft(x: Array, axis: int) -> Array:
     return result
 
 
-def crop(section: Section, state: Pass) -> Array:
+def crop(section: Section, state: ForwardPass) -> Array:
     """`forward_crop_layer`."""
     x, height, width = state.last, section.integer("crop_height", 1), section.integer("crop_width", 1)
     top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
@@ -267,22 +267,22 @@ def crop(section: Section, state: Pass) -> Array:
     return middle if section.flag("noadjust") else middle * 2 - 1
 
 
-def implicit(section: Section, state: Pass) -> Array:
+def implicit(section: Section, state: ForwardPass) -> Array:
     """`forward_implicit_layer`."""
     return state.take(section.integer("filters", 128), section.integer("atoms", 1), 1)
 
 
-def activation(section: Section, state: Pass) -> Array:
+def activation(section: Section, state: ForwardPass) -> Array:
     """`forward_activation_layer`."""
     return activate(section.text("activation", "linear"), state.last)
 
 
-def identity(section: Section, state: Pass) -> Array:
+def identity(section: Section, state: ForwardPass) -> Array:
     """What computes nothing at inference, and the heads, whose raw input is compared."""
     return state.last
 
 
-LAYERS: dict[str, Callable[[Section, Pass], Array]] = {
+LAYERS: dict[str, Callable[[Section, ForwardPass], Array]] = {
     "Gaussian_yolo": identity,
     "activation": activation,
     "avgpool": avgpool,
