@@ -35,7 +35,7 @@ def main() -> None:
             finally:
                 sys.stdout.flush()
         except Yolo3Error as error:
-            complain(str(error))
+            complain("\n".join([str(error), *getattr(error, "__notes__", ())]))
             sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _ignore_signals()

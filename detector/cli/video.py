@@ -31,6 +31,11 @@ SkipStill = Annotated[
 ]
 Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
 
+Audio = Annotated[
+    Literal["auto", "copy", "aac", "none"],
+    typer.Option(help="auto copies what browsers play and re-encodes the rest; aac is Opus in .webm"),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
@@ -59,6 +64,7 @@ def video_verb(
     ] = None,
     codec: Codec = None,
     quality: Quality = None,
+    audio: Audio = "auto",
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     profile: Profile = False,
@@ -71,7 +77,7 @@ def video_verb(
     from detector.video.section import Section
     from detector.video.writing.codecs import VideoSettings
 
-    encoding = VideoSettings(crf=quality, codec=codec)
+    encoding = VideoSettings(crf=quality, codec=codec, audio=audio)
     outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
     result = annotate_video(
         video,

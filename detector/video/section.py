@@ -75,6 +75,9 @@ class Span:
         return begun and (self.end_seconds is None or start < self.end_seconds)
 
 
+WHOLE_SPAN = Span()
+
+
 def start_after_end(name: str, start: Fraction, ends: Fraction) -> SettingsError:
     """What to say where a video `ends` before the section starts."""
     return SettingsError(

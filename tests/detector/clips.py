@@ -56,6 +56,7 @@ class Clips:
         key_every: int | None = None,
         encoding: dict[str, str] | None = None,
         tune: Callable[[Any], None] | None = None,
+        sound_rate: int = RATE,
     ) -> Path:
         """A video of numbered frames at these timestamps, with a tone of the same length in the codec `sound`.
 
@@ -75,20 +76,20 @@ class Clips:
                 tune(stream.codec_context)
             if rotate:
                 stream.set_display_rotation(rotate)
-            tone = output.add_stream(sound, rate=RATE, bit_rate=128_000) if sound else None
+            tone = output.add_stream(sound, rate=sound_rate, bit_rate=128_000) if sound else None
             for number, tick in enumerate(pts):
                 frame = av.VideoFrame.from_ndarray(self.picture(number, width=size[0], height=size[1]))
                 frame.pts, frame.time_base = tick, time_base
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
             if tone is not None:
-                for start in range(0, round((pts[-1] + 1) * time_base * RATE), 4410):
+                for start in range(0, round((pts[-1] + 1) * time_base * sound_rate), 4410):
                     wave = np.sin(np.arange(start, start + 4410) * 0.06) * 9000
                     samples = av.AudioFrame.from_ndarray(
                         np.repeat(wave.astype(np.int16), 2)[None], format="s16", layout="stereo"
                     )
-                    samples.sample_rate = RATE
-                    samples.pts, samples.time_base = start + sound_start, Fraction(1, RATE)
+                    samples.sample_rate = sound_rate
+                    samples.pts, samples.time_base = start + sound_start, Fraction(1, sound_rate)
                     output.mux(tone.encode(samples))
                 output.mux(tone.encode(None))
         return path

@@ -1,4 +1,4 @@
-"""One sound track of a video, carried over packet by packet beside new pictures."""
+"""One audio track of a video, copied or re-encoded beside new pictures."""
 
 from __future__ import annotations
 
@@ -11,49 +11,80 @@ from detector.video.reading.containers import DAMAGE
 from detector.video.section import Span
 from detector.video.timeline import Timeline
 
-SoundBy = Literal["copy", "encode"]
+Audio = Literal["auto", "copy", "aac", "none"]
+"""What becomes of audio tracks.
+
+`auto` copies those that browsers play in this container, `copy` those that the container can hold; others become AAC,
+or Opus in WebM. `aac` makes all of them AAC, `none` leaves them out.
+"""
+
+AudioWay = Literal["auto", "copy", "aac", "encode", "none"]
+"""The same, with the last resort of re-encoding what players play too."""
+
 _MATROSKA = ("matroska", "webm")
+_PLAYED = {"mp4": ("aac", "mp3", "opus", "flac"), "webm": ("opus", "vorbis")}
+"""By container, the codecs that browsers play in it. Others can be noise or silence there."""
+
 _AAC_RATES = (48000, 44100, 96000, 88200, 64000, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-"""By number of channels."""
-_AAC_BITS_PER_CHANNEL = 80_000
-"""Per second; more than AAC needs to be taken for its source."""
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""By number of channels, the layouts that both encoders take."""
+
+_BITS_PER_CHANNEL = 80_000
+"""Per second: AAC at this rate is transparent."""
+
 _AAC_FRAME_SAMPLES = 1024
 _GAP_SECONDS = Fraction(1, 20)
 
 
-def carry_sound(
-    stream: av.AudioStream, output: av.container.OutputContainer, *, by: SoundBy, span: Span
-) -> tuple[CopiedSound | None, str]:
-    """Give `output` a sound track, and say what became of it where that needs saying.
+def carry_audio(
+    stream: av.AudioStream, output: av.container.OutputContainer, *, way: AudioWay, span: Span
+) -> tuple[CopiedAudio | None, str]:
+    """Add an audio track to `output` and return it, or None where it is impossible, with a note for the user or "".
 
-    A copy where that is asked for and the container can hold the codec, AAC (Opus in WebM) otherwise; None where
-    neither goes. Of a span packets are taken whole, and one before it, as decoders need a run-in; an MP4 says that it
-    is not to be heard.
+    Packets of a span are taken whole, with one before it, as decoders need a run-in; an MP4 says that it is not to be
+    played.
     """
     # Matroska has no timestamps below zero: it would move everything, pictures too, to make room for an encoder's
     # run-in, unless it knows the run-in's length, which only Matroska itself says.
     cut = span.begin_seconds is not None and output.format.name in _MATROSKA
     from_zero = output.format.name == "matroska" and "matroska" not in stream.container.format.name
-    if by == "copy":
+    codec = stream.codec_context.codec.canonical_name
+    played = _PLAYED.get(output.format.name, (codec,))
+    if way == "copy" or (way == "auto" and codec in played) or (way == "aac" and codec == "aac"):
         try:
-            return CopiedSound(stream, output.add_stream_from_template(stream), span, from_zero=from_zero or cut), ""
+            return CopiedAudio(stream, _copied(stream, output), span, from_zero=from_zero or cut), ""
         except (*DAMAGE, ValueError):
             pass  # the container cannot hold it
     try:
-        opus = output.format.name == "webm"
-        rate = stream.rate if stream.rate in _AAC_RATES and not opus else _AAC_RATES[0]
-        layout = _AAC_LAYOUTS.get(stream.layout.nb_channels, "stereo")
-        bits = _AAC_BITS_PER_CHANNEL * stream.layout.nb_channels
-        target = output.add_stream("libopus" if opus else "aac", rate=rate, layout=layout, bit_rate=bits)
+        target = _encoded(stream, output)
     except (*DAMAGE, ValueError, AttributeError) as error:
-        return None, f"sound left out: it can be neither copied nor encoded ({error})"
-    track = EncodedSound(stream, target, span, from_zero=from_zero, heard_only=cut)
-    return track, f"sound re-encoded from {stream.codec_context.name} to {'Opus' if opus else 'AAC'}"
+        return None, f"audio left out: {codec} can be neither copied nor re-encoded ({error})"
+    track = EncodedAudio(stream, target, span, from_zero=from_zero, played_only=cut)
+    return track, f"audio re-encoded from {codec} to {_encoder_name(output)}"
 
 
-class CopiedSound:
-    """One sound stream whose packets are taken as they are; `from_zero` leaves out what would come before 0."""
+def _copied(stream: av.AudioStream, output: av.container.OutputContainer) -> av.AudioStream:
+    target = output.add_stream_from_template(stream)
+    layout = _LAYOUTS.get(stream.layout.nb_channels)
+    if layout and stream.layout.name.endswith(" channels"):  # as AVI says it; an MP4 wants to know which ones
+        target.codec_context.layout = layout
+    return target
+
+
+def _encoded(stream: av.AudioStream, output: av.container.OutputContainer) -> av.AudioStream:
+    opus = output.format.name == "webm"
+    rate = stream.rate if stream.rate in _AAC_RATES and not opus else _AAC_RATES[0]
+    channels = stream.layout.nb_channels if stream.layout.nb_channels in _LAYOUTS else 2
+    bits = _BITS_PER_CHANNEL * channels
+    return output.add_stream("libopus" if opus else "aac", rate=rate, layout=_LAYOUTS[channels], bit_rate=bits)
+
+
+def _encoder_name(output: av.container.OutputContainer) -> str:
+    return "Opus" if output.format.name == "webm" else "AAC"
+
+
+class CopiedAudio:
+    """An audio track whose packets are copied; `from_zero` leaves out those that would come before 0."""
 
     def __init__(self, stream: av.AudioStream, target: av.AudioStream, span: Span, *, from_zero: bool) -> None:
         self.stream = stream
@@ -66,7 +97,7 @@ class CopiedSound:
         self._begun = False
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[av.AudioStream]]:
-        """What an input packet becomes."""
+        """The packets of the copy that an input packet gives."""
         if self._wants(packet):
             pts = None if packet.pts is None else packet.pts - self._shift
             packet.pts = packet.dts = self._timeline.place(pts, packet.duration)
@@ -75,7 +106,7 @@ class CopiedSound:
                 yield packet
 
     def finish(self) -> Iterator[av.Packet[av.AudioStream]]:
-        """Nothing: no packet is held."""
+        """The packets still held: none."""
         return iter(())
 
     def _wants(self, packet: av.Packet[Any]) -> bool:
@@ -86,8 +117,8 @@ class CopiedSound:
         return self._begun
 
 
-class EncodedSound(CopiedSound):
-    """One sound stream that is decoded and becomes AAC; `heard_only` leaves out what is decoded before 0."""
+class EncodedAudio(CopiedAudio):
+    """An audio track that is decoded and encoded anew; `played_only` leaves out what is decoded before 0."""
 
     def __init__(
         self,
@@ -96,20 +127,20 @@ class EncodedSound(CopiedSound):
         span: Span,
         *,
         from_zero: bool,
-        heard_only: bool,
+        played_only: bool,
     ) -> None:
         super().__init__(stream, target, span, from_zero=from_zero)
-        self._heard_only = heard_only
+        self._played_only = played_only
         self._next_sample: int | None = None
         self._encoded = Timeline(Fraction(1, target.rate), step=_AAC_FRAME_SAMPLES)
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[av.AudioStream]]:
-        """What an input packet becomes."""
+        """The packets of the copy that an input packet gives."""
         if self._wants(packet):
             yield from self._decoded(packet)
 
     def finish(self) -> Iterator[av.Packet[av.AudioStream]]:
-        """What decoder and encoder hold."""
+        """The packets that decoder and encoder still hold."""
         yield from self._decoded(None)
         yield from self._encode(None)
 
@@ -117,14 +148,14 @@ class EncodedSound(CopiedSound):
         try:
             frames = self.stream.decode(packet)
         except (EOFError, *DAMAGE):
-            frames = []  # a gap of one packet in the sound
+            frames = []  # one packet is missing
         for frame in frames:
             self._place(frame)
-            if not self._heard_only or (frame.pts or 0) >= 0:
+            if not self._played_only or (frame.pts or 0) >= 0:
                 yield from self._encode(frame)
 
     def _place(self, frame: av.AudioFrame) -> None:
-        """Count in samples; the stream's own ticks, often milliseconds, only tell of gaps."""
+        """Set the frame's timestamp, counted in samples. The stream's own, often in milliseconds, only show gaps."""
         rate = frame.sample_rate
         start = self._next_sample or 0
         if frame.pts is not None:

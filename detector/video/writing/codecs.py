@@ -1,4 +1,4 @@
-"""How pictures are encoded: which codec, how good, how fast."""
+"""How a video is encoded: codec, quality, speed, and what becomes of its audio."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from detector.errors import OutputError, SettingsError
+from detector.video.writing.audio import Audio
 
 Codec = Literal["h264", "hevc", "av1", "vp9"]
 
@@ -14,7 +15,7 @@ _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "l
 _USUAL_QUALITY = {"h264": 23, "hevc": 28, "av1": 35, "vp9": 33}
 _WORST_QUALITY = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _HOLDS = {".webm": ("vp9", "av1"), ".mov": ("h264", "hevc")}
-"""By a file's ending, the codecs that go into it; into the others all do."""
+"""By file suffix, the codecs that it holds; the others hold all."""
 
 _SVT_PRESET = 10
 
@@ -23,22 +24,29 @@ _LEAN_H264 = {
     "x264-params": "cabac=1:8x8dct=1:deblock=0,0:partitions=i8x8,i4x4:subme=1:bframes=3"
     ":mbtree=1:rc-lookahead=10:aq-mode=1",
 }
-"""Files of the size of `veryfast` in two thirds of its time: docs/performance.md. Of what `ultrafast` leaves out, these
-are the parts that save more bytes than they cost time."""
+"""Files as small as with `veryfast` in two thirds of the time: docs/performance.md. It is `ultrafast` with those tools
+switched on again that save more bytes than they cost time."""
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """How much work and how many bytes a video file is worth."""
+    """How a video file is made."""
 
     crf: int | None = None
-    """Quality: 0 is the best, 51 (63 for AV1 and VP9) the worst; in H.264, 18 cannot be told from the source."""
+    """Quality: 0 is the best, 51 (63 for AV1 and VP9) the worst; in H.264, 18 looks like the source."""
 
     preset: str | None = None
-    """Speed of H.264 and HEVC, from `ultrafast` (large files) to `veryslow`; a mixture of our own unless told."""
+    """Speed of H.264 and HEVC, from `ultrafast` (large files) to `veryslow`; None for this project's own choice."""
 
     codec: Codec | None = None
-    """H.264 unless told otherwise, and VP9 in `.webm`."""
+    """None for H.264, or VP9 in `.webm`."""
+
+    audio: Audio = "auto"
+    """What becomes of audio tracks: `auto` copies those that browsers play in this container and re-encodes others as
+    AAC (Opus in `.webm`), `copy` copies what the container can hold, `aac` makes all of them AAC, `none` drops them."""
+
+    location: bool = True
+    """Whether tags that say where the video was recorded are kept."""
 
 
 USUAL = VideoSettings()
@@ -46,17 +54,17 @@ USUAL = VideoSettings()
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of FFmpeg and its options."""
+    """One of FFmpeg's encoders and its options."""
 
     name: str
     options: dict[str, str]
 
     says_pixel_shape: bool = True
-    """Whether the file tells players that pixels are not square."""
+    """Whether the file can say that its pixels are not square."""
 
 
 def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
-    """What encodes a file of this name; `OutputError` where such a file cannot hold the codec."""
+    """The encoder for a file of this name; raises `OutputError` where such a file cannot hold the codec."""
     ending = path.suffix.lower()
     codec = settings.codec or ("vp9" if ending == ".webm" else "h264")
     if codec not in _ENCODERS:

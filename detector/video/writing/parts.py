@@ -1,7 +1,7 @@
-"""Encoded pictures on their way to a whole video, in files that a killed program leaves playable.
+"""Part files: the encoded pictures of a video until it is whole, which a killed program leaves playable.
 
-A part is a fragmented MP4 with a fragment for each frame. What can be kept of a part is a run of packets without a
-gap between the frames they show, so that the next part goes on with the next frame.
+A part is a fragmented MP4 with a fragment for each frame. What is kept of a part is a run of packets without a gap
+between the frames they show, so that the next part continues with the next frame.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from detector.video.reading.containers import DAMAGE
 
 _LEAST_TIMESCALE = 10_000
 _MOST_TICKS = 2**31 - 1
+_MARK = "yolo3 run "
 _USUAL_STEP = Fraction(1, 25)
-"""Seconds for which a video's only frame is shown where it does not say."""
+"""Seconds for which a video's only frame is shown where the video does not say."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,43 @@ class Part:
     path: Path
 
     frames: int
-    """Packets from the start to keep; each is a frame."""
+    """How many packets to keep, from the start; each is a frame."""
 
 
 def part_options(time_base: Fraction) -> dict[str, str]:
-    """How FFmpeg is to write a part."""
+    """FFmpeg's options for writing a part."""
     return {
-        # The head waits for the first frame, as only then FFmpeg can say in it when the track starts.
+        # The header waits for the first frame, which tells when the track starts.
         "movflags": "+frag_every_frame+delay_moov+default_base_moof",
         "movie_timescale": str(timescale(time_base)),
         "flush_packets": "1",
     }
 
 
+def mark(stream: av.VideoStream, run_digest: str) -> None:
+    """Say in a file that a certain run made it. MP4 and Matroska keep a track's handler name, which no player shows."""
+    stream.metadata["handler_name"] = _MARK + run_digest
+
+
+def made_by(path: Path) -> str | None:
+    """The digest of the run that made a part or an unfinished video; None where the file does not say."""
+    try:
+        with av.open(f"file:{path}") as video:
+            tags = {name.lower(): text for name, text in video.streams.video[0].metadata.items()}
+    except (*DAMAGE, OSError):
+        return None
+    name = tags.get("handler_name", "")
+    return name.removeprefix(_MARK) if name.startswith(_MARK) else None
+
+
 def kept_of(paths: Iterable[Path]) -> list[Part]:
-    """What can be kept of these parts, of which each goes on where what is kept of the one before ends."""
+    """What is kept of these parts, each of which continues where what is kept of the one before ends."""
     parts = [Part(path, _whole_frames(path)) for path in paths]
     return [part for part in parts if part.frames]
 
 
 def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
-    """The packets of all parts in decoding order, their timestamps fit to be written to one track."""
+    """The packets of all parts in decoding order, with timestamps that one track can hold."""
     last: Fraction | None = None
     for part in parts:
         with av.open(f"file:{part.path}") as video:
@@ -58,10 +75,10 @@ def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
                 if number == part.frames:
                     break
                 assert packet.dts is not None
-                # An encoder that starts anew counts decoding times from before its first frame.
+                # Each encoder counts decoding times from before its first frame.
                 if last is not None and packet.dts * packet.time_base <= last:
                     packet.dts = int(last / packet.time_base) + 1
-                if not packet.duration:  # VP9 loses it; an MP4 would not show a last frame that lasts for no time
+                if not packet.duration:  # VP9 loses it, and in an MP4 the last frame would not be shown
                     step = _USUAL_STEP if last is None else packet.dts * packet.time_base - last
                     packet.duration = max(1, round(step / packet.time_base))
                 last = packet.dts * packet.time_base
@@ -69,9 +86,9 @@ def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
 
 
 def timescale(time_base: Fraction, sound_rates: Iterable[int] = ()) -> int:
-    """Ticks per second of an MP4 file's own clock, in which it says when each track starts.
+    """Ticks per second of an MP4 file's own clock, in which the start of each track is stored.
 
-    By default that is 1000, which would round the start of a track that starts late.
+    FFmpeg's default of 1000 would round the start of a track that starts late.
     """
     ticks = time_base.denominator
     while ticks < _LEAST_TIMESCALE:  # FFmpeg gives the video track ticks as fine as this
@@ -81,7 +98,7 @@ def timescale(time_base: Fraction, sound_rates: Iterable[int] = ()) -> int:
 
 
 def _packets(video: av.container.InputContainer) -> Iterator[av.Packet[Any]]:
-    """The packets of a part up to the first that is not whole."""
+    """The packets of a part, up to the first that is damaged."""
     try:
         for packet in video.demux(video=0):
             if packet.size and (packet.is_corrupt or packet.pts is None or packet.dts is None):
@@ -93,7 +110,7 @@ def _packets(video: av.container.InputContainer) -> Iterator[av.Packet[Any]]:
 
 
 def _whole_frames(path: Path) -> int:
-    """How many packets from the start show all frames up to some moment."""
+    """How many packets from the start hold all frames up to some moment."""
     shown: list[int] = []
     decoded = None
     try:
@@ -104,7 +121,7 @@ def _whole_frames(path: Path) -> int:
                 decoded = packet.dts
     except (*DAMAGE, OSError):
         return 0
-    # No later packet shows anything before the last decoding time; up to there nothing is missing.
+    # No later packet shows anything before the last decoding time, so nothing is missing up to there.
     whole = latest = 0
     ordered = sorted(shown)
     for number, pts in enumerate(shown, 1):
@@ -115,11 +132,11 @@ def _whole_frames(path: Path) -> int:
 
 
 def part_path(path: Path, number: int = 1) -> Path:
-    """Where a video is written until it is whole: beside its final name, always as MP4; a resumed run adds a part."""
-    # A name that nobody else gives a file, for it is taken away without asking.
+    """Where a video is written until it is whole: beside its final name, always as MP4. A resumed run adds a part."""
+    # A name that nobody else gives a file, as it is deleted without asking.
     return path.with_name(f"{path.name}.yolo3-part{number}.mp4")
 
 
 def parts_left(path: Path) -> list[Path]:
-    """The parts that a run which did not come to its end left of this video, in order."""
+    """The parts that an unfinished run left of this video, in order."""
     return list(takewhile(Path.exists, (part_path(path, number) for number in count(1))))

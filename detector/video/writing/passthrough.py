@@ -1,4 +1,4 @@
-"""What goes with the pictures of a video, carried over beside new ones: sound, subtitles, chapters, tags."""
+"""Passthrough of what accompanies the pictures of a video: audio, subtitles, chapters, tags."""
 
 from __future__ import annotations
 
@@ -10,65 +10,70 @@ from typing import Any, Protocol
 from detector.video.ffmpeg import av
 from detector.video.reading.containers import DAMAGE, counted, open_container, reason
 from detector.video.section import Span
-from detector.video.writing.audio import SoundBy, carry_sound
+from detector.video.writing.audio import AudioWay, carry_audio
 from detector.video.writing.subtitles import carry_subtitles
 
 _FORMATS_WITH_INDEX = ("mov", "matroska")
-"""Those in which a seek ends before the time asked for and not somewhere near it."""
+"""Formats in which a seek ends before the requested time and not somewhere near it."""
 
 _RUN_IN_SECONDS = Fraction(1)
-"""How much sound before a section is read: decoders of sound need some to start."""
+"""How much audio before a section is read: audio decoders need a run-in."""
 
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode"}
-"""What a file says of how it is stored itself."""
+"""Tags about the file itself, which are not those of a copy."""
+
+_LOCATION_TAG = "location"
+"""Where a camera was, also with a language: `location-eng`, `com.apple.quicktime.location.ISO6709`."""
 
 _STREAM_TAGS = ("language", "title", "handler_name")
 
 
 class Track(Protocol):
-    """One stream on its way into another file, of which it takes what lies within a `Span`."""
+    """One stream that is carried over to another file, as far as it lies within a `Span`."""
 
     stream: Any
-    """Of the source."""
+    """The source's stream."""
 
     target: Any
-    """Of the copy."""
+    """The copy's stream."""
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
-        """What a packet of the source becomes."""
+        """The packets of the copy that an input packet gives."""
         ...
 
     def finish(self) -> Iterator[av.Packet[Any]]:
-        """What is still held when the last packet has come."""
+        """The packets still held after the last input packet."""
         ...
 
 
 class PassthroughTracks:
-    """All sound tracks and subtitles of a video, to be muxed as its pictures come; `attach` says into which file."""
+    """All audio tracks and subtitles of a video, to be muxed as its pictures come; `attach` adds them to a file."""
 
     def __init__(self, video: str, span: Span, *, chapters_until: Fraction | None = None) -> None:
         self._input = open_container(video)
         self._span = span
         self._chapters_until = chapters_until
-        self._sounds = [stream for stream in self._input.streams.audio if stream.codec_context is not None]
-        self.rates = [stream.rate for stream in self._sounds]
-        """Samples per second of each sound track."""
+        self._audio = [stream for stream in self._input.streams.audio if stream.codec_context is not None]
+        self.rates = [stream.rate for stream in self._audio]
+        """Samples per second of each audio track."""
         self.notes: list[str] = []
-        """What became of the tracks."""
+        """What was re-encoded or left out."""
         self.late_notes: list[str] = []
-        """What went wrong on the way."""
+        """What went wrong while packets were read."""
         self._tracks: dict[int, Track] = {}
         self._packets: Iterator[av.Packet[Any]] = iter(())
         self._waiting: av.Packet[Any] | None = None
 
-    def attach(self, output: av.container.OutputContainer, *, sound: SoundBy | None, subtitles: bool) -> None:
-        """Give `output` its tracks: sound as it is (`copy`) or as AAC or Opus (`encode`), subtitles where it can.
+    def attach(
+        self, output: av.container.OutputContainer, *, audio: AudioWay, subtitles: bool, location: bool = True
+    ) -> None:
+        """Add the tracks to `output`, with tags and chapters; `location` keeps tags that say where it was recorded.
 
-        A sound track of which `output` cannot hold the codec is encoded in any case.
+        An audio track whose codec `output` cannot hold is re-encoded, whatever `audio` says.
         """
-        self._carry_tags(output)
-        if sound is not None:
-            self._attach_sound(output, sound)
+        self._carry_tags(output, location=location)
+        if audio != "none":
+            self._attach_audio(output, audio)
         self._attach_subtitles(output, subtitles)
         self._packets = self._read()
 
@@ -91,14 +96,14 @@ class PassthroughTracks:
         yield from self._packets
 
     def close(self) -> None:
-        """Let go of the video."""
+        """Close the video."""
         self._input.close()
 
-    def _carry_tags(self, output: av.container.OutputContainer) -> None:
-        """Title, time of creation and the like; chapters; the fonts that subtitles ask for."""
-        output.metadata.update(
-            {name: text for name, text in self._input.metadata.items() if name.lower() not in _OWN_TAGS}
-        )
+    def _carry_tags(self, output: av.container.OutputContainer, *, location: bool) -> None:
+        """Copy title, time of creation and the like, chapters, and the fonts that subtitles use."""
+        for name, text in self._input.metadata.items():
+            if name.lower() not in _OWN_TAGS and (location or _LOCATION_TAG not in name.lower()):
+                output.metadata[name] = text
         chapters = self._chapters()
         if chapters:
             output.set_chapters(chapters)
@@ -107,7 +112,7 @@ class PassthroughTracks:
                 output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
 
     def _chapters(self) -> list[Any]:
-        """The chapters of the span, on the copy's clock."""
+        """The chapters within the span, on the copy's clock."""
         span, tick = self._span, Fraction(1, 1000)
         first = span.shift_seconds if span.begin_seconds is None else span.begin_seconds
         lasts = [end for end in (span.end_seconds, self._chapters_until) if end is not None]
@@ -120,11 +125,11 @@ class PassthroughTracks:
                 chapters.append({**chapter, **edges, "time_base": tick})
         return chapters
 
-    def _attach_sound(self, output: av.container.OutputContainer, by: SoundBy) -> None:
-        if len(self._sounds) < len(self._input.streams.audio):
-            self.notes.append("sound left out: it is in a format that FFmpeg does not know")
-        for stream in self._sounds:
-            track, note = carry_sound(stream, output, by=by, span=self._span)
+    def _attach_audio(self, output: av.container.OutputContainer, way: AudioWay) -> None:
+        if len(self._audio) < len(self._input.streams.audio):
+            self.notes.append("audio left out: FFmpeg does not know its format")
+        for stream in self._audio:
+            track, note = carry_audio(stream, output, way=way, span=self._span)
             if note:
                 self.notes.append(note)
             if track is not None:
@@ -140,7 +145,9 @@ class PassthroughTracks:
                 self._take(track)
         if left_out:
             kinds = ", ".join(dict.fromkeys(left_out))
-            self.notes.append(f"{counted(len(left_out), 'subtitle track')} left out ({kinds}): not for this container")
+            self.notes.append(
+                f"{counted(len(left_out), 'subtitle track')} left out ({kinds}): this container cannot hold it"
+            )
 
     def _take(self, track: Track) -> None:
         stream, target = track.stream, track.target
@@ -151,7 +158,7 @@ class PassthroughTracks:
         target.disposition = stream.disposition
 
     def _read(self) -> Iterator[av.Packet[Any]]:
-        """The output's packets in the order of the input file."""
+        """The output's packets, in the order of the input file."""
         if not self._tracks:
             return
         self._skip_to_begin()
@@ -165,21 +172,21 @@ class PassthroughTracks:
                 if packet.size:
                     yield from self._tracks[packet.stream.index].carry(packet)
         except DAMAGE as error:
-            self.late_notes.append(f"sound ends early: {reason(error)}")
+            self.late_notes.append(f"audio ends early: {reason(error)}")
         for track in self._tracks.values():
             yield from track.finish()
 
     def _skip_to_begin(self) -> None:
-        """Pass over what comes long before the span, where that is sure to miss nothing."""
+        """Seek to the span where that is certain to skip nothing of it."""
         begin = self._span.begin_seconds
-        # A subtitle that is still to be read at the beginning may have come up at any time before.
-        if begin is None or len(self._tracks) > len(self._sounds):
+        # A subtitle that is shown when the span begins may have appeared at any time before.
+        audio = [stream for stream in self._audio if stream.index in self._tracks]
+        if begin is None or len(self._tracks) > len(audio):
             return
-        if self._sounds and self._input.format.name.startswith(_FORMATS_WITH_INDEX):
-            sound = self._sounds[0]
+        if audio and self._input.format.name.startswith(_FORMATS_WITH_INDEX):
             with suppress(*DAMAGE):
-                # By the sound's own index: pictures may begin later, and be the first thing found.
-                self._input.seek(round((begin - _RUN_IN_SECONDS) / (sound.time_base or 1)), stream=sound)
+                # By the audio's own index: pictures may begin later, and be the first thing found.
+                self._input.seek(round((begin - _RUN_IN_SECONDS) / (audio[0].time_base or 1)), stream=audio[0])
 
     def _is_past(self, packet: av.Packet[Any]) -> bool:
         end = self._span.end_seconds

@@ -1,4 +1,4 @@
-"""Frames into a video file that browsers play: every timestamp kept, the sound carried over."""
+"""A sink that writes a video file that browsers play, with every timestamp and the source's audio."""
 
 from __future__ import annotations
 
@@ -14,50 +14,49 @@ from typing import Any, ClassVar, Self, cast
 import cv2
 import numpy as np
 
-from convert.files import check_output, create
+from convert.files import check_output, create, replacing
 from detector.detections import Detections
 from detector.errors import OutputError, WriteError
 from detector.images.planes import Planes
 from detector.video.colours import FromRgb, stored_as_yuv, tag, to_encode
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Image, Sink, VideoInfo
-from detector.video.reading.containers import DAMAGE
+from detector.video.reading.containers import DAMAGE, counted
 from detector.video.section import Span
 from detector.video.status import RunStatus
 from detector.video.writing.codecs import USUAL, VideoSettings, encoder_for
-from detector.video.writing.parts import Part, part_options, part_path, parts_left
-from detector.video.writing.remuxing import Remuxer
+from detector.video.writing.parts import Part, kept_of, mark, part_options, part_path, parts_left
+from detector.video.writing.remuxing import Accompaniment, Remuxer
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 _LATE_CLOCK_SECONDS = 10
-"""A source whose clock starts later than this counts from somewhere else (a recorder's uptime, say)."""
+"""A source whose clock starts later than this counts from something else, such as a recorder's uptime."""
 
 _FRAME_DURATION = 1 << 8
-"""AV_CODEC_FLAG_FRAME_DURATION: the encoder hands the duration of each frame on to its packet."""
+"""AV_CODEC_FLAG_FRAME_DURATION: the encoder gives each packet the duration of its frame."""
 
 _BELIEVABLE_DELAY_SECONDS = 24 * 3600
-"""Between a picture's decoding time and its own."""
+"""The longest plausible time between decoding and showing a frame."""
 
 _USUAL_RATE = 25
-"""Frames per second, where the source does not say; it only guides the encoder."""
+"""Frames per second where the source does not say; it only guides the encoder's rate control."""
 
 
 class VideoWriter(Sink):
     """Writes the pictures of frames to a video file, which appears under its name when it is whole.
 
-    `sound_from` names the video whose sound tracks are carried over: copied, or made AAC (Opus in WebM) where the
-    container cannot hold them; its subtitles, chapters and tags go with them. Of a section of a video the first
-    picture is at 0 and the rest is cut to match. Odd sizes are made even by repeating the last row or column, which
-    the codecs need. Pixels that are not square stay so, except in VP9 and AV1, which do not say it: there pictures are
-    widened (or heightened) to square ones.
+    `sound_from` names the video whose audio, subtitles, chapters and tags are carried over. A section of a video starts
+    at 0, and what accompanies it is cut to match. Odd sizes are made even by repeating the last row or column, as the
+    codecs need. Non-square pixels are kept, except in VP9 and AV1, which cannot store their shape: there pictures are
+    enlarged to square pixels.
 
-    Until the end the pictures are in a part file beside it (`part_path`), which a program that is killed leaves
-    playable. With `resumable` a run that fails leaves it too. `kept` is what parts of an earlier run already hold:
-    frames up to there are passed over.
+    Until the end the pictures are in a part file beside the video (`part_path`), which stays playable if the program is
+    killed, and which a failed run keeps. `run_digest` marks it as made by this run. `kept` is what parts of an earlier
+    run already hold: frames up to there are skipped.
 
-    Raises `OutputError` before anything is written if `path` cannot or must not be, `WriteError` if it could not
-    be written to its end.
+    Raises `OutputError` before anything is written if `path` cannot or must not be written, `WriteError` if writing
+    fails.
     """
 
     stage: ClassVar[str] = "encode"
@@ -72,6 +71,7 @@ class VideoWriter(Sink):
         overwrite: bool = False,
         resumable: bool = False,
         kept: Sequence[Part] = (),
+        run_digest: str = "",
     ) -> None:
         super().__init__()
         self.path = Path(path)
@@ -80,18 +80,19 @@ class VideoWriter(Sink):
                 f"{self.path}: cannot write a video named {self.path.suffix or 'without ending'}; "
                 f"use one of {', '.join(_FORMATS)}"
             )
-        self._sound_from = None if sound_from is None else os.fspath(sound_from)
-        inputs = [info.source] + ([self._sound_from] if self._sound_from else [])
-        check_output(self.path, overwrite=overwrite, inputs=inputs)
-        check_output(part_path(self.path), overwrite=True, inputs=inputs)
+        self._audio_from = None if sound_from is None else os.fspath(sound_from)
+        self._inputs = [info.source] + ([self._audio_from] if self._audio_from else [])
+        check_output(self.path, overwrite=overwrite, inputs=self._inputs)
+        check_output(part_path(self.path), overwrite=True, inputs=self._inputs)
         left = parts_left(self.path)
         if left and not overwrite:
             raise OutputError(
-                f"{left[0]}: is left from a run that did not end; move it away, pass --overwrite, "
-                "or continue a video with --resume"
+                f"{left[0]}: was left by an unfinished run; make a video of it with `yolo3 recover`, continue that run "
+                "with --resume, or delete it with --overwrite"
             )
         self._info = info
-        self._resumable = resumable
+        self._settings = settings
+        self._run_digest = run_digest
         self._kept = list(kept)
         self._kept_frames = sum(part.frames for part in kept)
         self._part = _free_part(self.path, self._kept)
@@ -121,7 +122,7 @@ class VideoWriter(Sink):
         return self
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Encode the frame's picture; its boxes are already drawn."""
+        """Encode the frame's picture, on which boxes are drawn already."""
         shown = frame.duration * frame.time_base or 1 / Fraction(self._info.frame_rate or _USUAL_RATE)
         self._end_seconds = frame.time + shown
         if frame.index < self._kept_frames:
@@ -142,19 +143,21 @@ class VideoWriter(Sink):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ending = RunStatus.of(error)
-        if not ending.keeps_output or not (self._count or self._kept):
+        status = RunStatus.of(error)
+        if not (self._count or self._kept):
             self._discard()
-            return
-        try:
-            with self._explained():
-                self._finish(ending)
-        except BaseException:
-            self._discard()
-            raise
+        elif error is not None and not status.keeps_output:
+            self._keep_part(error)
+        else:
+            try:
+                with self._explained():
+                    self._finish(status)
+            except BaseException as failure:
+                self._keep_part(failure)
+                raise
 
     def _open(self) -> None:
-        """Start the encoder and the part."""
+        """Start the encoder and the part file."""
         options = part_options(self._info.time_base)
         width, height = self._square or (self._info.width, self._info.height)
         self._container = av.open(f"file:{self._part}", "w", format="mp4", container_options=options)
@@ -173,11 +176,15 @@ class VideoWriter(Sink):
             context.flags |= _FRAME_DURATION
             context.sample_aspect_ratio = Fraction(1) if self._square else self._info.pixel_aspect
             tag(context, self._colours)
+            mark(stream, self._run_digest)
             self._container.start_encoding()
         except (*DAMAGE, ValueError) as error:
             if isinstance(error, OSError):
                 raise
-            raise WriteError(f"{self.path}: the encoder does not start: {error}") from error
+            raise OutputError(
+                f"{self.path}: {self._encoder.name} cannot encode pictures of {width}x{height} pixels; "
+                "try another --codec or a smaller source"
+            ) from error
         self._stream = stream
 
     def _checked(self, frame: Frame) -> Image:
@@ -191,53 +198,62 @@ class VideoWriter(Sink):
         for packet in packets:
             pts, dts = packet.pts or 0, packet.dts or 0
             if not 0 <= (pts - dts) * self._info.time_base < _BELIEVABLE_DELAY_SECONDS:
-                packet.dts = packet.pts  # x265 makes decoding times up for videos of one or two frames
+                packet.dts = packet.pts  # x265 invents decoding times for videos of one or two frames
             self._container.mux(packet)
 
-    def _finish(self, ending: RunStatus) -> None:
+    def _finish(self, status: RunStatus) -> None:
         parts = list(self._kept)
         if self._count:
             self._mux(self._stream.encode(None))
             parts.append(Part(self._part, self._count))
         self._close()
         end, written = self._info.end_seconds, self._end_seconds
-        if ending in (RunStatus.INTERRUPTED, RunStatus.STOPPED):
+        if status in (RunStatus.INTERRUPTED, RunStatus.STOPPED):
             end = written if end is None else min(end, written)
-        joiner = Remuxer(
-            self._whole,
-            self._format,
-            sound_from=self._sound_from,
-            span=Span(self._shift_seconds, self._info.begin_seconds, end),
-            chapters_until=None if ending is RunStatus.COMPLETE else written,
-            name=self.path,
+        beside = Accompaniment(
+            self._audio_from,
+            Span(self._shift_seconds, self._info.begin_seconds, end),
+            chapters_until=None if status is RunStatus.COMPLETE else written,
+            audio=self._settings.audio,
+            location=self._settings.location,
         )
-        joiner.join(parts, time_base=self._info.time_base)
-        self.notes = joiner.notes
+        with replacing(self.path, inputs=self._inputs) as whole:
+            digest = "" if status is RunStatus.COMPLETE else self._run_digest  # an early end can be resumed
+            remuxer = Remuxer(whole, self._format, beside, name=self.path, run_digest=digest)
+            remuxer.join(parts, time_base=self._info.time_base)
+        self.notes = remuxer.notes
         if self._late_seconds and self._info.begin_seconds is None:
             shift = f"{float(self._late_seconds):.1f}"
             self.notes.append(f"{self.path}: starts at 0 s; the source's clock at {shift} s")
-        self._whole.replace(self.path)
         for part in parts_left(self.path):
             part.unlink()
-
-    @property
-    def _whole(self) -> Path:
-        """Where the parts are put together."""
-        return self.path.with_name(f"{self.path.stem}.whole{self.path.suffix}")
 
     def _close(self) -> None:
         container, self._container = self._container, None
         if container is not None:
             container.close()
 
-    def _discard(self) -> None:
-        # What the container still wants to write, and cannot, matters no more.
+    def _keep_part(self, error: BaseException) -> None:
+        """After a failure, leave what was encoded in the part file, and add a note to the error that says where."""
+        with suppress(*DAMAGE, ValueError):
+            if self._container is not None:
+                self._mux(self._stream.encode(None))
         with suppress(*DAMAGE, ValueError):
             self._close()
+        frames = self._kept_frames + sum(part.frames for part in kept_of([self._part]))
+        if frames == self._kept_frames:
+            self._discard()
+        if frames:
+            first = self._kept[0].path if self._kept else self._part
+            kept = f"{counted(frames, 'frame')} {'is' if frames == 1 else 'are'} kept in {first}"
+            error.add_note(f"{self.path}: {kept}; make a video of it with `yolo3 recover`")
+
+    def _discard(self) -> None:
+        """Remove a part file that holds nothing."""
+        with suppress(*DAMAGE, ValueError):  # the container may fail to write its end
+            self._close()
         with suppress(OSError):
-            self._whole.unlink(missing_ok=True)
-            if not (self._resumable and self._count):
-                self._part.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -251,20 +267,20 @@ class VideoWriter(Sink):
 
 
 def _free_part(path: Path, kept: Sequence[Part]) -> Path:
-    """Where the next part goes: behind the kept ones."""
+    """The name of the next part, after the kept ones."""
     taken = {part.path for part in kept}
     return next(part for number in count(1) if (part := part_path(path, number)) not in taken)
 
 
 def _square_size(info: VideoInfo) -> tuple[int, int]:
-    """Width and height in square pixels; nothing is made smaller."""
+    """Width and height in square pixels, of which neither is smaller than before."""
     if info.pixel_aspect > 1:
         return round(info.width * info.pixel_aspect), info.height
     return info.width, round(info.height / info.pixel_aspect)
 
 
 def _even(image: Image) -> Image:
-    """The image with its last row or column repeated where its size is odd, as planes have it already."""
+    """The image with its last row or column repeated where a size is odd. Planes are even already."""
     height, width = image.shape[:2]
     if isinstance(image, Planes) or height % 2 == width % 2 == 0:
         return image

@@ -160,7 +160,7 @@ def test_pictures_of_letters_are_left_out_with_a_note(tmp_path):
             packet.duration = 900
             output.mux(packet)
     notes = copied(source, tmp_path / "out.mp4")
-    assert notes == (f"{tmp_path}/out.mp4: 1 subtitle track left out (dvd_subtitle): not for this container",)
+    assert notes == (f"{tmp_path}/out.mp4: 1 subtitle track left out (dvd_subtitle): this container cannot hold it",)
     assert copied(source, tmp_path / "out.mkv") == ()
     with av.open(str(tmp_path / "out.mkv")) as video:
         packets = [(packet.pts, bytes(packet)) for packet in video.demux(subtitles=0) if packet.size]

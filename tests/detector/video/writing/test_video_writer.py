@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ from detector.video.frames import Colours, Frame, VideoInfo
 from detector.video.reading.video_file import VideoFile
 from detector.video.status import Stopped
 from detector.video.writing.codecs import VideoSettings
+from detector.video.writing.parts import kept_of, made_by, part_path
 from detector.video.writing.video_writer import VideoWriter
 
 FAST = VideoSettings(preset="ultrafast")
@@ -144,11 +146,83 @@ def test_run_cut_short_leaves_a_playable_file(clips, tmp_path, error):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_failed_run_leaves_nothing(clips, tmp_path):
-    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "out.mp4", info_for(clips), settings=FAST) as sink:
+def test_a_failed_run_keeps_what_was_recorded(clips, tmp_path):
+    """A recording cannot be made again, whatever went wrong."""
+    target = tmp_path / "out.mp4"
+    with pytest.raises(ZeroDivisionError) as told, VideoWriter(target, info_for(clips), settings=FAST) as sink:
         for frame in clips.frames(30):
             sink.write(frame, NOTHING)
         raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == [part_path(target)]
+    assert [clips.number(picture) for _, picture in clips.decoded(part_path(target))] == list(range(30))
+    (note,) = told.value.__notes__
+    assert note.startswith(f"{target}: 30 frames are kept in {part_path(target)};") and "yolo3 recover" in note
+
+
+def test_a_failed_finish_keeps_what_was_recorded(clips, tmp_path):
+    target = tmp_path / "out.mp4"
+    with pytest.raises(OutputError) as told, VideoWriter(target, info_for(clips), settings=FAST) as sink:
+        for frame in clips.frames(5):
+            sink.write(frame, NOTHING)
+        target.mkdir()  # the finished file cannot take its place
+    assert str(told.value).startswith(f"{target}: is a folder")
+    assert part_path(target).exists() and part_path(target).name in told.value.__notes__[0]
+    assert sorted(tmp_path.iterdir()) == [target, part_path(target)]
+
+
+def test_a_source_that_is_gone_at_the_end_costs_only_its_audio(clips, tmp_path):
+    source = clips.make(tmp_path / "a.mp4", range(10), sound="aac")
+    with VideoFile(source) as video, VideoWriter(tmp_path / "out.mp4", video.info, sound_from=source) as sink:
+        for frame in video:
+            sink.write(frame, NOTHING)
+        source.unlink()
+    assert sink.notes == [f"{tmp_path}/out.mp4: audio and subtitles left out: {source}: no such file"]
+    assert len(clips.decoded(tmp_path / "out.mp4")) == 10
+
+
+def test_a_run_that_fails_before_its_first_frame_leaves_nothing(clips, tmp_path):
+    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "out.mp4", info_for(clips), settings=FAST):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_a_similar_name_is_left_alone(clips, tmp_path):
+    theirs = tmp_path / "out.whole.mp4"
+    theirs.write_text("theirs")
+    with VideoWriter(tmp_path / "out.mp4", info_for(clips), settings=FAST) as sink:
+        sink.write(next(clips.frames(1)), NOTHING)
+    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "b.mp4", info_for(clips), settings=FAST):
+        raise ZeroDivisionError
+    assert theirs.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), ZeroDivisionError()])
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm"])
+def test_what_can_be_resumed_says_which_run_made_it(clips, tmp_path, ending, error):
+    target = tmp_path / f"out{ending}"
+    settings = VideoSettings(preset="ultrafast")
+    with (
+        suppress(KeyboardInterrupt, ZeroDivisionError),
+        VideoWriter(target, info_for(clips), settings=settings, run_digest="0123abcd") as sink,
+    ):
+        for frame in clips.frames(5):
+            sink.write(frame, NOTHING)
+        if error is not None:
+            raise error
+    if isinstance(error, ZeroDivisionError):
+        assert made_by(part_path(target)) == "0123abcd"
+    else:
+        assert made_by(target) == ("0123abcd" if error else None)
+
+
+@pytest.mark.parametrize(("codec", "name"), [("h264", "libx264"), ("av1", "libsvtav1")])
+def test_pictures_too_large_for_the_encoder(tmp_path, codec, name):
+    info = VideoInfo(source="made", width=17_000, height=32, time_base=Fraction(1, 25))
+    with pytest.raises(OutputError) as told, VideoWriter(tmp_path / "a.mp4", info, settings=VideoSettings(codec=codec)):
+        pass
+    assert str(told.value) == (
+        f"{tmp_path}/a.mp4: {name} cannot encode pictures of 17000x32 pixels; try another --codec or a smaller source"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,7 +264,7 @@ def test_frame_of_another_size_is_a_bug(clips, tmp_path):
         sink.write(Frame(0, 0, Fraction(1, 25), np.zeros((10, 10, 3), np.uint8)), NOTHING)
 
 
-@pytest.mark.parametrize("limit", [0, 100, 30_000], ids=["at the head", "early", "in the middle"])
+@pytest.mark.parametrize("limit", [0, 100, 150_000], ids=["at the head", "early", "in the middle"])
 def test_full_disk(clips, tmp_path, limit):
     target = tmp_path / "out.mp4"
     code = f"""
@@ -212,8 +286,15 @@ try:
             sink.write(Frame(index, index, info.time_base, picture), Detections.empty())
 except WriteError as error:
     print(error)
+    print(*error.__notes__ if hasattr(error, '__notes__') else ())
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert told.stdout == f"{target}: could not be written: File too large\n"
+    assert told.stdout.startswith(f"{target}: could not be written: File too large\n")
     assert told.stderr == ""
-    assert list(tmp_path.iterdir()) == []
+    if limit < 1000:
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert list(tmp_path.iterdir()) == [part_path(target)]
+        (kept,) = kept_of([part_path(target)])
+        assert f"{target}: {kept.frames} frames are kept in {part_path(target)};" in told.stdout
+        assert 1 <= kept.frames < 60
