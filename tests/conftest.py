@@ -46,6 +46,17 @@ classes=3
 
 STEEP = 40.0
 
+SHARED_PARTS = (
+    *(
+        f"assets/{name}"
+        for name in ("images", "images_odd", "names", "videos", "videos_made", "weights", "weights_bad")
+    ),
+    *("assets/coco_val2017_128", "assets/grocery"),
+    *(f"reference/{name}" for name in ("coco_ap.json", "darknet_detections.json", "family", "loss", "mot", "real")),
+    "tools/random_weights.py",
+)
+"""What the third-party material holds where it is whole."""
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -53,6 +64,9 @@ def shared() -> Path:
     folder = Path(os.environ.get("YOLO3_SHARED") or Path(__file__).parents[2] / "shared")
     if not folder.is_dir():
         pytest.skip(f"needs third-party test material: {folder} does not exist (YOLO3_SHARED names it)")
+    missing = [part for part in SHARED_PARTS if not (folder / part).exists()]
+    if missing:  # a skip would hide that half of the tests did not run
+        pytest.fail(f"third-party test material is incomplete: {folder} lacks {', '.join(missing)}")
     return folder
 
 

@@ -23,8 +23,8 @@ OF_ANY_SIZE = ("detector/cli/", "scripts/street/")
 """Where a function may be long: a command has an argument for each option, and a drawing is a list of shapes."""
 
 BEING_MENDED = {
-    "convert.layers.convolution",
-    "convert.reference.layers",
+    "detector.datasets.coco",
+    "detector.datasets.darknet",
     "detector.engines",
     "detector.evaluation.plots",
     "detector.pipeline.annotate_video",
