@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Never, TypeVar
 
 import typer
 
+from detector.images.addresses import without_credentials
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -76,6 +78,7 @@ def _print_note(note: str) -> None:
 
 
 def _write(line: str, stream: object) -> None:
+    line = without_credentials(line)
     if "tqdm" not in sys.modules:  # no bar is running
         print(line, file=stream)  # type: ignore[call-overload]
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from detector.cli.console import complain, exit_code, frame_progress, leave, note_printer
+from detector.cli.console import complain, exit_code, frame_progress, leave, note_printer, say
 from detector.cli.options import DEFAULT_MODEL, Model, Overwrite, Quiet, with_options
 from detector.settings import Settings
 
@@ -156,7 +156,7 @@ def webcam_verb(
         if isinstance(result_or_error, Yolo3Error):
             codes.append(1)
             continue
-        print(f"{camera}:")
+        say(f"{camera}:")
         codes.append(_conclude(result_or_error, numbered(outputs, number), quiet))
     leave(max(codes))
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import glob
-import http.client
 import os
 import re
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from detector.errors import PictureError
-
-PICTURE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".bmp", ".dib", ".gif"),
-    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
-)
-"""Lower case; what a folder or a glob counts as a picture."""
-
-PICTURE_SIGNATURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|P[1-6]\s|\0\0\0\x0cjP|....ftypavi[fs]",
-    re.DOTALL,
-)
-"""Matches the first bytes of every kind of picture that is read."""
+from detector.images.addresses import is_url
+from detector.images.signatures import PICTURE_SUFFIXES
 
 _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")
-_TIMEOUT_SECONDS = 30.0
-_MAX_BYTES = 64 << 20
-_CHUNK_BYTES = 1 << 16
-_SIGNATURE_BYTES = 16
+LONGEST_NAME_BYTES = 255
+_KEPT_BYTES = 200
+"""Of the end of an address, which leaves room for a number and a suffix."""
 
 
 def find_pictures(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -51,16 +35,6 @@ def find_pictures(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
     return list(found.values())
 
 
-def is_url(source: str) -> bool:
-    """Whether this is an address to fetch, not a file to open."""
-    return source[:8].lower().startswith(("http://", "https://"))
-
-
-def without_password(url: str) -> str:
-    """Return the address as it may be shown in a message."""
-    return re.sub(r"^(https?://)[^/?#]*@", r"\1", url, flags=re.IGNORECASE)
-
-
 def output_name(source: str | os.PathLike[str], *, taken: Collection[str] = ()) -> str:
     """Return the file name for a picture's result: `photos/dog.jpg` -> `dog.jpg`, `cat.webp` -> `cat.png`.
 
@@ -73,42 +47,23 @@ def output_name(source: str | os.PathLike[str], *, taken: Collection[str] = ()) 
         text = unquote(re.sub(r"^\w+://[^/?#]*|[?#].*", "", text, flags=re.DOTALL).rstrip("/"))
         # What a stranger's address may hold must neither leave the folder nor be refused by a file system.
         text = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", text.replace("\\", "/")).rpartition("/")[2].strip(" .")
-        path = Path(text[-100:] or "picture")
+        path = Path(os.fsencode(text)[-_KEPT_BYTES:].decode(errors="ignore") or "picture")
         if path.suffix.lower() not in PICTURE_SUFFIXES:
             path = path.with_suffix(".jpg")
     else:
         path = Path(Path(text).name or "picture.png")
-    if path.suffix.lower() not in _KEPT_SUFFIXES:
-        path = path.with_suffix(".png")
+    suffix = path.suffix if path.suffix.lower() in _KEPT_SUFFIXES else ".png"
     used = {name.casefold() for name in taken}
-    name, number = path.name, 2
+    name, number = _fitting(path.stem, suffix), 2
     while name.casefold() in used:
-        name, number = f"{path.stem}-{number}{path.suffix}", number + 1
+        name, number = _fitting(path.stem, f"-{number}{suffix}"), number + 1
     return name
 
 
-def fetch_picture(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS, max_bytes: int = _MAX_BYTES) -> bytes:
-    """Fetch a picture's bytes over http or https; `timeout_seconds` is for the whole of it.
-
-    A user name and password in the address are sent as Basic authentication, to that host only, and never
-    shown. Raises `PictureError` for whatever goes wrong: no connection, no such page, no picture, too large.
-    """
-    name = without_password(url)
-    deadline = time.monotonic() + timeout_seconds
-    try:
-        with _opener().open(_request(url), timeout=timeout_seconds) as response:
-            return _read(response, name, deadline=deadline, max_bytes=max_bytes)
-    except urllib.error.HTTPError as error:
-        with error:
-            advice = "check the address" if error.code in (404, 410) else "open it in a browser to see why"
-            words = " ".join(f"{error.code} {error.reason}".split())
-            raise PictureError(f"{name}: the server answered {words}; {advice}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        # urllib wraps what happens while connecting in URLError, and nothing that happens after.
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, TimeoutError):
-            raise _too_slow(name) from error
-        raise PictureError(f"{name}: cannot be fetched ({reason}); check the address and the network") from error
+def _fitting(stem: str, ending: str) -> str:
+    """The two put together, the stem cut where the name would be longer than file systems take."""
+    room = LONGEST_NAME_BYTES - len(os.fsencode(ending))
+    return os.fsdecode(os.fsencode(stem)[:room]) + ending
 
 
 def _expand(argument: str) -> Sequence[str]:
@@ -140,71 +95,3 @@ def _natural(path: str) -> list[tuple[str, int, str]]:
     """Sort key that reads digits as numbers."""
     pieces = re.findall(r"(\D*)(\d*)", path.casefold())
     return [(text, int(digits or 0), digits) for text, digits in pieces]
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    # Not build_opener: that adds file:, ftp: and data:, and a server may redirect to any of them.
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _request(url: str) -> urllib.request.Request:
-    if not is_url(url):
-        raise ValueError("only http:// and https:// addresses are fetched")
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError("the address names no host")
-    host = parts.netloc.rpartition("@")[2]
-    if not host.isascii():
-        host = host.encode("idna").decode()
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    query = quote(parts.query, safe="/%:@!$&'()*+,;=~?")
-    request = urllib.request.Request(
-        urlunsplit((parts.scheme, host, path, query, "")),
-        headers={"User-Agent": "yolo3", "Accept": "image/*,*/*;q=0.5"},
-    )
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        # "Unredirected": a redirect to another host must not carry the password there.
-        request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(login).decode())
-    return request
-
-
-def _read(response: http.client.HTTPResponse, name: str, *, deadline: float, max_bytes: int) -> bytes:
-    """Read to the end, watching the size and the clock: a timeout alone is per packet, not for the whole."""
-    announced = response.length
-    data = bytearray()
-    recognised = False
-    while chunk := response.read1(_CHUNK_BYTES):
-        data += chunk
-        if not recognised and len(data) >= _SIGNATURE_BYTES:
-            # Judged by the bytes: there are servers that send pictures as text/plain.
-            if not PICTURE_SIGNATURE.match(data):
-                raise PictureError(
-                    f"{name}: the server sent {response.headers.get_content_type()}, not a picture; "
-                    f"give the address of the picture itself, not of a page that shows it"
-                )
-            recognised = True
-        if len(data) > max_bytes or (announced or 0) > max_bytes:
-            raise PictureError(
-                f"{name}: larger than {max_bytes:,} bytes, the most that is fetched; download it and give the file"
-            )
-        if time.monotonic() > deadline:
-            raise _too_slow(name)
-    if announced is not None and len(data) < announced:
-        raise PictureError(f"{name}: the connection broke off after {len(data):,} of {announced:,} bytes; try again")
-    return bytes(data)
-
-
-def _too_slow(name: str) -> PictureError:
-    return PictureError(f"{name}: the server took too long to send it; try again or download the file")

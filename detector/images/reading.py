@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
-import re
-import secrets
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,15 +15,28 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
-from detector.errors import OutputError, PictureError, WriteError
+from convert.files import check_output, write_whole
+from detector.errors import OutputError, PictureError
+from detector.images.addresses import is_url, without_credentials
 from detector.images.darknet_jpeg import decode_jpeg
-from detector.images.finding import PICTURE_SIGNATURE, fetch_picture, is_url, without_password
+from detector.images.fetching import fetch_picture
+from detector.images.signatures import describe_start
 
-PictureSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+PictureSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]
 
 MAX_PIXELS = 178_956_970
 """The largest picture that is opened, 512 MiB as RGB; Pillow, too, refuses more."""
+
+MAX_SIDE = 1 << 18
+"""Pillow keeps pointers for each row: a picture one pixel wide would take ten times the memory of its pixels."""
+
+_MAX_EXIF_BYTES = 4 << 20
+"""Pillow joins the EXIF segments of a JPEG one by one, which takes minutes for a thousand."""
+
+_MAX_PIPE_BYTES = 1 << 30
+"""What is read of a pipe or an open file, whose size is not known; the rest of a larger picture is missing then."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -40,43 +51,42 @@ _UPRIGHT = {
 
 # Pillow knows forty kinds, some of which start other programs (EPS runs Ghostscript). These are pictures.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-_EXPECTED = "expected JPEG, PNG, WEBP, BMP, GIF or TIFF"
-_NOT_PICTURES = (
-    (rb"\s*<(!doctype\s+html|html)", "a web page, not a picture; give the address of the picture itself"),
-    (rb"\s*<(\?xml|svg)", "SVG or XML, which holds no pixels; save it as PNG"),
-    (rb"....ftyp(hei|hev|mif|msf)", "HEIC, which is not read; save it as JPEG"),
-    (rb"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3|\0\0\x01\xba", "a video, not a picture; use `yolo3 video`"),
-    (rb"%PDF", "a PDF document; save its page as PNG"),
-    (rb"version https://git-lfs", "a git-lfs pointer, not the picture itself; run `git lfs pull`"),
-)
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
 
 
-def read_picture(source: PictureSource, *, name: str | None = None, as_darknet: bool = False) -> NDArray[np.uint8]:
+def read_picture(
+    source: PictureSource,
+    *,
+    name: str | None = None,
+    as_darknet: bool = False,
+    on_note: Callable[[str], object] | None = None,
+) -> NDArray[np.uint8]:
     """Read a picture as RGB (height, width, 3), as displayed: rotation applied, on white where transparent.
 
-    Takes a path, an http(s) address, a file's bytes, a Pillow image, or an array. Arrays are uint8: RGB
-    (height, width, 3) comes back as it is, uncopied; grey (height, width) and RGBA (height, width, 4) are
-    converted. 16-bit grey keeps its whole range (65535 is white). 32-bit and float grey have no range of
-    their own: white is 1 (float only), 255, 65535 or the brightest pixel, whichever is the first that no
-    pixel exceeds; with values below 0, darkest to brightest. Of an animation, the first frame. `name`
-    stands for the picture in messages. `as_darknet` decodes JPEG files to Darknet's pixels (see
-    `detector.images.darknet_jpeg`), which takes some times longer. Raises `PictureError`.
+    Takes a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, or an array. Arrays are
+    uint8: RGB (height, width, 3) is returned as it is, uncopied; grey (height, width) and RGBA (height, width, 4) are
+    converted. 16-bit grey keeps its whole range (65535 is white). 32-bit and float grey have no range of their own:
+    white is 1 (float only), 255, 65535 or the brightest pixel, whichever is the first that no pixel exceeds; with
+    values below 0, darkest to brightest. Of an animation or of several pages, the first is read, and `on_note` gets a
+    line that says so. `name` stands for the picture in messages. `as_darknet` decodes JPEG files to Darknet's pixels
+    (see `detector.images.darknet_jpeg`), which takes several times as long. Raises `PictureError`.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "the array")
     if isinstance(source, Image.Image):
-        return _decode(source, name or getattr(source, "filename", "") or "the Pillow image")
+        return _decode(source, name or _file_name(source) or "the Pillow image")
     if isinstance(source, str) and is_url(source):
-        return read_picture(fetch_picture(source), name=name or without_password(source), as_darknet=as_darknet)
-    if isinstance(source, bytes):
-        return _from_file(io.BytesIO(source), name or "the picture in memory", as_darknet)
+        name = name or without_credentials(source)
+        return _from_file(io.BytesIO(fetch_picture(source)), name, as_darknet, on_note)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_file(io.BytesIO(source), name or "the picture in memory", as_darknet, on_note)
+    if not isinstance(source, str | os.PathLike):
+        return _from_open_file(source, name, as_darknet, on_note)
     path = os.fspath(source)
     name = name or " ".join(path.split())
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a str may hold what Path refuses
-            return _from_file(file, name, as_darknet)
+            return _from_file(file, name, as_darknet, on_note)
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file; check the name") from None
     except IsADirectoryError:
@@ -88,8 +98,8 @@ def read_picture(source: PictureSource, *, name: str | None = None, as_darknet: 
 def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
     """Write RGB (height, width, 3) as JPEG, PNG or WEBP, as the suffix says; make its folder if need be.
 
-    The file gets its name when it is whole. Raises `OutputError` where nothing can be written to that
-    path, and `WriteError` where writing broke off, as on a full disk.
+    The file appears under its name when it is complete. Raises `OutputError` where nothing can be written to that
+    path, and `WriteError` where writing failed, as on a full disk.
     """
     path = Path(path)
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower())
@@ -97,6 +107,7 @@ def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
         raise OutputError(
             f"{path}: pictures are written as .jpg, .png or .webp, not {path.suffix or 'without a suffix'}"
         )
+    check_output(path, overwrite=True)
     encoded = io.BytesIO()
     try:
         # No chroma subsampling: it would smear the thin coloured lines that are drawn onto results.
@@ -106,15 +117,7 @@ def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
         raise OutputError(
             f"{path}: {width}x{height} pixels do not fit into {kind} ({error}); choose another suffix"
         ) from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, encoded.getbuffer())
-    except OSError as error:
-        if error.errno in _FULL:
-            raise WriteError(f"{path}: writing broke off ({_reason(error)}); make room and run again") from error
-        blocked = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file stands where a folder is needed" if blocked else _reason(error)
-        raise OutputError(f"{path}: cannot be written to ({reason}); choose another place") from error
+    write_whole(path, encoded.getbuffer())
 
 
 def _from_array(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -135,12 +138,34 @@ def _from_array(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return np.repeat(array.reshape(*shape[:2], 1), 3, axis=2)
 
 
-def _from_file(file: BinaryIO, name: str, as_darknet: bool) -> NDArray[np.uint8]:
+def _from_open_file(
+    file: BinaryIO, name: str | None, as_darknet: bool, on_note: Callable[[str], object] | None
+) -> NDArray[np.uint8]:
+    try:
+        data = file.read(_MAX_PIPE_BYTES)
+    except AttributeError:
+        raise PictureError(
+            f"{type(file).__name__} is not a picture; expected a path, an address, bytes, an open binary file, "
+            "a Pillow image or a uint8 array"
+        ) from None
+    name = name or _file_name(file) or "the open file"
+    if not isinstance(data, bytes):
+        raise PictureError(f"{name}: is open as text; open it in binary mode ('rb')")
+    return _from_file(io.BytesIO(data), name, as_darknet, on_note)
+
+
+def _from_file(
+    file: BinaryIO, name: str, as_darknet: bool, on_note: Callable[[str], object] | None
+) -> NDArray[np.uint8]:
     if not file.seekable():
-        file = io.BytesIO(file.read())
+        file = io.BytesIO(file.read(_MAX_PIPE_BYTES))
     start = file.read(64)
     if not start:
         raise PictureError(f"{name}: the file is empty; save or fetch it again")
+    if start[:2] == b"\xff\xd8" and _exif_bytes(file) > _MAX_EXIF_BYTES:
+        raise PictureError(
+            f"{name}: more than {_MAX_EXIF_BYTES >> 20} MB of EXIF data, refused as dangerous; save it without"
+        )
     file.seek(0)
     try:
         with _quiet():
@@ -150,7 +175,7 @@ def _from_file(file: BinaryIO, name: str, as_darknet: bool) -> NDArray[np.uint8]
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except UnidentifiedImageError:
-        raise PictureError(f"{name}: {_what_it_is(start)}") from None
+        raise PictureError(f"{name}: {describe_start(start)}") from None
     except Exception as error:
         raise _damaged(name, error) from error
 
@@ -158,11 +183,46 @@ def _from_file(file: BinaryIO, name: str, as_darknet: bool) -> NDArray[np.uint8]
         file.seek(0)
         return Image.open(file, formats=["JPEG"])
 
-    return _decode(image, name, reopened if as_darknet and image.format == "JPEG" else None)
+    picture = _decode(image, name, reopened if as_darknet and image.format == "JPEG" else None)
+    if on_note is not None and (frames := _frame_count(image)) > 1:
+        on_note(f"{name}: holds {frames} {'pages' if image.format == 'TIFF' else 'frames'}; the first is used")
+    return picture
+
+
+def _exif_bytes(file: BinaryIO) -> int:
+    """How many bytes the EXIF segments of a JPEG hold."""
+    total, place = 0, 2
+    while True:
+        file.seek(place)
+        head = file.read(10)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (0xD9, 0xDA):
+            return total
+        if head[1] == 0xFF:  # a fill byte
+            place += 1
+            continue
+        (length,) = struct.unpack(">H", head[2:4])
+        total += length if head[1] == 0xE1 and head[4:8] == b"Exif" else 0
+        place += 2 + max(length, 2)
+
+
+def _frame_count(image: Image.Image) -> int:
+    try:
+        return int(image.n_frames) if image.format in _ANIMATED else 1  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - what is damaged behind the first frame is not used
+        return 1
+
+
+def _file_name(opened: Any) -> str:
+    """The name of the file behind a Pillow image or an open file, as far as it is known."""
+    try:
+        name = opened.filename if isinstance(opened, ImageFile) else opened.name
+    except AttributeError:
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def _decode(image: Image.Image, name: str, reopened: Callable[[], Image.Image] | None = None) -> NDArray[np.uint8]:
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
         raise _too_large(name)
     try:
         with _quiet():
@@ -223,22 +283,14 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _what_it_is(start: bytes) -> str:
-    for pattern, words in _NOT_PICTURES:
-        if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
-            return words
-    if PICTURE_SIGNATURE.match(start):
-        return "begins like a picture but its header is damaged; save or fetch it again"
-    return f"not a picture: it begins with {start[:12]!r}; {_EXPECTED}"
-
-
 def _damaged(name: str, error: Exception, which: str = "") -> PictureError:
     return PictureError(f"{name}: the picture{which} is cut off or damaged: {_reason(error)}; save or fetch it again")
 
 
 def _too_large(name: str) -> PictureError:
     return PictureError(
-        f"{name}: more than {MAX_PIXELS // 10**6} million pixels, refused as dangerous; scale it down first"
+        f"{name}: more than {MAX_PIXELS // 10**6} million pixels, or {MAX_SIDE:,} on one side, "
+        "refused as dangerous; scale it down first"
     )
 
 
@@ -273,16 +325,3 @@ class _Quiet:
 
 
 _quiet = _Quiet()
-
-
-def _write_whole(path: Path, data: memoryview) -> None:
-    if path.exists() and not path.is_file():
-        # A device or a pipe is written to, never replaced. (A folder is refused by open.)
-        path.write_bytes(data)
-        return
-    beside = path.with_name(f".{secrets.token_hex(6)}.part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -14,10 +13,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.files import check_output
+from convert.files import check_output, make_folder, replacing, write_whole
 from detector.detections import Detections
-from detector.errors import OutputError, PictureError, WriteError
-from detector.images.finding import is_url, output_name, without_password
+from detector.errors import OutputError, PictureError
+from detector.images.addresses import is_url, without_credentials
+from detector.images.finding import output_name
 from detector.images.reading import read_picture, write_picture
 
 Picture = NDArray[np.uint8]
@@ -36,10 +36,7 @@ class Copies:
         Two pictures of one name from different folders get `-2`, `-3`, … A source is never replaced, not even with
         `overwrite`.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+        make_folder(folder)
         originals = {Path(source).resolve() for source in sources if not is_url(source)}
         paths: dict[str, Path] = {}
         taken: set[str] = set()
@@ -48,8 +45,7 @@ class Copies:
             taken.add(path.name)
             if path.resolve() in originals:
                 raise OutputError(f"{path}: is one of the pictures to read; choose another --out folder")
-            if path.exists() and not overwrite:
-                raise OutputError(f"{path}: is there already; pass --overwrite or choose another --out folder")
+            check_output(path, overwrite=overwrite)
             paths[source] = path
         return cls(paths)
 
@@ -73,7 +69,7 @@ def run_batch(
     """
     failed = 0
     for source in progress(sources):
-        shown = without_password(source)
+        shown = without_credentials(source)
         try:
             picture = read(source)
         except PictureError as error:
@@ -111,48 +107,27 @@ def as_record(source: str, picture: Picture, detections: Detections) -> dict[str
 
 @contextmanager
 def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> Iterator[IO[str]]:
-    """A text file that takes its name when it is whole; a run that breaks off leaves what it has as `NAME.part`.
+    """A text file that appears under its name when it is complete, unless nothing was written to it.
 
-    `inputs` are files that it must not replace. Raises `OutputError` before anything is written if it cannot be,
-    `WriteError` if it could not be written to its end.
+    A run that fails leaves its lines as `NAME.part`, if there is no such file. `inputs` are files that must not be
+    replaced. Raises `OutputError` before anything is written if the file cannot be, `WriteError` if writing failed.
     """
     check_output(path, overwrite=overwrite, inputs=[item for item in inputs if not is_url(str(item))])
-    device = path.exists() and not path.is_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if device:
-            part, file = path, path.open("w", encoding="utf-8")
-        else:
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-            part = Path(name)
-            part.chmod(0o666 & ~_umask())
-            file = open(descriptor, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written to ({error.strerror})") from None
-    try:
-        with file:
-            yield file
-        if not device and part.stat().st_size:
-            part.replace(path)
-    except OSError as error:
-        raise WriteError(f"{path}: could not be written to its end ({error.strerror})") from None
-    finally:
-        if not device and part.exists():
-            _keep_or_remove(part, path.with_name(path.name + ".part"))
+    with suppress(_NothingWritten), replacing(path) as aside:
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                yield file
+        except BaseException:
+            part = path.with_name(path.name + ".part")
+            if not os.path.lexists(part) and aside.is_file() and aside.stat().st_size:
+                write_whole(part, aside.read_bytes())
+            raise
+        if not aside.stat().st_size:
+            raise _NothingWritten
 
 
-def _keep_or_remove(part: Path, name: Path) -> None:
-    """Give what a broken run has written a name to find it by, unless that is taken or there is nothing."""
-    if not part.stat().st_size:
-        part.unlink()
-    elif not name.exists():
-        part.rename(name)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+class _NothingWritten(Exception):  # noqa: N818 - it is no error
+    """There is nothing to make a file of."""
 
 
 def _json_line(record: dict[str, Any], stream: IO[str]) -> str:

@@ -51,3 +51,13 @@ def test_progress_names_its_unit(capsys):
     assert list(console.progress(iter("ab"), desc="checking", unit="picture", total=2)) == ["a", "b"]
 
     assert "picture" in capsys.readouterr().err
+
+
+def test_no_password_is_ever_printed(capsys):
+    console.complain("rtsp://me:secret@camera/1: no answer")
+    console.note_printer(False)("lost http://camera/?pwd=secret")
+    console.say("rtsp://me:secret@camera/1:")
+
+    printed = capsys.readouterr()
+    assert "secret" not in printed.out + printed.err
+    assert printed.out == "rtsp://camera/1:\n"

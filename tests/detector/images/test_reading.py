@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -281,6 +282,8 @@ PICTURE = Image.effect_noise((64, 64), 80).convert("RGB")
         *[(encoded(PICTURE, kind)[:1500], "damaged") for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")],
         (png(30_000, 30_000, 8, 2, b""), "more than 178 million pixels"),
         (png(13_000, 13_000, 8, 2, b""), "cut off or damaged"),
+        (png(1, 178_000_000, 8, 2, b""), "262,144 on one side"),
+        (png(400_000, 1, 8, 2, b""), "262,144 on one side"),
     ],
 )
 def test_broken_files(tmp_path: Path, data: bytes, words: str) -> None:
@@ -308,6 +311,45 @@ def test_damaged_bytes_end_in_a_picture_or_a_picture_error(kind: str) -> None:
         except PictureError as error:
             outcomes.add(type(error))
     assert PictureError in outcomes
+
+
+def test_a_jpeg_of_a_thousand_exif_segments_is_refused() -> None:
+    whole = encoded(PICTURE, "JPEG")
+    content = b"Exif\0\0" + b"II*\0\x08\0\0\0" + bytes(60_000)
+    segment = b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+    started = time.monotonic()
+    with pytest.raises(PictureError, match="MB of EXIF data"):
+        read_picture(whole[:2] + 1000 * segment + whole[2:])
+    assert time.monotonic() - started < 5
+    assert read_picture(whole[:2] + 9 * segment + whole[2:]).shape == read_picture(whole).shape
+
+
+def test_open_files(tmp_path: Path) -> None:
+    path = tmp_path / "dog.png"
+    path.write_bytes(encoded(PICTURE, "PNG"))
+    with path.open("rb") as file:
+        assert (read_picture(file) == PICTURE).all()
+    assert (read_picture(io.BytesIO(path.read_bytes())) == PICTURE).all()
+    assert (read_picture(memoryview(path.read_bytes())) == PICTURE).all()
+    with path.open(encoding="latin-1") as file, pytest.raises(PictureError, match=r"dog\.png: is open as text"):
+        read_picture(file)
+    with pytest.raises(PictureError, match="the open file: the file is empty"):
+        read_picture(io.BytesIO())
+    with pytest.raises(PictureError, match="int is not a picture"):
+        read_picture(3)
+
+
+def test_of_several_frames_or_pages_the_first_is_used_and_named() -> None:
+    pages = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    for kind, words in (("GIF", "2 frames"), ("TIFF", "2 pages"), ("PNG", "2 frames"), ("WEBP", "2 frames")):
+        file = io.BytesIO()
+        pages[0].save(file, kind, save_all=True, append_images=pages[1:])
+        notes: list[str] = []
+        assert read_picture(file.getvalue(), name="a.gif", on_note=notes.append)[0, 0, 0] > 200
+        assert notes == [f"a.gif: holds {words}; the first is used"]
+    notes = []
+    read_picture(encoded(PICTURE, "PNG"), on_note=notes.append)
+    assert notes == []
 
 
 def test_large_pillow_image_is_refused() -> None:
@@ -398,10 +440,10 @@ def test_a_picture_is_replaced(tmp_path: Path) -> None:
     [
         ("dog.gif", "written as .jpg, .png or .webp, not .gif"),
         ("dog", "not without a suffix"),
-        ("file/dog.jpg", "a file stands where a folder is needed"),
-        ("file/deeper/dog.jpg", "a file stands where a folder is needed"),
-        ("folder.jpg", "cannot be written to"),
-        ("x" * 300 + ".jpg", "cannot be written to"),
+        ("file/dog.jpg", "is not a folder"),
+        ("file/deeper/dog.jpg", "is not a folder"),
+        ("folder.jpg", "is a folder"),
+        ("x" * 300 + ".jpg", "name too long"),
     ],
 )
 def test_paths_that_cannot_be_written_to(tmp_path: Path, name: str, words: str) -> None:
@@ -431,7 +473,7 @@ def test_writing_that_breaks_off_leaves_the_old_picture(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
-        with pytest.raises(WriteError, match=r"dog\.png: writing broke off"):
+        with pytest.raises(WriteError, match=r"dog\.png: could not be written"):
             write_picture(path, RGB)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

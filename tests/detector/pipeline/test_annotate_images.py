@@ -147,3 +147,21 @@ def test_a_run_that_breaks_off_leaves_the_part_only(tmp_path):
 def test_a_full_disk_names_the_file(tmp_path):
     with pytest.raises(WriteError, match=r"boxes\.json"), json_file(tmp_path / "boxes.json"):
         raise OSError(28, "No space left on device")
+
+
+def test_a_part_of_another_name_is_never_replaced(tmp_path):
+    (tmp_path / "boxes.json.part").write_text("mine")
+
+    with pytest.raises(KeyboardInterrupt), json_file(tmp_path / "boxes.json") as file:
+        file.write("{}\n")
+        raise KeyboardInterrupt
+
+    assert [path.name for path in tmp_path.iterdir()] == ["boxes.json.part"]
+    assert (tmp_path / "boxes.json.part").read_text() == "mine"
+
+
+def test_nothing_written_leaves_no_file(tmp_path):
+    with json_file(tmp_path / "boxes.json"):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
