@@ -1,1 +1,1 @@
-"""What docs/performance.md is made of; run by scripts/benchmark and scripts/frontier, not part of the package."""
+"""The measurements of docs/performance.md and docs/video.md; not part of the package."""

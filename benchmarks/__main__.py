@@ -1,4 +1,4 @@
-"""Side by side: this project's engines and their peers, forward pass and video; writes docs/performance.md."""
+"""Compare this project with its peers, forward pass and video, and write docs/performance.md."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from detector.engines import available_cores
 INTRODUCTION = """
 ## Speed
 
-Written by `scripts/benchmark`. What stands in one table ran in one process, turn by turn,
-on the same input, so that a busy machine slows all alike; look at ratios first. CPU time counts the work of all threads
-of the process and hardly depends on what else the machine does; with more than one thread it counts their waiting too.
-`litert`, `openvino`, `onnxruntime` and `keras` are this project's engines; names with a capital are the same runtimes,
-and others, used without it. Generated weights stand in where a network's own are not given: speed does not depend on
-them. Peak memory is that of a process that opens the engine, its network compiled before, and runs it.
+Written by `scripts/benchmark`. Everything in one table ran in one process, alternating, on the same input, so that
+load on the machine slows all rows alike; compare ratios first. CPU time is the work of all threads of the process and
+hardly depends on other load; with more than one thread it includes busy waiting. `litert`, `openvino`, `onnxruntime`
+and `keras` are the engines of yolo3; capitalised names are the same runtimes, and others, used directly. Generated
+weights are used where a network's own are not given, because speed does not depend on them. Peak memory is that of a
+process that opens an engine, whose network was compiled before, and runs it.
 
-![Time of a picture by network and engine; blue are this project's](forward.png)
+![Time per picture by network and engine; the engines of yolo3 are blue](forward.png)
 """
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="a video for the end-to-end part")
     parser.add_argument("--frames", type=int, default=0, help="use only so many frames for networks over 10 GFLOP")
     parser.add_argument("--rounds", type=int, default=3, help="of the video")
-    parser.add_argument("--seconds", type=float, default=60, help="of forward passes for each network")
+    parser.add_argument("--seconds", type=float, default=60, help="seconds of forward passes per network")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="measure only these")
     parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="leave out these rows of `forward`")
     parser.add_argument("--threads", type=int, default=available_cores())

@@ -1,4 +1,4 @@
-"""What each encoder preset costs, and what it gives: time, bytes and likeness of the same frames."""
+"""Encoder presets compared: time, bytes and similarity for the same frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forward pass alone: this project's engines and their peers, one after another, round by round."""
+"""The forward pass alone: this project's engines and their peers, alternating."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def plot(medians: dict[str, dict[str, float]], path: Path) -> None:
         axes.bar_label(bars, [f"{times[name]:.1f}" for name in names], padding=3, fontsize=8)
         axes.margins(x=0.15)
         axes.set_title(network, fontsize=10)
-        axes.set_xlabel("ms a picture, median")
+        axes.set_xlabel("ms per picture, median")
         axes.tick_params(axis="y", labelsize=8)
     figure.savefig(path, dpi=110)
 
@@ -149,10 +149,12 @@ def _table(network: Measured, wall: dict[str, list[float]], processor: dict[str,
         for name in sorted(processors, key=processors.__getitem__)
     ]
     head = (
-        "runs it", "median ms", "fastest tenth ms", "against best peer", "CPU ms", "CPU against best peer",
+        "runtime", "median ms", "fastest tenth ms", "against best peer", "CPU ms", "CPU against best peer",
         "of sgemm's rate", "peak MB",
     )  # fmt: skip
-    note = f"{network.gigaflops:.2f} GFLOP a picture; sgemm {rate:.0f} GFLOP/s a core; {len(wall['litert'])} passes."
+    note = (
+        f"{network.gigaflops:.2f} GFLOP per picture; sgemm {rate:.0f} GFLOP/s per core; {len(wall['litert'])} passes."
+    )
     return f"### {network.name}\n\n{note}\n\n{table(head, rows)}"
 
 

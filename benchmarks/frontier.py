@@ -50,7 +50,7 @@ class Setting:
 
     @property
     def milliseconds(self) -> float:
-        """The median of the network's part."""
+        """The median time of the network."""
         return float(np.median(self.seconds)) * 1e3
 
 
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def planes_against_rgb(models: Sequence[Path], truth: Any, pictures: Path) -> str:
-    """A table: average precision on pictures stored as video stores them, resized there or after the turn to RGB."""
+    """A table: average precision on pictures in video planes, resized as planes or after conversion to RGB."""
     colours = Colours(matrix=5, full_range=False)
     categories = sorted(truth.getCatIds())
     rows = []
@@ -101,7 +101,7 @@ def planes_against_rgb(models: Sequence[Path], truth: Any, pictures: Path) -> st
 
 
 def measure(model: Path, truth: Any, options: argparse.Namespace, *, crop: bool) -> list[Setting]:
-    """Every setting on every picture, alternating, so that a busy machine slows all alike."""
+    """Run every setting on every picture, alternating, so that load on the machine slows all alike."""
     settings = [
         Setting(shape, size, Detector.open(model, size=str(size), confidence=0.005, threads=options.threads, **choice))
         for shape, choice in SHAPES.items()
@@ -131,14 +131,14 @@ def measure(model: Path, truth: Any, options: argparse.Namespace, *, crop: bool)
 
 
 def as_results(found: Detections, image_id: int, categories: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Detections as COCO's tools want them."""
+    """Detections in COCO's results format."""
     for (left, top, right, bottom), confidence, class_id, _ in found:
         box = [float(left), float(top), float(right - left), float(bottom - top)]
         yield {"image_id": image_id, "category_id": categories[class_id], "bbox": box, "score": float(confidence)}
 
 
 def average_precision(truth: Any, results: list[dict[str, Any]]) -> tuple[float, Any]:
-    """AP at IoU 0.50:0.95 and the same of pictures drawn with replacement, the same draws for every setting."""
+    """AP at IoU 0.50:0.95, and of resampled pictures; the same resamples for every setting."""
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -170,7 +170,7 @@ def middle(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def wide(truth: Any) -> Any:
-    """The labels of the pictures cropped to 16:9; what is cut by more than half is neither right nor wrong."""
+    """The labels of the pictures cropped to 16:9; boxes cut by more than half are ignored."""
     cropped = copy.deepcopy(truth)
     for annotation in cropped.anns.values():
         image = cropped.imgs[annotation["image_id"]]

@@ -1,4 +1,4 @@
-"""Damaged copies of videos, read as any other: `python -m benchmarks.fuzz_video VIDEO... [--copies 1000] [--seed 1]`.
+"""Read damaged copies of videos: `python -m benchmarks.fuzz_video VIDEO... [--copies 1000] [--seed 1]`.
 
 Each copy must end in frames and perhaps one error of ours, within seconds. Copies are read in a process apart, so that
 one that crashes FFmpeg is counted and the others are still read.

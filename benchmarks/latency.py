@@ -1,4 +1,4 @@
-"""How old a live picture is when it is shown, as a Markdown table: `python -m benchmarks.latency [SECONDS]`.
+"""Latency of live video, as a Markdown table: `python -m benchmarks.latency [SECONDS]`.
 
 Pictures carry the time they were made at, 25 a second, in black and white squares; the detector sleeps for 200 ms.
 """
@@ -191,17 +191,21 @@ def row(name: str, ages: Ages, summary: RunResult) -> str:
 
 
 def main() -> None:
-    """Print the table; each line takes so many seconds, 20 unless said otherwise."""
+    """Print the table; each row takes the given number of seconds, 20 by default."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
-    print("| source | frames came | shown + dropped | ms since arrival: median | most | ms since made: median | most |")
+    ages_of = "ms since arrival: median | maximum | ms since creation: median | maximum"
+    print(f"| source | frames received | shown + dropped | {ages_of} |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     ages = Screen()
-    print(row("made here, to a window", ages, measure(Made(seconds), [ages], seconds)), flush=True)
+    print(row("generated, to a window", ages, measure(Made(seconds), [ages], seconds)), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         ages, source = Screen(), Made(seconds)
         writer = VideoWriter(Path(folder) / "out.mp4", source.info)
-        print(row("the same, recorded too", ages, measure(source, [writer, ages], seconds)), flush=True)
-    for kind, name in (("mjpeg", "MJPEG over HTTP, another program's"), ("rtsp", "RTSP with H.264, another program's")):
+        print(row("the same, also recorded", ages, measure(source, [writer, ages], seconds)), flush=True)
+    for kind, name in (
+        ("mjpeg", "MJPEG over HTTP from another program"),
+        ("rtsp", "RTSP with H.264 from another program"),
+    ):
         ages = Screen()
         with _from_another_program("rtsp" if kind == "rtsp" else "mjpeg") as stream:
             print(row(name, ages, measure(stream, [ages], seconds)), flush=True)

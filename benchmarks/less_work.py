@@ -1,4 +1,4 @@
-"""What `--every` and `--skip-still` cost in average precision and save in CPU time, on videos, against every frame."""
+"""What `--every` and `--skip-still` cost in average precision and save in CPU time on videos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHOICES = {
 BESIDE = {
     name: CHOICES[name] for name in ("--every 2", "--every 3", "--every 10", "--skip-still", "--skip-still --every 2")
 }
-"""What the rejected ways are shown with."""
+"""Shown beside the rejected methods for comparison."""
 
 _LINES = {
     "--every 2, 3, 5, 10": ((ALL, *(f"--every {n}" for n in EVERY)), "o-"),
@@ -46,14 +46,14 @@ Detect = Callable[[Image], Detections]
 
 @dataclass
 class Way:
-    """One way through a video, and what came of it."""
+    """One method, and its results on a video."""
 
     name: str
     detect: Detect
     found: list[Detections] = field(default_factory=list)
     seconds: float = 0.0
     detected: float = 0.0
-    """Frames, or their worth in pixels of network input."""
+    """Frames, or the equivalent number of input pixels."""
 
     def take(self, image: Image) -> None:
         """Answer the next frame."""
@@ -68,12 +68,12 @@ class Result:
     """A row of the table."""
 
     detected: float
-    """Part of the frames."""
+    """Share of the frames."""
 
     ap50: float
     ap: float
     milliseconds: float
-    """CPU time for each frame of the video: the network, and whatever else its boxes took."""
+    """CPU time per frame of the video: the network and everything else its boxes take."""
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def measure(open_one: Callable[[], Detector], video: Path, others: dict[str, Any]) -> dict[str, Result]:
-    """Every way through a video, turn by turn at each frame."""
+    """Run every method on a video, alternating at each frame."""
     detector = open_one()
     with VideoFile(video) as source:
         now = [0.0]
@@ -126,7 +126,7 @@ def measure(open_one: Callable[[], Detector], video: Path, others: dict[str, Any
 
 
 def weighted(figures: Score) -> tuple[float, float]:
-    """AP50 and AP, the mean over classes weighted by their boxes: few frames with a wrong class must not decide."""
+    """AP50 and AP, averaged over classes by number of boxes, so that a few frames of a wrong class do not dominate."""
     classes = [one for one in figures.classes.values() if one.boxes]
     boxes = sum(one.boxes for one in classes)
     ap50, ap = (sum(getattr(one, name) * one.boxes for one in classes) / max(boxes, 1) for name in ("ap50", "ap"))
@@ -136,22 +136,21 @@ def weighted(figures: Score) -> tuple[float, float]:
 def report(measured: dict[str, dict[str, dict[str, Result]]]) -> str:
     """The section's text: a table for each network."""
     parts = [
-        "## Less work for video",
-        "Written by `scripts/less_work`. The truth here is what the same network finds when it looks into every frame, "
-        "at a confidence of 0.25; AP50 and AP (COCO's, IoU 0.50:0.95) say how much of that is kept, with classes "
-        "weighted by their boxes. CPU time is of resizing, network, decoding and carrying, for each frame of the "
-        "video, on one thread; reading and writing the video come on top and stay the same. All ways take turns at "
-        "each frame.",
+        "## Frame skipping",
+        "Written by `scripts/less_work`. Ground truth is what the same network detects in every frame at a confidence "
+        "of 0.25. AP50 and AP (COCO's, IoU 0.50:0.95) measure how much of that is kept, with classes weighted by their "
+        "number of boxes. CPU time covers resizing, network, decoding and propagation, per frame of the video, on one "
+        "thread; reading and writing the video come on top and do not change. All methods alternate frame by frame.",
         "![Average precision against CPU time](less_work.png)",
     ]
     for network, videos in measured.items():
-        parts += [f"### Less work: {network}", _rows(videos, [ALL, *CHOICES])]
+        parts += [f"### Frame skipping: {network}", _rows(videos, [ALL, *CHOICES])]
     return "\n\n".join([*parts, machine()])
 
 
 def rejected_report(measured: dict[str, dict[str, dict[str, Result]]]) -> str:
-    """The section's text: what was tried, beside what was kept."""
-    parts = ["### Less work: what was tried and not kept", (rejected.__doc__ or "").strip()]
+    """The section's text: rejected methods beside those that were kept."""
+    parts = ["### Frame skipping: what was tried and rejected", (rejected.__doc__ or "").strip()]
     for network, videos in measured.items():
         parts += [f"#### {network}", _rows(videos, [ALL, *BESIDE, *rejected.WAYS])]
     return "\n\n".join([*parts, machine()])
@@ -175,7 +174,7 @@ def _rows(videos: dict[str, dict[str, Result]], names: Iterable[str]) -> str:
             for name in names
             for one in [results[name]]
         ]
-    return table(("video", "frames", "looked into", "AP50", "AP", "CPU ms a frame", "CPU"), rows)
+    return table(("video", "frames", "detected", "AP50", "AP", "CPU ms a frame", "CPU"), rows)
 
 
 def plot(measured: dict[str, dict[str, dict[str, Result]]]) -> None:

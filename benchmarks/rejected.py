@@ -1,8 +1,8 @@
-"""Ways of less work that lost to those that were kept.
+"""Ways to reduce the work per video that lost to those that were kept.
 
-Boxes at constant velocity, or moved by dense flow (DIS), instead of by flow at points; and a new pass for the part that
-moved instead of the whole picture, where "looked into" counts pixels of the network's input. Regions have an engine to
-themselves; what a change of its input size takes is in their time.
+Boxes at constant velocity, or moved by dense flow (DIS), instead of by flow at points; and detection only in the
+region that moved, where "detected" counts pixels of the network's input. Regions have an engine of their own; the time
+it takes to change its input size is included.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Seconds = Callable[[], float]
 
 
 class ConstantVelocity:
-    """Between every Nth frame each edge moves on as it did between the two looked into last (an alpha-beta filter)."""
+    """Between detections, each edge moves on as it did between the last two (an alpha-beta filter)."""
 
     alpha = 0.7
 
@@ -36,7 +36,7 @@ class ConstantVelocity:
         self.detected = 0
 
     def __call__(self, image: Image) -> Detections:
-        """What is in the frame, or should be by now."""
+        """Detect, or predict the boxes."""
         steps, self._number = self._number % self._every, self._number + 1
         height, width = image.shape[:2]
         if steps:
@@ -65,7 +65,7 @@ class ConstantVelocity:
 
 
 class DenseFlow:
-    """Between every Nth frame each box moves by the median of a dense flow within it (DIS, ultrafast)."""
+    """Between detections, each box moves by the median of the dense flow inside it (DIS, ultrafast)."""
 
     def __init__(self, detect: Callable[[Image], Detections], every: int) -> None:
         self._detect, self._every, self._number = detect, every, 0
@@ -75,7 +75,7 @@ class DenseFlow:
         self.detected = 0
 
     def __call__(self, image: Image) -> Detections:
-        """What is in the frame, or was in one before."""
+        """Detect, or move the boxes of the frame before."""
         looks, self._number = self._number % self._every == 0, self._number + 1
         luma = motion.luma_of(image)
         now = motion.reduced(luma, 320)
@@ -98,10 +98,10 @@ class DenseFlow:
 
 
 class Regions:
-    """Where only a part moved, the network sees a rectangle of whole strides around it, at the picture's own scale.
+    """If only a part moved, the network sees a rectangle of whole strides around it, at the scale of the whole picture.
 
     Boxes kept from before that reach into the part are looked for anew with it, so that none is cut or doubled. More
-    than `most` of the input moved: the whole picture is looked into. `margin` is in pixels of the input.
+    than `most` of the input moved: the whole picture is detected in. `margin` is in pixels of the input.
     """
 
     def __init__(self, detector: Detector, seconds: Seconds, *, margin: int, most: float) -> None:
@@ -112,7 +112,7 @@ class Regions:
         self.detected = 0.0
 
     def __call__(self, image: Image) -> Detections:
-        """What is in the frame: found now, or kept where nothing moved."""
+        """Detect in the region that moved, and keep the boxes of the rest."""
         now = motion._smooth(motion.luma_of(image))
         fit = self._detector.fit(image.shape[1], image.shape[0])
         if self._last is not None and self._seconds() - self._looked_at < REFRESH_SECONDS:
@@ -139,7 +139,7 @@ class Regions:
         return np.asarray(change > np.clip(6 * 1.4826 * np.median(change), 8, 15))
 
     def _part(self, moved: NDArray[np.bool_], fit: Fit) -> tuple[NDArray[np.float64], list[int]]:
-        """What moved and the boxes that reach into it; the region of whole strides around it. Pixels of the input."""
+        """The region of whole strides around what moved and the boxes that overlap it, in pixels of the input."""
         assert self._last is not None
         y, x = np.nonzero(moved)
         scale = np.array([fit.width, fit.height] * 2) / np.array([*moved.shape[::-1]] * 2)

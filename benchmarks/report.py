@@ -1,4 +1,4 @@
-"""The page docs/performance.md: each section is written anew by the program that measures it, the rest stays."""
+"""Sections of docs/performance.md: each is replaced by the program that measures it, the rest of the page stays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def put(section: str, text: str) -> None:
-    """Replace what stands between `<!-- section -->` and `<!-- /section -->`."""
+    """Replace the text between `<!-- section -->` and `<!-- /section -->`."""
     page = PAGE.read_text("utf-8") if PAGE.exists() else "# How fast, and how good\n"
     first, last = f"<!-- {section} -->", f"<!-- /{section} -->"
     block = f"{first}\n{text.strip()}\n{last}"
@@ -25,13 +25,13 @@ def put(section: str, text: str) -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; the first column reads left, the others right."""
+    """A Markdown table; the first column is left-aligned, the others right-aligned."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def machine() -> str:
-    """The processor, its cores, and how busy it is, in a sentence."""
+    """The processor, its cores and its load, in a sentence."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

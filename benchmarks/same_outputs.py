@@ -1,4 +1,4 @@
-"""Whether two checkouts write the same files: digests of models, detections, logs and video packets.
+"""Compare the outputs of two checkouts: digests of models, detections, logs and video packets.
 
     python -m benchmarks.same_outputs record CHECKOUT ASSETS OUT.json
     python -m benchmarks.same_outputs compare BEFORE.json AFTER.json

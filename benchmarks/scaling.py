@@ -1,4 +1,4 @@
-"""What the cost of a frame depends on, and what it must not: picture size, place in the video, number of sources."""
+"""How the cost of a frame depends on picture size, position in the video and number of sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds the network: the stages of one picture, and how long whole processes take."""
+"""Everything around the network: the stages of one picture, and the time of whole processes."""
 
 from __future__ import annotations
 
@@ -95,4 +95,4 @@ def tell():
         print([line.split()[1] for line in status if "VmHWM" in line][0], file=sys.stderr)
 atexit.register(tell)
 """
-"""What makes a program say its largest size in kB at its end; `getrusage` would count its parent's too."""
+"""Code that makes a program print its peak memory in kB as it exits; `getrusage` would include its parent's."""

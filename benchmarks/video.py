@@ -1,4 +1,4 @@
-"""A video from file to file: this project's frame loop against the loop that OpenCV users write."""
+"""A video from file to file: this project's frame loop compared with the usual OpenCV loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How faithful copies of videos are, as a Markdown table: `python -m benchmarks.video_fidelity FOLDER`."""
+"""Fidelity of copied videos, as a Markdown table: `python -m benchmarks.video_fidelity FOLDER`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write docs/darknet.md: every network of the family beside Darknet's own C code, measured here and now.
+"""Write docs/darknet.md: every network of the family compared with Darknet's own C code.
 
     python tests/convert/darknet_table.py [--out docs/darknet.md] [FAMILY_FOLDER]
 
@@ -27,17 +27,17 @@ from convert.model_file import read_description
 
 ROOT = Path(__file__).parents[2]
 
-TEXT = """# The Darknet family, measured
+TEXT = """# Accuracy on the Darknet family
 
-Written by `scripts/darknet_table` from a run; not by hand. Each network has random weights of the size its cfg needs,
-which keep activations near unit scale. Darknet's C code ran it on a CPU: AlexeyAB's for `alexeyab__` and `hank-ai__`,
-pjreddie's for `pjreddie__`. The number is the largest difference of any value of any head (after Darknet's own sigmoid
-or softmax) as a part of the output's range, of the `.h5` as Keras loads it from the file.
+Written by `scripts/darknet_table`; do not edit by hand. Each network has random weights of the size its cfg needs,
+scaled to keep activations near 1. The reference is Darknet's C code on a CPU: AlexeyAB's for `alexeyab__` and
+`hank-ai__`, pjreddie's for `pjreddie__`. The difference is the largest of any value of any head (after Darknet's own
+sigmoid or softmax), relative to the range of the output, for the `.h5` as Keras loads it from the file.
 
-pjreddie's CPU code normalises batches by another formula than all GPU code, which trained the published weights. The
-last column is with that formula folded in (`--batch-norm pjreddie`).
+pjreddie's CPU code normalises batches with another formula than all GPU code, which trained the published weights. The
+last column has that formula folded in (`--batch-norm pjreddie`).
 
-The way back, `.h5` to `.weights`, gives the same bytes after the header for {same} of {count}.
+Converted back from `.h5` to `.weights`, {same} of {count} are identical after the header.
 
 | network | floats | input | difference | `--batch-norm pjreddie` |
 | --- | ---: | --- | ---: | ---: |
