@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import encoding, forward, networks, scaling, stages, video
 from benchmarks.report import PAGE, machine, put
-from detector.engines import available_cores
+from detector.engines.base import available_cores
 
 INTRODUCTION = """
 ## Speed

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.networks import Measured
 from benchmarks.report import table
-from detector.engines import open_engine
+from convert.opened_model import OpenedModel
 from detector.engines.cache import compiled
+from detector.engines.opening import open_engine
 
 Picture = NDArray[np.float32]
 Contender = tuple[str, Callable[[Picture], Any]]
@@ -29,7 +30,7 @@ def contenders(network: Measured, threads: int, skip: Collection[str] = ()) -> I
     peers = {"OpenCV, Darknet importer": _opencv, "ONNX Runtime": _onnxruntime, "OpenVINO, from ONNX": _openvino}
     for name in ENGINES:
         if name not in skip:
-            yield name, open_engine(name, network.model, threads=threads).run
+            yield name, open_engine(name, OpenedModel.read(network.model), threads=threads).run
     for name, make in peers.items():
         if name not in skip:
             yield name, make(network, threads)
@@ -175,9 +176,10 @@ def peak_megabytes(network: Measured, engine: str, threads: int) -> float:
 import sys
 import numpy as np
 from pathlib import Path
-from detector.engines import open_engine
+from convert.opened_model import OpenedModel
+from detector.engines.opening import open_engine
 name, model, size, threads = sys.argv[1:]
-engine = open_engine(name, Path(model), threads=int(threads))
+engine = open_engine(name, OpenedModel.read(model), threads=int(threads))
 for _ in range(2):
     engine.run(np.zeros((1, int(size), int(size), 3), np.float32))
 print([line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line][0])

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from detector.detections import Detections
-from detector.pipeline.loop import RunResult, run
+from detector.pipeline.loop import LoopOptions, RunResult, run
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Picture, Sink, Source, VideoInfo
 from detector.video.reading.network_stream import NetworkStream
@@ -64,7 +64,7 @@ def pictures() -> Iterator[Picture]:
         yield stamped(np.roll(scene, round(due * 60) % _SIZE[0], axis=1), _now())
 
 
-class Made:
+class Made(Source):
     """Frames that this program makes itself, for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
@@ -103,7 +103,7 @@ class Screen(Ages):
 def measure(source: Source, sinks: list[Sink], seconds: float) -> RunResult:
     """Run over the source for so many seconds."""
     end = monotonic() + seconds
-    return run(source, _detect, sinks, buffer="latest", stop=lambda: monotonic() > end)
+    return run(source, _detect, sinks, LoopOptions(buffer="latest", stop=lambda: monotonic() > end))
 
 
 def _detect(image: object) -> Detections:

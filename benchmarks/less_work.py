@@ -18,7 +18,7 @@ from benchmarks.report import PAGE, machine, put, table
 from detector import Detections, Detector
 from detector.evaluation.average_precision import MOST_DETECTIONS, Score, Truth, score
 from detector.tracking.frame_skipping import FrameSkipping, FrameSkippingDetector
-from detector.video.frames import Image
+from detector.video.frames import Detect, Frame
 from detector.video.reading.video_file import VideoFile
 
 ALL = "all"
@@ -41,8 +41,6 @@ _LINES = {
     "--skip-still, and with --every 2, 5": ([name for name in CHOICES if name.startswith("--skip")], "*--"),
 }
 
-Detect = Callable[[Image], Detections]
-
 
 @dataclass
 class Way:
@@ -55,10 +53,10 @@ class Way:
     detected: float = 0.0
     """Frames, or the equivalent number of input pixels."""
 
-    def take(self, image: Image) -> None:
+    def take(self, frame: Frame) -> None:
         """Answer the next frame."""
         began = time.thread_time()
-        found = self.detect(image)
+        found = self.detect(frame)
         self.seconds += time.thread_time() - began
         self.found.append(found)
 
@@ -104,17 +102,13 @@ def measure(open_one: Callable[[], Detector], video: Path, others: dict[str, Any
     """Run every method on a video, alternating at each frame."""
     detector = open_one()
     with VideoFile(video) as source:
-        now = [0.0]
-        ways = [Way(ALL, detector.detect)]
-        ways += [Way(name, make(open_one, lambda: now[0])) for name, make in others.items()]
+        ways = [Way(ALL, detector.detect_frame)]
+        ways += [Way(name, make(open_one)) for name, make in others.items()]
         chosen = BESIDE if others else CHOICES
-        ways += [
-            Way(name, FrameSkippingDetector(detector.detect, choice, lambda: now[0])) for name, choice in chosen.items()
-        ]
+        ways += [Way(name, FrameSkippingDetector(detector.detect_frame, choice)) for name, choice in chosen.items()]
         for frame in source:
-            now[0] = float(frame.time)
             for way in ways:
-                way.take(frame.image)
+                way.take(frame)
     truths = [Truth(found.xyxy, found.class_id) for found in ways[0].found]
     frames = len(truths)
     results = {}

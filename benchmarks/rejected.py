@@ -19,9 +19,7 @@ from detector.heads.boxes import iou
 from detector.images.letterbox import Fit
 from detector.tracking import optical_flow as motion
 from detector.tracking.frame_skipping import REFRESH_SECONDS
-from detector.video.frames import Image
-
-Seconds = Callable[[], float]
+from detector.video.frames import Detect, Frame, Image
 
 
 class ConstantVelocity:
@@ -29,14 +27,15 @@ class ConstantVelocity:
 
     alpha = 0.7
 
-    def __init__(self, detect: Callable[[Image], Detections], every: int) -> None:
+    def __init__(self, detect: Detect, every: int) -> None:
         self._detect, self._every, self._number = detect, every, 0
         self._last = Detections.empty()
         self._velocity = np.zeros((0, 4))
         self.detected = 0
 
-    def __call__(self, image: Image) -> Detections:
+    def __call__(self, frame: Frame) -> Detections:
         """Detect, or predict the boxes."""
+        image = frame.image
         steps, self._number = self._number % self._every, self._number + 1
         height, width = image.shape[:2]
         if steps:
@@ -44,7 +43,7 @@ class ConstantVelocity:
             there = np.flatnonzero((edges[:, 2:] > edges[:, :2]).all(axis=1))
             return _moved(self._last, edges)[there]
         self.detected += 1
-        found = self._detect(image)
+        found = self._detect(frame)
         self._velocity = self._velocities(found)
         self._last = found
         return found
@@ -67,21 +66,22 @@ class ConstantVelocity:
 class DenseFlow:
     """Between detections, each box moves by the median of the dense flow inside it (DIS, ultrafast)."""
 
-    def __init__(self, detect: Callable[[Image], Detections], every: int) -> None:
+    def __init__(self, detect: Detect, every: int) -> None:
         self._detect, self._every, self._number = detect, every, 0
         self._last = Detections.empty()
         self._before: NDArray[np.uint8] = np.zeros((1, 1), np.uint8)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self.detected = 0
 
-    def __call__(self, image: Image) -> Detections:
+    def __call__(self, frame: Frame) -> Detections:
         """Detect, or move the boxes of the frame before."""
         looks, self._number = self._number % self._every == 0, self._number + 1
+        image = frame.image
         luma = motion.luma_of(image)
         now = motion.reduced(luma, 320)
         if looks:
             self.detected += 1
-            self._last = self._detect(image)
+            self._last = self._detect(frame)
         elif len(self._last):
             flow = self._flow.calc(self._before, now, np.zeros((*now.shape, 2), np.float32))
             self._last = _moved(self._last, self._shifted(flow, luma.shape[1] // now.shape[1], luma.shape))
@@ -104,18 +104,19 @@ class Regions:
     than `most` of the input moved: the whole picture is detected in. `margin` is in pixels of the input.
     """
 
-    def __init__(self, detector: Detector, seconds: Seconds, *, margin: int, most: float) -> None:
-        self._detector, self._seconds, self._margin, self._most = detector, seconds, margin, most
+    def __init__(self, detector: Detector, *, margin: int, most: float) -> None:
+        self._detector, self._margin, self._most = detector, margin, most
         self._last: Detections | None = None
         self._seen: NDArray[np.float32] = np.zeros((1, 1), np.float32)
         self._looked_at = 0.0
         self.detected = 0.0
 
-    def __call__(self, image: Image) -> Detections:
+    def __call__(self, frame: Frame) -> Detections:
         """Detect in the region that moved, and keep the boxes of the rest."""
+        image, seconds = frame.image, float(frame.time)
         now = motion._smooth(motion.luma_of(image))
         fit = self._detector.fit(image.shape[1], image.shape[0])
-        if self._last is not None and self._seconds() - self._looked_at < REFRESH_SECONDS:
+        if self._last is not None and seconds - self._looked_at < REFRESH_SECONDS:
             moved = self._moved(now)
             if not moved.any():
                 return self._last
@@ -128,7 +129,7 @@ class Regions:
                 self._seen[rows, columns] = now[rows, columns]
                 return self._last
         self.detected += 1
-        self._seen, self._looked_at = now, self._seconds()
+        self._seen, self._looked_at = now, seconds
         self._last = self._detector.detect(image)
         return self._last
 
@@ -203,11 +204,11 @@ def _moved(found: Detections, edges: NDArray[np.float32]) -> Detections:
     return Detections(edges, found.confidence, found.class_id, found.names)
 
 
-WAYS: dict[str, Callable[[Callable[[], Detector], Seconds], Any]] = {
-    "every 3, constant velocity": lambda open_one, seconds: ConstantVelocity(open_one().detect, 3),
-    "every 10, constant velocity": lambda open_one, seconds: ConstantVelocity(open_one().detect, 10),
-    "every 3, dense flow": lambda open_one, seconds: DenseFlow(open_one().detect, 3),
-    "every 10, dense flow": lambda open_one, seconds: DenseFlow(open_one().detect, 10),
-    "regions, margin 16": lambda open_one, seconds: Regions(open_one(), seconds, margin=16, most=0.5),
-    "regions, margin 64": lambda open_one, seconds: Regions(open_one(), seconds, margin=64, most=0.7),
+WAYS: dict[str, Callable[[Callable[[], Detector]], Any]] = {
+    "every 3, constant velocity": lambda open_one: ConstantVelocity(open_one().detect_frame, 3),
+    "every 10, constant velocity": lambda open_one: ConstantVelocity(open_one().detect_frame, 10),
+    "every 3, dense flow": lambda open_one: DenseFlow(open_one().detect_frame, 3),
+    "every 10, dense flow": lambda open_one: DenseFlow(open_one().detect_frame, 10),
+    "regions, margin 16": lambda open_one: Regions(open_one(), margin=16, most=0.5),
+    "regions, margin 64": lambda open_one: Regions(open_one(), margin=64, most=0.7),
 }

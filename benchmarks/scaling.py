@@ -20,10 +20,12 @@ from detector import Detector
 from detector.detections import Detections
 from detector.images.planes import Planes
 from detector.logs.frame_log import FrameLog, RunRecord
-from detector.pipeline.annotate_video import Outputs, annotate_video, draw_boxes, watch_cameras
-from detector.pipeline.loop import RunResult, run
+from detector.pipeline.annotate_video import VideoOptions, annotate_video, draw_boxes
+from detector.pipeline.loop import LoopOptions, RunResult, run
+from detector.pipeline.outputs import Outputs
+from detector.pipeline.watch import CameraOptions, watch_cameras
 from detector.settings import Settings
-from detector.video.frames import Colours, Frame, Image, Sink, VideoInfo
+from detector.video.frames import Colours, Frame, Image, Sink, Source, VideoInfo
 from detector.video.reading.video_file import VideoFile
 from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
@@ -46,7 +48,8 @@ def picture_sizes(network: Measured, folder: Path, *, frames: int = 120) -> str:
             outputs = Outputs(out, folder / "sized.jsonl", overwrite=True, profile=True)
             settings = Settings(size=str(network.size), shape="rect", engine="litert")
             began = time.process_time()
-            summary = annotate_video(video, network.model, settings, outputs, bar=lambda _: contextlib.nullcontext())
+            options = VideoOptions(video, network.model, settings, outputs)
+            summary = annotate_video(options, bar=lambda _: contextlib.nullcontext())
             seconds = time.process_time() - began
             costs.append(f"{seconds / summary.frames * 1e3:.1f}")
         rows.append((f"{width}x{height}", *costs))
@@ -75,7 +78,8 @@ def place_in_video(network: Measured, folder: Path) -> str:
         FrameLog(folder / "long.jsonl", record, overwrite=True),
         VideoWriter(folder / "long.mp4", info, settings=VideoSettings(preset="ultrafast"), overwrite=True),
     ]
-    run(_repeated(info, images), detector.detect, sinks, annotate=draw_boxes, progress=Bar())
+    loop = LoopOptions(annotate=draw_boxes, progress=Bar())
+    run(Repeated(info, images), detector.detect_frame, sinks, loop)
     costs = {last: (then - now) / (last - first) * 1e3 for (first, now), (last, then) in pairwise(marks)}
     fifths = np.array_split(list(costs.values()), 5)
     base = float(np.median(fifths[0]))
@@ -93,14 +97,10 @@ def sources(network: Measured, folder: Path) -> str:
     rows = []
     for count in SOURCES:
         began = time.process_time()
-        answers = watch_cameras(
-            [str(video)] * count,
-            network.model,
-            Settings(size=str(network.size), shape="rect", engine="litert"),
-            Outputs(None, folder / "live.jsonl", overwrite=True),
-            bar=lambda _: contextlib.nullcontext(),
-            on_note=print,
-        )
+        settings = Settings(size=str(network.size), shape="rect", engine="litert")
+        outputs = Outputs(None, folder / "live.jsonl", overwrite=True)
+        options = CameraOptions((str(video),) * count, network.model, settings, outputs, window=False)
+        answers = watch_cameras(options, bar=lambda _: contextlib.nullcontext(), on_note=print)
         seconds = time.process_time() - began
         done = [answer for answer in answers if isinstance(answer, RunResult)]
         frames, dropped = sum(one.frames for one in done), sum(one.dropped for one in done)
@@ -115,11 +115,13 @@ def memory(network: Measured, video: Path) -> str:
 import contextlib, sys
 from pathlib import Path
 from detector.settings import Settings
-from detector.pipeline.annotate_video import Outputs, annotate_video
+from detector.pipeline.annotate_video import VideoOptions, annotate_video
+from detector.pipeline.outputs import Outputs
 video, model, folder, size = sys.argv[1:]
 outputs = Outputs(Path(folder) / "out.mp4", Path(folder) / "out.jsonl", overwrite=True)
 settings = Settings(size=size, engine="litert")
-annotate_video(Path(video), Path(model), settings, outputs, bar=lambda _: contextlib.nullcontext())
+options = VideoOptions(Path(video), Path(model), settings, outputs)
+annotate_video(options, bar=lambda _: contextlib.nullcontext())
 print([line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line][0])
 """
     arguments = [video, network.model, network.model.parent, network.size]
@@ -138,13 +140,18 @@ print([line.split()[1] for line in Path("/proc/self/status").read_text().splitli
     )
 
 
-def _repeated(info: VideoInfo, images: list[Image]) -> Iterator[Frame]:
-    """Copies of the images over and over, as drawing changes them."""
-    rate = info.frame_rate or Fraction(25)
-    for index in range(LONG_FRAMES):
-        image = images[index % len(images)]
-        assert isinstance(image, Planes)
-        yield Frame(index, round(index / rate / info.time_base), info.time_base, image.copy())
+class Repeated(Source):
+    """Copies of the same images over and over, as drawing changes them."""
+
+    def __init__(self, info: VideoInfo, images: list[Image]) -> None:
+        self._info, self._images = info, images
+
+    def __iter__(self) -> Iterator[Frame]:
+        rate = self._info.frame_rate or Fraction(25)
+        for index in range(LONG_FRAMES):
+            image = self._images[index % len(self._images)]
+            assert isinstance(image, Planes)
+            yield Frame(index, round(index / rate / self._info.time_base), self._info.time_base, image.copy())
 
 
 def _generated(path: Path, width: int, height: int, frames: int) -> Path:

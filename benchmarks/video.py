@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.networks import Measured
 from benchmarks.report import table
-from detector.pipeline.annotate_video import Outputs, annotate_video
+from detector.pipeline.annotate_video import VideoOptions, annotate_video
+from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
 
 
@@ -73,7 +74,8 @@ def ours(
     """
     outputs = Outputs(folder / "ours.mp4" if annotated else None, folder / "ours.jsonl", overwrite=True)
     settings = Settings(engine="litert", threads=threads, **choice)
-    summary = annotate_video(video, network.model, settings, outputs, bar=lambda _: contextlib.nullcontext())
+    options = VideoOptions(video, network.model, settings, outputs)
+    summary = annotate_video(options, bar=lambda _: contextlib.nullcontext())
     return summary.frames_per_second, 1 - summary.stages["network"] / summary.seconds / summary.workers
 
 

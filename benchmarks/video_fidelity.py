@@ -98,7 +98,7 @@ def row(path: Path, folder: Path) -> str:
             writer = VideoWriter(
                 target, video.info, sound_from=path, settings=VideoSettings(crf=_HIGH_QUALITY), overwrite=True
             )
-            summary = run(video, lambda picture: Detections.empty(), [writer])
+            summary = run(video, lambda frame: Detections.empty(), [writer])
     except Yolo3Error as error:
         return f"| {path.name} | {str(error).removeprefix(str(path)).lstrip(': ')} | | | | | |"
     before, after = measure(path), measure(target)

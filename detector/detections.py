@@ -29,8 +29,8 @@ class Detections:
     names: tuple[str, ...]
     """All class names of the network, not only those found."""
 
-    carried: bool = False
-    """Whether nobody looked into this picture of a video, and the boxes come from one before."""
+    tracker_id: NDArray[np.int64] | None = None
+    """(n,): which object each box is of, the same through a video; -1 for none; None where nothing is tracked."""
 
     def __post_init__(self) -> None:
         if not (len(self.xyxy) == len(self.confidence) == len(self.class_id)):
@@ -38,6 +38,8 @@ class Detections:
                 f"xyxy, confidence and class_id must be of one length, "
                 f"not {len(self.xyxy)}, {len(self.confidence)}, {len(self.class_id)}"
             )
+        if self.tracker_id is not None and len(self.tracker_id) != len(self.xyxy):
+            raise ValueError(f"tracker_id must be of the length of xyxy, {len(self.xyxy)}, not {len(self.tracker_id)}")
 
     @classmethod
     def empty(cls, names: tuple[str, ...] = ()) -> Detections:
@@ -52,20 +54,31 @@ class Detections:
             yield box, float(confidence), int(class_id), self.names[class_id]
 
     def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.intp] | list[int]) -> Detections:
-        return replace(self, xyxy=self.xyxy[chosen], confidence=self.confidence[chosen], class_id=self.class_id[chosen])
+        return replace(
+            self,
+            xyxy=self.xyxy[chosen],
+            confidence=self.confidence[chosen],
+            class_id=self.class_id[chosen],
+            tracker_id=None if self.tracker_id is None else self.tracker_id[chosen],
+        )
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name} {confidence:.2f}" for _, confidence, _, name in self[:5])
         return f"Detections({len(self)}: {found}{', …' if len(self) > 5 else ''})"
 
     def as_records(self) -> list[dict[str, object]]:
-        """One JSON-ready object per box: class_id, name, confidence (4 decimals), box (2 decimals, pixels)."""
+        """One JSON-ready object per box: class_id, name, confidence (4 decimals), box (2 decimals, pixels).
+
+        A box that is tracked has its `track` too.
+        """
+        tracks = [-1] * len(self) if self.tracker_id is None else self.tracker_id.tolist()
         return [
             {
                 "class_id": class_id,
                 "name": name,
                 "confidence": round(confidence, 4),
                 "box": [round(float(edge), 2) for edge in box],
+                **({"track": track} if track >= 0 else {}),
             }
-            for box, confidence, class_id, name in self
+            for (box, confidence, class_id, name), track in zip(self, tracks, strict=True)
         ]

@@ -10,9 +10,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.model_file import Description, read_description
+from convert.model_file import Description
+from convert.opened_model import OpenedModel
 from detector.detections import Detections
-from detector.engines import Engine, open_engine
+from detector.engines.base import Engine
+from detector.engines.opening import open_engine
 from detector.errors import ModelFileError
 from detector.heads.boxes import to_edges
 from detector.heads.decode import decode
@@ -23,6 +25,7 @@ from detector.images.planes import Planes
 from detector.images.reading import read_picture
 from detector.profiling import Stopwatch
 from detector.settings import Settings
+from detector.video.frames import Frame, VideoInfo
 
 
 class Detector:
@@ -53,10 +56,10 @@ class Detector:
     @classmethod
     def open(
         cls,
-        model: Path | str,
+        model: Path | str | OpenedModel,
         settings: Settings | None = None,
         *,
-        on_note: Callable[[str], None] = lambda note: None,
+        on_note: Callable[[str], object] = lambda note: None,
         stopwatch: Stopwatch | None = None,
         workers: int = 1,
         **options: Any,
@@ -71,7 +74,8 @@ class Detector:
         if settings is not None and options:
             raise TypeError("give settings or single options, not both")
         settings = settings or Settings(**options)
-        description = read_description(model)
+        opened = model if isinstance(model, OpenedModel) else OpenedModel.read(model)
+        model, description = opened.path, opened.description
         if not description.heads:
             raise ModelFileError(
                 f"{model}: a classifier; it names whole pictures and finds no objects in them. "
@@ -88,20 +92,18 @@ class Detector:
         # What the settings ask of the network is checked before the engine takes its seconds to start.
         settings.input_size(description)
         settings.class_ids(description)
-        engine = open_engine(settings.engine, Path(model), threads=settings.threads, workers=workers, on_note=on_note)
+        engine = open_engine(settings.engine, opened, threads=settings.threads, workers=workers, on_note=on_note)
         return cls(description, engine, settings, stopwatch=stopwatch)
 
-    def prepare(self, picture_width: int, picture_height: int) -> None:
-        """Get ready for pictures of a size, where the engine gains from knowing it before memory fills with them."""
-        get_ready = getattr(self.engine, "prepare", None)
-        if get_ready is not None:
-            fit = self.fit(picture_width, picture_height)
-            get_ready(fit.height, fit.width, self.description.channels)
+    def prepare(self, info: VideoInfo) -> None:
+        """Get ready for the frames of a video before memory fills with them."""
+        fit = self.fit(info.width, info.height, pixel_aspect=float(info.pixel_aspect))
+        self.engine.prepare(fit.height, fit.width, self.description.channels)
 
     @property
     def workers(self) -> int:
-        """How many threads can detect at a time; what engine was picked decides."""
-        return getattr(self.engine, "workers", 1)
+        """How many threads may detect at a time and gain from it; the engine decides."""
+        return self.engine.workers
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,6 +124,10 @@ class Detector:
             outputs = [output[0] for output in self.engine.run(batch)]
         with self.stopwatch["boxes"]:
             return self.interpret(outputs, fit)
+
+    def detect_frame(self, frame: Frame) -> Detections:
+        """Find objects in a frame of a video; boxes are in its stored pixels."""
+        return self.detect(frame.image, pixel_aspect=float(frame.pixel_aspect))
 
     def read(self, picture: Any) -> NDArray[np.uint8]:
         """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays come back as they are."""

@@ -34,17 +34,17 @@ def redraw_verb(
 ) -> None:
     """Draw a video's boxes again from its log, without the network."""
     from detector.logs.box_filter import BoxFilter
-    from detector.pipeline.redraw import RedrawOutputs, redraw_video
+    from detector.pipeline.redraw import RedrawOptions, redraw_video
 
-    chosen = BoxFilter(confidence, _names(classes), _names(blur))
-    outputs = RedrawOutputs(out, crops, sheet, overwrite)
-    summary = redraw_video(video, log, chosen, outputs, bar=functools.partial(frame_progress, quiet))
-    for note in summary.notes:
+    boxes = BoxFilter(confidence, _names(classes), _names(blur))
+    options = RedrawOptions(video, log, boxes, out, crops, sheet, overwrite)
+    result = redraw_video(options, bar=functools.partial(frame_progress, quiet))
+    for note in result.notes:
         note_printer(False)(note)
     for path in (out, crops, sheet):
         if path and path.exists():
             print(f"Wrote {path}")
-    leave(exit_code(summary.status))
+    leave(exit_code(result.status))
 
 
 def _names(text: str | None) -> tuple[str, ...]:

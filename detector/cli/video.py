@@ -13,8 +13,8 @@ from detector.cli.options import DEFAULT_MODEL, Model, Overwrite, Quiet, with_op
 from detector.settings import Settings
 
 if TYPE_CHECKING:
-    from detector.pipeline.annotate_video import Outputs
     from detector.pipeline.loop import RunResult
+    from detector.pipeline.outputs import Outputs
 
 Profile = Annotated[bool, typer.Option("--profile", help="show how long each stage takes, and log it")]
 Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
@@ -71,7 +71,8 @@ def video_verb(
     quiet: Quiet = False,
 ) -> None:
     """Find objects in a video."""
-    from detector.pipeline.annotate_video import Outputs, annotate_video
+    from detector.pipeline.annotate_video import VideoOptions, annotate_video
+    from detector.pipeline.outputs import Outputs
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.reading.image_sequence import parse_rate
     from detector.video.section import Section
@@ -79,17 +80,16 @@ def video_verb(
 
     encoding = VideoSettings(crf=quality, codec=codec, audio=audio)
     outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
-    result = annotate_video(
-        video,
-        model,
-        settings,
-        outputs,
-        bar=functools.partial(frame_progress, quiet),
-        sparse=FrameSkipping(every, carry, skip_still),
+    options = VideoOptions(
+        source=video,
+        model=model,
+        settings=settings,
+        outputs=outputs,
+        skipping=FrameSkipping(every, carry, skip_still),
         section=Section.of(start, end),
         fps=None if fps is None else parse_rate(fps),
-        on_note=note_printer(quiet),
     )
+    result = annotate_video(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))
     leave(_conclude(result, outputs, quiet))
 
 
@@ -117,47 +117,36 @@ def webcam_verb(
 ) -> None:
     """Find objects in a live camera, or in several at once with a recording and a log each."""
     from detector.errors import SettingsError, Yolo3Error
-    from detector.pipeline.annotate_video import Outputs, numbered, watch_camera, watch_cameras
+    from detector.pipeline.outputs import Outputs
+    from detector.pipeline.watch import CameraOptions, watch_camera, watch_cameras
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.writing.codecs import VideoSettings
 
     outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite=overwrite, profile=profile)
-    sparse = FrameSkipping(every, carry, skip_still)
-    if cameras is None or len(cameras) < 2:
-        result = watch_camera(
-            cameras[0] if cameras else "0",
-            model,
-            settings,
-            outputs,
-            bar=functools.partial(frame_progress, quiet),
-            on_note=note_printer(quiet),
-            window=window,
-            buffer=buffer,
-            timeout_seconds=timeout,
-            sparse=sparse,
-        )
+    options = CameraOptions(
+        cameras=tuple(cameras or ["0"]),
+        model=model,
+        settings=settings,
+        outputs=outputs,
+        skipping=FrameSkipping(every, carry, skip_still),
+        window=window,
+        buffer=buffer,
+        timeout_seconds=timeout,
+    )
+    if len(options.cameras) == 1:
+        result = watch_camera(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))
         leave(_conclude(result, outputs, quiet))
         return
     if window:
         raise SettingsError("several cameras have no window; pass --no-window, and --out or --log")
-    results = watch_cameras(
-        cameras,
-        model,
-        settings,
-        outputs,
-        bar=functools.partial(frame_progress, True),
-        buffer=buffer,
-        timeout_seconds=timeout,
-        on_note=complain,
-        sparse=sparse,
-    )
+    results = watch_cameras(options, bar=functools.partial(frame_progress, True), on_note=complain)
     codes = []
-    for number, (camera, result_or_error) in enumerate(zip(cameras, results, strict=True), 1):
+    for number, (camera, result_or_error) in enumerate(zip(options.cameras, results, strict=True), 1):
         if isinstance(result_or_error, Yolo3Error):
             codes.append(1)
             continue
         say(f"{camera}:")
-        codes.append(_conclude(result_or_error, numbered(outputs, number), quiet))
+        codes.append(_conclude(result_or_error, outputs.numbered(number), quiet))
     leave(max(codes))
 
 

@@ -35,19 +35,21 @@ def compiled(
     model: Path,
     kind: str,
     *,
-    on_note: Callable[[str], None] = lambda note: None,
+    sha256: str | None = None,
+    on_note: Callable[[str], object] = lambda note: None,
     folder: Path | None = None,
     build: Callable[[Path, str, Path], None] | None = None,
 ) -> Path:
     """The path of a model file compiled to `litert` or `onnx`, compiling it now if no good copy is kept.
 
-    `folder` and `build`, a function of the model, the kind and the file to write, are for tests. Raises `EngineError`
+    `sha256` is the model file's digest, where the caller has it. `folder` and
+    `build`, a function of the model, the kind and the file to write, are for tests. Raises `EngineError`
     when the network cannot be compiled, `ModelFileError` when the model cannot be read.
     """
     folder = folder or user_cache_path("yolo3", appauthor=False)
     suffix = SUFFIXES[kind]
     try:
-        digest = file_sha256(model)[:_DIGITS]
+        digest = (sha256 or file_sha256(model))[:_DIGITS]
     except OSError as error:
         raise ModelFileError(f"{model}: cannot be read ({error.strerror})") from None
     stem = f"{digest}-{kind}-"
@@ -93,7 +95,7 @@ def _build(model: Path, kind: str, out: Path) -> None:
         raise EngineError(f"{model}: cannot be compiled to {kind} ({lines[-1]}); --engine keras runs it")
 
 
-def _writable(folder: Path, on_note: Callable[[str], None]) -> Path:
+def _writable(folder: Path, on_note: Callable[[str], object]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from convert.keras_import import import_keras
 from convert.model_file import check_layers
+from detector.engines.base import Engine
 from detector.errors import ModelFileError
 
 
-class KerasEngine:
+class KerasEngine(Engine):
     """A Keras model; the first picture of each input size takes longer, because Keras traces the network then."""
 
     name = "keras"

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from convert.keras_import import held_back_stderr
-from detector.engines import one_by_one
+from detector.engines.base import Engine, one_by_one
 from detector.engines.mapped import drop_mapped
 from detector.errors import EngineError
 
@@ -21,7 +21,7 @@ _allocating = Lock()
 """Standard error is held back for the whole process."""
 
 
-class LitertEngine:
+class LitertEngine(Engine):
     """A compiled network; the first picture of each input size takes some milliseconds longer.
 
     `workers` pictures are run at a time, each with so many `threads`; callers wait for a free lane.

@@ -9,11 +9,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from detector.engines import one_by_one
+from detector.engines.base import Engine, one_by_one
 from detector.errors import EngineError
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(Engine):
     """A network as ONNX, on the CPU."""
 
     name = "onnxruntime"

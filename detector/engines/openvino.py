@@ -10,11 +10,11 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from detector.engines import one_by_one
+from detector.engines.base import Engine, one_by_one
 from detector.errors import EngineError
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """A compiled network, on the CPU; the first picture of each input size takes longer."""
 
     name = "openvino"

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -54,7 +53,7 @@ class LogProgress:
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. `goes_on_from` is what a run that was broken off
+    A log in which a run failed before its first frame is removed. `resumed_from` is what a run that was broken off
     left in `path`: lines are appended to it, and frames that it holds are passed over. With a `stopwatch` the last line
     says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
     cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
@@ -69,23 +68,22 @@ class FrameLog(Sink):
         *,
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
-        goes_on_from: LogProgress | None = None,
+        resumed_from: LogProgress | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         self._run = run
         self._stopwatch = stopwatch
-        self._journal = goes_on_from
-        check_output(self.path, overwrite=overwrite or goes_on_from is not None, inputs=[run.source, *inputs])
+        self._progress = resumed_from
+        check_output(self.path, overwrite=overwrite or resumed_from is not None, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
-        self._appending = Lock()
         self._size = 0
         self._count = 0
 
     def __enter__(self) -> Self:
-        if self._journal is not None:
-            self._go_on(self._journal)
+        if self._progress is not None:
+            self._continue(self._progress)
             return self
         create(self.path)
         try:
@@ -112,23 +110,21 @@ class FrameLog(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Append the frame's line."""
-        if self._journal is not None and frame.index < self._journal.frames:
+        if self._progress is not None and frame.index < self._progress.frames:
             return
         self._append(
             {
                 "type": "frame",
                 "frame": frame.index,
                 "time": round(float(frame.time), 6),
-                **({"carried": True} if detections.carried else {}),
+                **({"propagated": True} if frame.propagated else {}),
                 "detections": detections.as_records(),
             }
         )
         self._count += 1
 
-    def gap(self, gap: Gap) -> None:
-        """Append a line for a time in which the source was lost; may be called from another thread."""
-        if self._file is None or self._file.closed:
-            return
+    def on_gap(self, gap: Gap) -> None:
+        """Append a line for an interruption of the source."""
         self._append(
             {
                 "type": "gap",
@@ -146,7 +142,7 @@ class FrameLog(Sink):
         try:
             end: dict[str, object] = {"type": "end", "frames": self._count, "status": str(ending)}
             if self._stopwatch is not None:
-                before = self._journal.frames if self._journal is not None else 0
+                before = self._progress.frames if self._progress is not None else 0
                 end["milliseconds"] = milliseconds(self._stopwatch.seconds, self._count - before)
             self._append(end)
         except WriteError:
@@ -158,14 +154,14 @@ class FrameLog(Sink):
         if not self._count and not ending.keeps_output:
             self.path.unlink(missing_ok=True)
 
-    def _go_on(self, journal: LogProgress) -> None:
+    def _continue(self, progress: LogProgress) -> None:
         try:
             self._file = FileIO(self.path, "r+")
-            self._file.truncate(journal.size)
-            self._file.seek(journal.size)
+            self._file.truncate(progress.size)
+            self._file.seek(progress.size)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-        self._size, self._count = journal.size, journal.frames
+        self._size, self._count = progress.size, progress.frames
 
     def _append(self, record: dict[str, object]) -> None:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -173,11 +169,6 @@ class FrameLog(Sink):
             line = memoryview(text.encode() + b"\n")
         except UnicodeEncodeError:  # a file name that is no UTF-8
             line = memoryview(json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n")
-        assert self._file is not None
-        with self._appending:
-            self._put(line)
-
-    def _put(self, line: memoryview) -> None:
         assert self._file is not None
         written = 0
         try:
@@ -212,12 +203,13 @@ def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRec
 def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
     """The detections of a frame as its line holds them."""
     found = record.detections
+    tracks = [-1 if item.track is None else item.track for item in found]
     return Detections(
         np.array([item.box for item in found], np.float32).reshape(len(found), 4),
         np.array([item.confidence for item in found], np.float32),
         np.array([item.class_id for item in found], np.int64),
         names,
-        record.carried,
+        np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None,
     )
 
 

@@ -68,6 +68,8 @@ class BoxRecord:
     confidence: float
     box: tuple[float, float, float, float]
     """Left, top, right, bottom in pixels of the picture as displayed."""
+    track: int | None = None
+    """Which object it is of, the same through the log; None where it is not tracked."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class FrameRecord:
     time: float
     """The frame's own timestamp in seconds, to the microsecond."""
     detections: tuple[BoxRecord, ...]
-    carried: bool = False
-    """Whether nothing was looked for in this frame, and the boxes are those of a frame before."""
+    propagated: bool = False
+    """Whether the boxes come from an earlier frame, because no detector was run on this one."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
                 frame=_whole(fields, "frame"),
                 time=_number(fields, "time", -_LONGEST_SECONDS, _LONGEST_SECONDS),
                 detections=tuple(_box(one, classes) for one in _typed(fields, "detections", list, "a list")),
-                carried=_typed(fields, "carried", bool, "true or false") if "carried" in fields else False,
+                propagated=_flag(fields, "propagated") or _flag(fields, "carried"),
             )
         case "gap":
             return Gap(
@@ -183,7 +185,12 @@ def _box(fields: object, classes: tuple[str, ...] | None) -> BoxRecord:
         name=_typed(fields, "name", str, "a text"),
         confidence=_number(fields, "confidence", 0, 1),
         box=(left, top, right, bottom),
+        track=_whole(fields, "track") if "track" in fields else None,
     )
+
+
+def _flag(fields: dict[str, Any], name: str) -> bool:
+    return name in fields and bool(_typed(fields, name, bool, "true or false"))
 
 
 def _field(fields: dict[str, Any], name: str) -> Any:

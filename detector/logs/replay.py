@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detector.detections import Detections
 from detector.errors import LogError
 from detector.logs.frame_log import EndRecord, FrameRecord, RunRecord, detections_of, open_log, read_log
-from detector.video.frames import Frame
-from detector.video.reading.opening import OpenedVideo
+from detector.video.frames import Frame, OpenedVideo, Source
 from detector.video.status import RunStatus
 
 _SAME_SECONDS = 0.0006
@@ -62,8 +60,8 @@ class LogIndex:
         return open_log(self.path)[1]
 
 
-class LogReplay:
-    """A video's frames, each numbered as in a log and with what that says of it; stands in for a detector too.
+class LogReplay(Source):
+    """A video's frames, each numbered as in a log and with the detections of its line; none where it has no line.
 
     Frames are matched by their time: a log of a live run numbers also the frames that were dropped, which a recording
     of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
@@ -72,21 +70,16 @@ class LogReplay:
     def __init__(self, video: OpenedVideo, logged: LogIndex) -> None:
         self._video = video
         self._logged = logged
-        self._found: deque[Detections] = deque()
         self._matched = 0
         self._beyond = 0
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> Sequence[str]:
         """The video's own, and how much of it the log does not reach."""
         if not self._beyond:
             return self._video.notes
         beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; nothing there is drawn or hidden"
         return [*self._video.notes, beyond]
-
-    def detect(self, picture: object) -> Detections:
-        """What the log says of the next frame; nothing where it has no line for it."""
-        return self._found.popleft()
 
     def __iter__(self) -> Iterator[Frame]:
         records = self._logged.records()
@@ -110,7 +103,7 @@ class LogReplay:
                 raise self._other(f"the log ends before its frame at {seconds:.3f} s")
             elif record is None:
                 self._beyond += 1
-            self._found.append(found)
+            frame.detections = found
             yield frame
         if record is not None and self._logged.status is not None:
             raise self._other(f"it ends before the log's frame at {record.time:.3f} s")

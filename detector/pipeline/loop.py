@@ -5,8 +5,8 @@ Three threads, joined by two short pipes, so that memory does not grow with the 
     reader thread            main thread              writer thread
     frames of the source  →  detect                →  annotate, then every sink
 
-The main thread may share detecting out among several others (`workers`), a frame each: on a processor small networks
-leave less undone that way than with all cores on one frame.
+The main thread may hand frames to several `workers`: on a CPU small networks run faster with one frame per core than
+with all cores on one frame.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from detector.detections import Detections
 from detector.errors import StreamError
 from detector.pipeline.pipe import Pipe
 from detector.profiling import Stage, Stopwatch
-from detector.video.frames import Frame, Image, Sink, Source
+from detector.video.frames import Detect, Frame, Gap, Sink, Source
 from detector.video.status import RunStatus, Stopped
 
 _PIPE_FRAMES = 3
 _WAKE_SECONDS = 1.0
 
-Detect = Callable[[Image], Detections]
 Annotate = Callable[[Frame, Detections], object]
 
 
@@ -59,10 +58,10 @@ class RunResult:
     """How it ended; never `FAILED`, which is raised instead."""
 
     dropped: int = 0
-    """Frames of a live source that gave way to newer ones."""
+    """Frames of a live source that were dropped in favour of newer ones."""
 
     workers: int = 1
-    """Threads that detected, each in a frame of its own."""
+    """How many frames were detected in at a time."""
 
     received: int = 0
     """Frames that came from the source: done or dropped."""
@@ -79,57 +78,69 @@ class RunResult:
         return self.frames / self.seconds if self.seconds else 0.0
 
 
-def run(
-    source: Source,
-    detect: Detect,
-    sinks: Sequence[Sink] = (),
-    *,
-    annotate: Annotate | None = None,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] | None = None,
-    buffer: Literal["all", "latest"] = "all",
-    interrupted: Callable[[], bool] = lambda: False,
-    stopwatch: Stopwatch | None = None,
-    workers: int = 1,
-) -> RunResult:
+@dataclass(frozen=True)
+class LoopOptions:
+    """How a run goes."""
+
+    annotate: Annotate | None = None
+    """Draws on a frame's own image after detection and before any sink sees it."""
+
+    progress: Progress | None = None
+    """Counts the frames that are done."""
+
+    stop: Callable[[], bool] = lambda: False
+    """Asked before each frame: whether the user has closed the window."""
+
+    interrupted: Callable[[], bool] = lambda: False
+    """Asked before each frame and while waiting for one, for a loop in a thread that Ctrl-C does not reach."""
+
+    buffer: Literal["all", "latest"] = "all"
+    """`latest` drops frames that the detector is too slow for, which suits a live source."""
+
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    """The detector's, to which the loop adds its own stages."""
+
+    workers: int = 1
+    """How many frames to detect in at a time, each in a thread of its own; their order stays."""
+
+
+def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: LoopOptions | None = None) -> RunResult:
     """Detect in every frame and hand frame and detections to every sink; call it from the main thread.
 
-    `annotate` draws on the frame's own image once it has been detected in, before any sink sees it. `stop` is asked
-    before each frame, and so is `interrupted`, for a loop in a thread that Ctrl-C does not reach. `buffer="latest"`
-    drops frames that the detector is too slow for, which suits a live source. `stopwatch` is the detector's, if it has
-    one: the loop adds its own stages. With several `workers` as many frames are detected in at a time, in threads of
-    their own; their order stays. Sinks are entered in the order given and left in reverse, so a log given first also
-    records how the rest ended.
+    Sinks are entered in the order given and left in reverse, so a log given first also records how the rest ended.
 
     Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished, which further Ctrl-C do
-    not disturb, and the summary's `status` says what happened. Any other exception, of the source, the detector or a
+    not disturb, and the result's `status` says what happened. Any other exception, of the source, the detector or a
     sink, reaches the caller after all sinks were told of it and both threads have ended.
     """
+    options = options or LoopOptions()
     started = monotonic()
-    frames: Pipe[Frame] = Pipe(1 if buffer == "latest" else _PIPE_FRAMES, latest=buffer == "latest")
-    stopwatch = stopwatch or Stopwatch()
-    reader = _Worker("frame-reader", lambda: _read(source, frames, stopwatch["decode"]))
-    work = _Work(sinks, annotate, progress, stopwatch, ahead=1 if buffer == "latest" else _PIPE_FRAMES)
+    latest = options.buffer == "latest"
+    frames: Pipe[Frame] = Pipe(1 if latest else _PIPE_FRAMES, latest=latest)
+    reader = _Worker("frame-reader", lambda: _read(source, frames, options.stopwatch["decode"]))
+    work = _Work(sinks, options, ahead=1 if latest else _PIPE_FRAMES)
+    gaps: deque[Gap] = deque()
     error: BaseException | None = None
     try:
         work.open()
         reader.start()
-        wanted = _until(frames, stop, interrupted)
-        each = _in_order(wanted, detect, workers) if workers > 1 else ((frame, detect(frame.image)) for frame in wanted)
-        with closing(each):
+        with closing(_detected(frames, detect, options)) as each:
             for frame, detections in each:
+                gaps.extend(source.take_gaps())
+                while gaps and gaps[0].after_frame < frame.index:
+                    work.note_gap(gaps.popleft())
                 if not work.take(frame, detections):
                     break
-                if buffer == "latest":
+                if latest:
                     work.wait_for_room()  # so that the frame taken next is new when it is written
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
     waiting = frames.dropped
     frames.abandon()
-    dropped = frames.dropped if buffer == "latest" else waiting
-    hush = getattr(source, "stop", None)
-    if hush is not None:
-        hush()  # it may be waiting to try again
+    dropped = frames.dropped if latest else waiting
+    source.stop()  # it may be waiting to connect again
+    for gap in (*gaps, *source.take_gaps()):
+        work.note_gap(gap)
     error = work.close(error)
     # Only now: a source may take seconds to notice, and by now every file is whole.
     reader.wait()
@@ -137,7 +148,7 @@ def run(
     if status is RunStatus.FAILED:
         assert error is not None
         raise error
-    notes = [*getattr(source, "notes", ()), *(note for sink in sinks for note in sink.notes)]
+    notes = [*source.notes, *(note for sink in sinks for note in sink.notes)]
     if isinstance(error, StreamError):
         notes.append(str(error))
     return RunResult(
@@ -147,10 +158,15 @@ def run(
         status=status,
         dropped=dropped,
         received=work.frames + dropped,
-        stages=stopwatch.seconds,
-        workers=workers,
+        stages=options.stopwatch.seconds,
+        workers=options.workers,
         notes=tuple(notes),
     )
+
+
+def known_or(detect: Detect) -> Detect:
+    """The detections that a frame came with, or else those of `detect`."""
+    return lambda frame: detect(frame) if frame.detections is None else frame.detections
 
 
 def _read(source: Source, frames: Pipe[Frame], stage: Stage) -> None:
@@ -170,16 +186,24 @@ def _read(source: Source, frames: Pipe[Frame], stage: Stage) -> None:
         frames.end()
 
 
-def _until(
-    frames: Iterable[Frame], stop: Callable[[], bool] | None, interrupted: Callable[[], bool]
-) -> Iterator[Frame]:
-    """The frames until somebody has had enough."""
-    for frame in frames:
-        if stop is not None and stop():
-            raise Stopped
-        if interrupted():
+def _detected(frames: Pipe[Frame], detect: Detect, options: LoopOptions) -> Generator[tuple[Frame, Detections]]:
+    """The frames until the user has had enough, each with its detections."""
+
+    def check_interrupt() -> None:
+        if options.interrupted():
             raise KeyboardInterrupt
-        yield frame
+
+    def wanted() -> Iterator[Frame]:
+        for frame in frames.items(check_interrupt):
+            if options.stop():
+                raise Stopped
+            yield frame
+
+    if options.workers > 1:
+        yield from _in_order(wanted(), detect, options.workers)
+    else:
+        for frame in wanted():
+            yield frame, detect(frame)
 
 
 def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generator[tuple[Frame, Detections]]:
@@ -193,7 +217,7 @@ def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generato
                 try:
                     while broken is None and len(under_way) <= workers:  # one more than at work, so that none waits
                         frame = next(each)
-                        under_way.append((frame, pool.submit(detect, frame.image)))
+                        under_way.append((frame, pool.submit(detect, frame)))
                 except Exception as error:  # noqa: BLE001 - raised below
                     broken = error
                 if under_way:
@@ -208,22 +232,14 @@ def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generato
 class _Work:
     """What happens to a frame once it was detected in: annotate, the sinks, the tally."""
 
-    def __init__(
-        self,
-        sinks: Sequence[Sink],
-        annotate: Annotate | None,
-        progress: Progress | None,
-        stopwatch: Stopwatch,
-        *,
-        ahead: int,
-    ) -> None:
+    def __init__(self, sinks: Sequence[Sink], options: LoopOptions, *, ahead: int) -> None:
         self._sinks = sinks
-        self._annotate = annotate
-        self._progress = progress
-        self._stopwatch = stopwatch
+        self._annotate = options.annotate
+        self._progress = options.progress
+        self._stopwatch = options.stopwatch
         self._shown: list[Sink] = []
         self._written: list[Sink] = []
-        self._results: Pipe[tuple[Frame, Detections]] = Pipe(ahead)
+        self._results: Pipe[tuple[Frame, Detections] | Gap] = Pipe(ahead)
         self._writer = _Worker("frame-writer", self._write)
         self._error: BaseException | None = None
         self.frames = 0
@@ -244,6 +260,12 @@ class _Work:
             self._hand_out(self._shown, frame, detections)
         return self._results.put((frame, detections))
 
+    def note_gap(self, gap: Gap) -> None:
+        """Tell the sinks of an interruption, in its place among the frames."""
+        for sink in self._shown:
+            sink.on_gap(gap)
+        self._results.put(gap)
+
     def wait_for_room(self) -> None:
         """Return when the writer has no more before it than the frame at hand."""
         self._results.wait_for_room()
@@ -260,7 +282,12 @@ class _Work:
     def _write(self) -> None:
         """The writer thread; it also leaves the sinks, as Ctrl-C does not reach it in the middle of that."""
         try:
-            for frame, detections in self._results:
+            for item in self._results.items():
+                if isinstance(item, Gap):
+                    for sink in self._written:
+                        sink.on_gap(item)
+                    continue
+                frame, detections = item
                 if not self._shown:
                     self._draw(frame, detections)
                 self._hand_out(self._written, frame, detections)

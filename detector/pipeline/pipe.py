@@ -1,20 +1,20 @@
-"""A bounded queue between two threads that either side can close, so that neither waits for a side that is gone."""
+"""A bounded queue between two threads that either side can close, so that neither waits for ever."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Condition
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_WAKE_SECONDS = 1.0
+_WAKE_SECONDS = 0.2
 """Waiting is cut into pieces of this length, as Ctrl-C cannot end an endless wait on every system."""
 
 
 class Pipe(Generic[Item]):
-    """One thread puts items in and says when it has ended; another iterates over them.
+    """One thread puts items in and ends the pipe; another takes them out.
 
     A full pipe makes `put` wait, or, with `latest`, drops its oldest item: then what comes out is never old.
     """
@@ -69,11 +69,14 @@ class Pipe(Generic[Item]):
             self._items.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Item]:
+    def items(self, check: Callable[[], object] = lambda: None) -> Iterator[Item]:
+        """The items in order, until the end; `check` is called before each and while waiting, and may raise."""
         while True:
+            check()
             with self._changed:
                 while not self._items and not self._ended and not self._abandoned:
                     self._changed.wait(_WAKE_SECONDS)
+                    check()
                 if self._abandoned:
                     return
                 if not self._items:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from convert.files import lock_outputs
@@ -14,11 +13,11 @@ from detector.drawing.boxes import draw
 from detector.errors import SettingsError
 from detector.logs.box_filter import BoxFilter
 from detector.logs.replay import LogIndex, LogReplay
-from detector.pipeline.annotate_video import Bar
 from detector.pipeline.contact_sheet import ContactSheet
 from detector.pipeline.crops import Crops
-from detector.pipeline.loop import RunResult, run
-from detector.video.frames import Frame, Image, Sink
+from detector.pipeline.loop import LoopOptions, RunResult, run
+from detector.pipeline.outputs import Bar
+from detector.video.frames import Frame, Image, OpenedVideo, Sink
 from detector.video.reading.image_sequence import is_picture_series
 from detector.video.reading.opening import open_video
 from detector.video.section import Section
@@ -26,13 +25,18 @@ from detector.video.writing.video_writer import VideoWriter
 
 
 @dataclass(frozen=True)
-class RedrawOutputs:
+class RedrawOptions:
     """What to make of a video and its log."""
 
+    source: Path
+    log: Path
+    boxes: BoxFilter = field(default_factory=BoxFilter)
+    """Which boxes to draw, cut out and hide."""
     video: Path | None = None
     crops: Path | None = None
     """Folder for a picture of each object."""
     sheet: Path | None = None
+    """Picture of the most eventful frames."""
     overwrite: bool = False
 
 
@@ -50,31 +54,42 @@ class _Step(Sink):
         pass
 
 
-def redraw_video(source: Path, log: Path, chosen: BoxFilter, outputs: RedrawOutputs, *, bar: Bar) -> RunResult:
-    """Draw a video's boxes again from its log.
+def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
+    """Draw a video's boxes again from its log, without the network.
 
     Raises the errors of `detector.errors`, `LogError` among them where the log is of another video.
     """
-    made = [path for path in (outputs.video, outputs.crops, outputs.sheet) if path]
-    if not made:
+    if not any((options.video, options.crops, options.sheet)):
         raise SettingsError("nothing to make: name an OUT.mp4, --crops DIR or --sheet FILE")
-    logged = LogIndex(log)
-    chosen.check(logged.run)
-    fps = logged.run.frame_rate if is_picture_series(str(source)) else None
+    logged = LogIndex(options.log)
+    options.boxes.check(logged.run)
+    fps = logged.run.frame_rate if is_picture_series(str(options.source)) else None
     section = Section.logged(logged.run.settings)
-    with open_video(source, section=section, fps=fps) as video, contextlib.ExitStack() as stack:
-        logged.check_size(video.info.width, video.info.height, source)
-        sinks: list[Sink] = [_Step(lambda image, found: hide(image, chosen.hidden(found)))]
-        if outputs.crops:
-            sinks.append(Crops(outputs.crops, chosen, overwrite=outputs.overwrite))
-        sinks.append(_Step(lambda image, found: draw(image, chosen.drawn(found))))
-        if outputs.sheet:
-            sinks.append(ContactSheet(outputs.sheet, log, chosen, overwrite=outputs.overwrite))
-        if outputs.video:
-            stack.enter_context(lock_outputs(outputs.video))
-            sinks.append(
-                VideoWriter(outputs.video, video.info, sound_from=video.sound_from, overwrite=outputs.overwrite)
-            )
+    with (
+        open_video(options.source, section=section, fps=fps) as video,
+        lock_outputs(*(path for path in (options.video,) if path)),
+    ):
+        logged.check_size(video.info.width, video.info.height, options.source)
         with bar(video.info.frame_count) as progress:
-            matched = LogReplay(video, logged)
-            return run(matched, matched.detect, sinks, progress=progress)
+            return run(LogReplay(video, logged), _logged, _sinks(options, video), LoopOptions(progress=progress))
+
+
+def _logged(frame: Frame) -> Detections:
+    """What the log says of a frame; `LogReplay` gives every frame its detections."""
+    assert frame.detections is not None
+    return frame.detections
+
+
+def _sinks(options: RedrawOptions, video: OpenedVideo) -> list[Sink]:
+    """What happens to each frame: hide, cut out, draw, collect, encode."""
+    boxes = options.boxes
+    sinks: list[Sink] = [_Step(lambda image, found: hide(image, boxes.hidden(found)))]
+    if options.crops:
+        sinks.append(Crops(options.crops, boxes, overwrite=options.overwrite))
+    sinks.append(_Step(lambda image, found: draw(image, boxes.drawn(found))))
+    if options.sheet:
+        sinks.append(ContactSheet(options.sheet, options.log, boxes, overwrite=options.overwrite))
+    if options.video:
+        writer = VideoWriter(options.video, video.info, sound_from=video.sound_from, overwrite=options.overwrite)
+        sinks.append(writer)
+    return sinks

@@ -1,109 +1,124 @@
-"""A run that was broken off, taken up again from its journal and the parts of its video."""
+"""An interrupted run continued from its log and the parts of its video."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
-from detector.detections import Detections
 from detector.errors import OutputError
-from detector.logs.frame_log import FrameRecord, LogProgress, RunRecord, detections_of, read_log, read_log_progress
-from detector.video.frames import Frame, Image, Source
+from detector.logs.frame_log import (
+    FrameRecord,
+    LogProgress,
+    RunRecord,
+    detections_of,
+    open_log,
+    read_log,
+    read_log_progress,
+)
+from detector.video.frames import Detect, Frame, Gap, Source
 from detector.video.status import RunStatus
 from detector.video.writing.parts import Part, kept_of, part_path, parts_left
 
 
 @dataclass(frozen=True)
-class Progressed:
+class ResumePoint:
     """How far an earlier run came."""
 
-    journal: LogProgress | None = None
-    """What its log holds."""
+    progress: LogProgress | None = None
+    """What its log holds; None where there is no earlier run."""
 
     parts: tuple[Part, ...] = ()
     """What its video holds."""
 
     frames: int = 0
-    """Frames that neither log nor video still need."""
+    """Frames, from the first on, that both log and video hold."""
 
     complete: bool = False
     """Whether there is nothing left to do."""
 
-    @contextmanager
-    def found(self, log: Path) -> Iterator[Iterator[FrameRecord]]:
-        """What the log says of the frames that the video still needs."""
-        if self.journal is None or self.frames == self.journal.frames:
-            yield iter(())
-            return
-        with closing(read_log(log)) as records:
-            lines = (record for record in records if isinstance(record, FrameRecord))
-            yield islice(lines, self.frames, self.journal.frames)
+    @property
+    def logged_frames(self) -> int:
+        """Frames that have their line in the log."""
+        return 0 if self.progress is None else self.progress.frames
 
 
-class Onward:
-    """A source from a frame on; those before are decoded but not handed out."""
+class ResumedFrames(Source):
+    """The frames of a source from a resume point on; those that the log holds come with their detections."""
 
-    def __init__(self, source: Source, first: int) -> None:
+    def __init__(self, source: Source, point: ResumePoint, log: Path, names: tuple[str, ...]) -> None:
         self._source = source
-        self._first = first
+        self._point = point
+        self._log = log
+        self._names = names
+        self._pass_to: Detect | None = None
+        self._pass_from = 0
+
+    def pass_to(self, detect: Detect, *, first: int) -> None:
+        """Give the frames from `first` to the resume point to a detector whose answer depends on them."""
+        self._pass_to, self._pass_from = detect, first
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> Sequence[str]:
         """The source's own."""
-        return list(getattr(self._source, "notes", ()))
+        return self._source.notes
+
+    def stop(self) -> None:
+        """End the iteration soon."""
+        self._source.stop()
+
+    def take_gaps(self) -> Sequence[Gap]:
+        """The source's own."""
+        return self._source.take_gaps()
 
     def __iter__(self) -> Iterator[Frame]:
-        return (frame for frame in self._source if frame.index >= self._first)
+        if self._point.progress is None:
+            yield from self._source
+            return
+        with closing(read_log(self._log)) as records:
+            logged = islice((item for item in records if isinstance(item, FrameRecord)), self._point.logged_frames)
+            for frame in self._source:
+                record = next(logged, None)
+                if record is not None:
+                    frame.detections = detections_of(record, self._names)
+                if frame.index >= self._point.frames:
+                    yield frame
+                elif self._pass_to is not None and frame.index >= self._pass_from:
+                    self._pass_to(frame)
 
 
 def journal_path(video: Path) -> Path:
-    """Where the log of a run goes that was asked for a video only; it is gone when the video is whole."""
+    """Where the log goes while only a video was asked for; it is removed when the video is whole."""
     return part_path(video).with_suffix(".jsonl")
 
 
-def find_progress(video: Path | None, log: Path, run: RunRecord) -> Progressed:
+def find_resume_point(video: Path | None, log: Path, run: RunRecord) -> ResumePoint:
     """How far an earlier run into these files came; `OutputError` where it was another run than this one."""
     if not log.exists() or b"\n" not in log.read_bytes()[: 1 << 24]:
         if video is not None and video.exists():
             raise OutputError(f"{video}: cannot be resumed, as there is no log of how it was made; pass --overwrite")
-        return Progressed()
-    journal = read_log_progress(log)
-    _check_same(log, journal.run, run)
+        return ResumePoint()
+    progress = read_log_progress(log)
+    _check_same(log, progress.run, run)
     if video is None:
-        return Progressed(journal, (), journal.frames, journal.status is RunStatus.COMPLETE)
+        return ResumePoint(progress, (), progress.frames, progress.status is RunStatus.COMPLETE)
     left = parts_left(video)
-    if not left and video.exists() and journal.frames and journal.status is not RunStatus.FAILED:
-        if journal.status is RunStatus.COMPLETE:
-            return Progressed(journal, (), journal.frames, complete=True)
+    if not left and video.exists() and progress.frames and progress.status is not RunStatus.FAILED:
+        if progress.status is RunStatus.COMPLETE:
+            return ResumePoint(progress, (), progress.frames, complete=True)
         # Finished early, by Ctrl-C say: now it is the first part of a longer one.
         left = [part_path(video)]
         video.rename(left[0])
     parts = tuple(kept_of(left))
-    return Progressed(journal, parts, min(journal.frames, sum(part.frames for part in parts)))
+    return ResumePoint(progress, parts, min(progress.frames, sum(part.frames for part in parts)))
 
 
-def replayed(
-    found: Iterator[FrameRecord], detect: Callable[[Image], Detections], names: tuple[str, ...]
-) -> Callable[[Image], Detections]:
-    """What was found already for as many frames as there are records, and then `detect`."""
-
-    def answer(picture: Image) -> Detections:
-        record = next(found, None)
-        return detect(picture) if record is None else detections_of(record, names)
-
-    return answer
-
-
-def last_looked_into(log: Path) -> FrameRecord | None:
-    """The last frame of a log that was looked into, and not only carried on to."""
-    last = None
-    for record in read_log(log):
-        if isinstance(record, FrameRecord) and not record.carried:
-            last = record
-    return last
+def last_detected(log: Path, *, before: int) -> int:
+    """The last frame before frame `before` that was detected in, not propagated to; 0 where there is none."""
+    _, records = open_log(log)
+    return max((record.frame for record in islice(records, before) if not record.propagated), default=0)
 
 
 def _check_same(log: Path, before: RunRecord, now: RunRecord) -> None:

@@ -19,6 +19,7 @@ from convert.network import Network, build, plan
 from convert.weights import Header
 from detector.datasets.dataset import Dataset
 from detector.detector import Detector
+from detector.engines.base import Engine
 from detector.errors import OutputError, TrainingError
 from detector.evaluation.average_precision import LOWEST_CONFIDENCE, Score, evaluate
 from detector.evaluation.ground_truth import example_truth, picture_reader
@@ -221,7 +222,7 @@ class _Run:
         return self.bar(things, desc="judging", unit="picture")
 
 
-class _ModelEngine:
+class _ModelEngine(Engine):
     """An engine around a model that is being trained."""
 
     name = "keras"

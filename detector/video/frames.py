@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -119,6 +119,15 @@ class Frame:
     arrived: float | None = None
     """When it came, by `time.monotonic`; None unless the source is live."""
 
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height, as displayed."""
+
+    detections: Detections | None = None
+    """What it is known to show, as where a log is replayed; None where that is yet to be detected."""
+
+    propagated: bool = False
+    """Whether its boxes come from an earlier frame, because no detector was run on this one."""
+
     @property
     def picture(self) -> Picture:
         """The image in RGB, to look at: drawing goes onto `image`, or onto what `to_rgb` gives."""
@@ -167,9 +176,53 @@ class Source(Protocol):
     Iterating raises `StreamError` after the last frame if the source broke off before its end; the frames before
     it are good. The next frame, or an error, must come within seconds even when the other side has gone silent,
     so that a run can always be ended.
+
+    Classes that derive from this protocol inherit defaults for a source that ends by itself and has no gaps.
     """
 
-    def __iter__(self) -> Iterator[Frame]: ...
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know of the frames yielded so far, a line each."""
+        return ()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Iterate over the frames, once."""
+        ...
+
+    def stop(self) -> None:
+        """End the iteration soon; called from another thread than the one that iterates."""
+        return
+
+    def take_gaps(self) -> Sequence[Gap]:
+        """The interruptions that ended, or were cut short by `stop`, since this was last called."""
+        return ()
+
+
+class OpenedSource(Source, Protocol):
+    """A source that is open within its `with` block."""
+
+    info: VideoInfo
+    """What is known of its frames."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class OpenedVideo(OpenedSource, Protocol):
+    """A source that ends by itself: a video file, a folder of pictures, an animation."""
+
+    files: Sequence[str]
+    """What is read, and so must not be written."""
+
+    sound_from: str | None
+    """The video whose sound and subtitles go with the pictures; None where there is none."""
+
+
+Detect = Callable[[Frame], Detections]
+"""Finds the objects in a frame; may set `Frame.propagated`."""
 
 
 class Sink(ABC):
@@ -195,6 +248,10 @@ class Sink(ABC):
     @abstractmethod
     def write(self, frame: Frame, detections: Detections) -> None:
         """Take the next frame, which is not to be changed."""
+
+    def on_gap(self, gap: Gap) -> None:
+        """Take note of an interruption of the source; it comes after the last frame before it."""
+        return
 
     @abstractmethod
     def __exit__(

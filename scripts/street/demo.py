@@ -30,9 +30,9 @@ from detector.evaluation.average_precision import Score, Truth, score
 from detector.images.reading import write_picture
 from detector.logs.frame_log import EndRecord, FrameLog, FrameRecord, RunRecord, read_log
 from detector.pipeline.annotate_video import draw_boxes
-from detector.pipeline.loop import RunResult, run
+from detector.pipeline.loop import LoopOptions, RunResult, run
 from detector.settings import Settings
-from detector.video.frames import Frame, Image, Sink, VideoInfo
+from detector.video.frames import Frame, Sink, VideoInfo
 from detector.video.reading.video_file import VideoFile
 from detector.video.writing.video_writer import VideoWriter
 from scripts.street.clip import Clip
@@ -130,9 +130,9 @@ def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
     found: list[Detections] = []
     shown = Settings(confidence=SHOWN_CONFIDENCE)
 
-    def detect(picture: Image) -> Detections:
+    def detect(frame: Frame) -> Detections:
         # The measure wants doubtful boxes too, the eye does not.
-        everything = detector.detect(picture)
+        everything = detector.detect_frame(frame)
         found.append(everything)
         return everything[everything.confidence >= SHOWN_CONFIDENCE]
 
@@ -151,7 +151,7 @@ def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
             sheet,
         ]
         with tqdm(total=video.info.frame_count, desc="finding", unit="frame", leave=False) as bar:
-            summary = run(video, detect, sinks, annotate=draw_boxes, progress=bar)
+            summary = run(video, detect, sinks, LoopOptions(annotate=draw_boxes, progress=bar))
     truths = [_truth(line) for line in read_log(places.truth) if isinstance(line, FrameRecord)]
     counts = Counter(name for one in found for _, confidence, _, name in one if confidence >= SHOWN_CONFIDENCE)
     return summary, score(truths[: len(found)], found, NAMES), counts

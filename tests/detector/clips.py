@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from convert.opened_model import OpenedModel
 from detector.detections import Detections
-from detector.video.frames import Frame, Image, Sink
+from detector.settings import Settings
+from detector.video.frames import Frame, Gap, Image, Sink, VideoInfo
 
 BITS = 8
 BLOCK = 24
@@ -114,6 +116,28 @@ class Clips:
             return np.concatenate([frame.to_ndarray() for frame in video.decode(audio=0)], axis=1)
 
 
+class FakeDetector:
+    """A detector without a network: classes that derive from it say what `detect` finds in an image."""
+
+    workers = 1
+
+    def __init__(self) -> None:
+        self.prepared: list[VideoInfo] = []
+
+    def prepare(self, info: VideoInfo) -> None:
+        self.prepared.append(info)
+
+    def detect_frame(self, frame: Frame) -> Detections:
+        return self.detect(frame.image)
+
+    def detect(self, image: Image) -> Detections:
+        return Detections.empty()
+
+    def opened(self, model: OpenedModel, settings: Settings, **how: Any) -> "FakeDetector":
+        """Stands in for `Detector.open`."""
+        return self
+
+
 class Record(Sink):
     """A sink that remembers."""
 
@@ -124,6 +148,7 @@ class Record(Sink):
         self.pictures: list[np.ndarray] = []
         self.threads: set[str] = set()
         self.left_with: list[BaseException | None] = []
+        self.gaps: list[tuple[int, Gap]] = []
 
     def __enter__(self) -> "Record":
         if self.fail_enter:
@@ -136,6 +161,9 @@ class Record(Sink):
         self.threads.add(threading.current_thread().name)
         self.frames.append((frame.index, len(detections)))
         self.pictures.append(frame.picture)
+
+    def on_gap(self, gap: Gap) -> None:
+        self.gaps.append((len(self.frames), gap))
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.left_with.append(error)

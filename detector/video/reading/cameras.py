@@ -21,10 +21,10 @@ import numpy as np
 from cv2.utils import logging
 
 from detector.errors import CameraError, StreamError, VideoError
-from detector.video.frames import Frame, Picture, VideoInfo
+from detector.video.frames import Frame, OpenedSource, Picture, VideoInfo
 from detector.video.reading.containers import is_address
 from detector.video.reading.network_stream import Memory, NetworkStream
-from detector.video.reading.reconnecting import LiveStream
+from detector.video.reading.reconnecting import Connection, LiveStream
 from detector.video.reading.video_file import ARRIVAL_TICK_SECONDS, VideoFile
 from detector.video.timeline import Timeline
 
@@ -54,7 +54,7 @@ class Capture(Protocol):
         ...
 
 
-class Camera:
+class Camera(Connection):
     """A camera of this machine; iterate for its frames, stamped with the time of their arrival.
 
     Raises `CameraError` that says why it does not open.
@@ -143,23 +143,30 @@ class PacedFile(VideoFile):
 
 
 def open_camera(
-    which: int | str | os.PathLike[str] = 0, *, paced: bool = True, timeout_seconds: float = TIMEOUT_SECONDS
-) -> LiveStream | VideoFile:
+    which: int | str | os.PathLike[str] = 0,
+    *,
+    paced: bool = True,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    on_note: Callable[[str], object] = lambda note: None,
+) -> OpenedSource:
     """The camera of this number, the stream of this address, or a video file played as if it were a camera.
 
     A file is played at its own speed unless `paced` is false. `timeout_seconds` bounds the wait for a stream to open
-    and for each of its frames. A camera or stream that is lost is opened again, until the run ends. Raises
+    and for each of its frames. A camera or stream that is lost is opened again, until the run ends; `on_note` is called
+    with a line when it is lost and when it is back. Raises
     `CameraError` that says why nothing opens, or `VideoError` for a file that is no video.
     """
     name = str(which) if isinstance(which, int) else os.fspath(which)
     number = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", name)
     if number:
         index = int(number[1])
-        return LiveStream(lambda: Camera(index))
+        return LiveStream(lambda: Camera(index), on_note=on_note)
     if is_address(name):
         memory = Memory()
         try:
-            return LiveStream(lambda: NetworkStream(name, timeout_seconds=timeout_seconds, memory=memory))
+            return LiveStream(
+                lambda: NetworkStream(name, timeout_seconds=timeout_seconds, memory=memory), on_note=on_note
+            )
         except VideoError as error:
             raise CameraError(str(error)) from None
     if not Path(name).exists():

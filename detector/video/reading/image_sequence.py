@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -20,7 +20,7 @@ from PIL import Image
 from detector.errors import PictureError, SettingsError, StreamError, VideoError
 from detector.images.finding import find_pictures
 from detector.images.reading import read_picture
-from detector.video.frames import Frame, Picture, VideoInfo
+from detector.video.frames import Frame, OpenedVideo, Picture, VideoInfo
 from detector.video.reading.containers import counted, is_address, single_picture
 from detector.video.section import WHOLE, Section, empty_section, start_after_end
 
@@ -77,18 +77,18 @@ class _Shown:
     picture: Picture
 
 
-class _PictureVideo:
+class _PictureVideo(OpenedVideo):
     """What a series and an animation share: opened once, iterated once, nothing to close."""
 
-    info: VideoInfo
-    files: list[str]
-    """What is read."""
-
     sound_from = None
-    """Pictures have neither sound nor subtitles."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was changed in the frames yielded so far, a line each."""
+        return self._notes
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +127,7 @@ class PictureSeries(_PictureVideo):
         if self._from >= self._to:
             raise empty_section(name, section, self._from / rate)
         if section.end is not None and section.end > total:
-            self.notes.append(section.end_not_reached(name, total))
+            self._notes.append(section.end_not_reached(name, total))
         height, width = self._first_size()
         self._fitted = 0
         self.info = VideoInfo(
@@ -164,12 +164,12 @@ class PictureSeries(_PictureVideo):
             except PictureError as error:
                 lost += 1
                 if lost <= _NAMED_PROBLEMS:
-                    self.notes.append(str(error))
+                    self._notes.append(str(error))
                 continue
             yield _Shown(position, 1, self._sized(picture))
         if self._fitted:
             size = f"{self.info.width}x{self.info.height}"
-            self.notes.append(
+            self._notes.append(
                 f"{self._name}: {counted(self._fitted, 'picture')} of another size fitted into {size}, the first one's"
             )
         if lost:
@@ -247,7 +247,7 @@ class Animation(_PictureVideo):
             with open(self._name, "rb") as file:  # noqa: PTH123 - a str may hold what Path refuses
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
                 if not file.read().rstrip(b"\0").endswith(b";"):
-                    self.notes.append(f"{self._name}: has no end mark; it may be cut off")
+                    self._notes.append(f"{self._name}: has no end mark; it may be cut off")
 
     def _first_of_section(self) -> _Shown:
         start, end = self._section.start, self._section.end
@@ -271,7 +271,7 @@ class Animation(_PictureVideo):
             ends = shown.pts + shown.duration
             shown = next(self._decoded, None)
         if end is not None and shown is None and ends * _MS < end:
-            self.notes.append(self._section.end_not_reached(self._name, ends * _MS))
+            self._notes.append(self._section.end_not_reached(self._name, ends * _MS))
 
     def _decode(self) -> Iterator[_Shown]:
         """Every frame, in order."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from types import TracebackType
-from typing import Protocol, Self
 
 from detector.errors import SettingsError
-from detector.video.frames import Frame, VideoInfo
+from detector.video.frames import OpenedVideo
 from detector.video.reading.image_sequence import (
     USUAL_RATE,
     Animation,
@@ -19,35 +16,6 @@ from detector.video.reading.image_sequence import (
 )
 from detector.video.reading.video_file import VideoFile
 from detector.video.section import WHOLE, Section
-
-
-class OpenedVideo(Protocol):
-    """A source of frames that ends by itself, open in its `with` block."""
-
-    info: VideoInfo
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know of the frames yielded so far, a line each."""
-        ...
-
-    @property
-    def files(self) -> Sequence[str]:
-        """What is read, and so must not be written."""
-        ...
-
-    @property
-    def sound_from(self) -> str | None:
-        """The video whose sound and subtitles go with the pictures."""
-        ...
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 def open_video(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from detector.errors import InputError, StreamError
-from detector.video.frames import Frame, Gap, VideoInfo
+from detector.video.frames import Frame, Gap, Source, VideoInfo
 
 
 class StreamFinished(Exception):  # noqa: N818 - it is no error
@@ -23,11 +23,15 @@ class StreamFinished(Exception):  # noqa: N818 - it is no error
 class Connection(Protocol):
     """An open source, good for as long as it is not lost.
 
-    One whose `info` has a duration when its frames end has come to its end. `starts_over`, where it has that, says
-    that another connection would begin at the first frame again.
+    One whose `info` has a duration when its frames end has come to its end.
     """
 
     info: VideoInfo
+
+    @property
+    def starts_over(self) -> bool:
+        """Whether another connection would begin at the first frame again, as that to a recording does."""
+        return False
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -44,12 +48,22 @@ class Patience:
     longest_seconds: float = 15.0
 
 
-class LiveStream:
-    """Frames of a source that `connect` opens, again and again; iterate once.
+@dataclass(frozen=True)
+class _Loss:
+    """An interruption under way."""
+
+    after_frame: int
+    time: float
+    at: float
+    reason: str
+
+
+class LiveStream(Source):
+    """Frames of a source that `connect` opens again whenever it is lost; iterate once.
 
     Timestamps go on through a loss as the clock on the wall does. Pictures keep the first connection's size.
-    `on_gap` is told of each loss, from the thread that iterates. A recording, which has an end, is played once, and
-    one that breaks off is not begun again.
+    `on_note` is called with a line when the source is lost and when it is back. A recording, which has an end, is
+    played once, and one that breaks off is not started again.
     """
 
     def __init__(
@@ -57,16 +71,15 @@ class LiveStream:
         connect: Callable[[], Connection],
         *,
         patience: Patience = Patience(),
-        on_gap: Callable[[Gap], object] | None = None,
-        on_note: Callable[[str], object] | None = None,
+        on_note: Callable[[str], object] = lambda note: None,
     ) -> None:
         self._connect = connect
         self._patience = patience
-        self.on_gap = on_gap
-        self.on_note = on_note
-        """Is told in a line when the source is lost and when it is back."""
+        self._on_note = on_note
         self._stopped = Event()
-        self._error: BaseException | None = None
+        self._noting_gaps = Lock()
+        self._gaps: list[Gap] = []
+        self._lost: _Loss | None = None
         self._connection: Connection | None = connect()
         self.info = replace(self._connection.info, live=True)
         self.gaps = 0
@@ -81,10 +94,16 @@ class LiveStream:
             return []
         return [f"{self.info.source}: lost {self.gaps} {'time' if self.gaps == 1 else 'times'}"]
 
-    def stop(self, error: BaseException | None = None) -> None:
-        """End the iteration, with this error if any, as soon as the source answers or times out."""
-        self._error = error
+    def stop(self) -> None:
+        """End the iteration as soon as the source answers or times out."""
         self._stopped.set()
+        self._end_gap()
+
+    def take_gaps(self) -> Sequence[Gap]:
+        """The interruptions that ended, or were cut short by `stop`, since this was last called."""
+        with self._noting_gaps:
+            taken, self._gaps = self._gaps, []
+        return taken
 
     def close(self) -> None:
         """Let go of the source."""
@@ -105,7 +124,7 @@ class LiveStream:
             try:
                 yield from self._frames(self._connection)
             except StreamError as error:
-                if getattr(self._connection, "starts_over", False):
+                if self._connection is not None and self._connection.starts_over:
                     raise
                 why = str(error)
             else:
@@ -114,8 +133,6 @@ class LiveStream:
             self._disconnect()
             if not self._stopped.is_set():
                 self._reconnect(why)
-        if self._error is not None:
-            raise self._error
 
     def _frames(self, connection: Connection) -> Iterator[Frame]:
         """One connection's frames, in the place in time and of the size of the first."""
@@ -146,10 +163,12 @@ class LiveStream:
             yield frame
 
     def _reconnect(self, why: str) -> None:
-        """Try until the source is back or the run is told to stop."""
+        """Try until the source is back or the run is stopped."""
         self.gaps += 1
-        lost_at = self._last_at
-        self._say(f"{why}; trying again")
+        last = 0.0 if self._last_pts is None else float(self._last_pts * self.info.time_base)
+        with self._noting_gaps:
+            self._lost = _Loss(self._index - 1, last, self._last_at, why)
+        self._on_note(f"{why}; trying again")
         pause = self._patience.first_seconds
         while not self._stopped.wait(pause):
             try:
@@ -159,18 +178,21 @@ class LiveStream:
                 break
             except (InputError, StreamError):
                 pause = min(2 * pause, self._patience.longest_seconds)
-        seconds = monotonic() - lost_at
-        if self._connection is not None:
-            self._say(f"{self.info.source}: back after {seconds:.1f} s")
-        if self.on_gap is not None:
-            last = 0.0 if self._last_pts is None else float(self._last_pts * self.info.time_base)
-            self.on_gap(Gap(self._index - 1, last, seconds, why))
+        gap = self._end_gap()
+        if gap is not None and self._connection is not None:
+            self._on_note(f"{self.info.source}: back after {gap.seconds:.1f} s")
+
+    def _end_gap(self) -> Gap | None:
+        """Note the interruption under way, once: when the source is back, or when the run is stopped."""
+        with self._noting_gaps:
+            lost, self._lost = self._lost, None
+            if lost is None:
+                return None
+            gap = Gap(lost.after_frame, lost.time, monotonic() - lost.at, lost.reason)
+            self._gaps.append(gap)
+            return gap
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _say(self, line: str) -> None:
-        if self.on_note is not None:
-            self.on_note(line)

@@ -21,7 +21,7 @@ from detector.errors import StreamError, VideoError
 from detector.images.planes import Planes
 from detector.video.colours import ToImage, colours_of
 from detector.video.ffmpeg import av
-from detector.video.frames import Frame, Image, VideoInfo
+from detector.video.frames import Frame, Image, OpenedVideo, VideoInfo
 from detector.video.hdr import is_hdr
 from detector.video.reading.containers import DAMAGE, counted, is_address, open_container, reason
 from detector.video.section import WHOLE, Section, empty_section, start_after_end
@@ -47,7 +47,7 @@ ARRIVAL_TICK_SECONDS = Fraction(1, 90_000)
 _TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
-class VideoFile:
+class VideoFile(OpenedVideo):
     """A video that FFmpeg can read, opened; iterate once for its frames, in order of time.
 
     A damaged or cut-off video yields every frame that can still be read and then raises `StreamError`.
@@ -68,6 +68,8 @@ class VideoFile:
         section: Section = WHOLE,
     ) -> None:
         self._name = os.fspath(path)
+        self.files = [self._name]
+        self.sound_from = self._name
         self._timeout_seconds = timeout_seconds
         self._live = live
         self._options = options
@@ -114,14 +116,9 @@ class VideoFile:
             self._reading.release()
 
     @property
-    def files(self) -> list[str]:
-        """What is read."""
-        return [self._name]
-
-    @property
-    def sound_from(self) -> str:
-        """The video whose sound and subtitles go with the pictures: itself."""
-        return self._name
+    def starts_over(self) -> bool:
+        """Whether a new connection would begin at the first frame again (`reconnecting.Connection`)."""
+        return False
 
     @property
     def notes(self) -> list[str]:
@@ -159,6 +156,7 @@ class VideoFile:
                 image=_turned(self._image_of(decoded), self._quarter_turns),
                 duration=duration,
                 arrived=monotonic() if self._live else None,
+                pixel_aspect=self.info.pixel_aspect,
             )
             index += 1
             end = (pts + duration) * self.info.time_base

@@ -16,6 +16,7 @@ from PIL import Image
 
 from detector.__main__ import main
 from detector.pipeline import annotate_video as streaming
+from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
 
 
@@ -319,9 +320,8 @@ def test_the_log_is_the_same_however_many_frames_are_looked_into_at_a_time(
     for workers in (1, 3):
         monkeypatch.setattr(streaming, "workers_for", lambda model, settings, workers=workers: workers)
         log = tmp_path / f"{workers}.jsonl"
-        summary = streaming.annotate_video(
-            colour_clip, colour_model, Settings(), streaming.Outputs(None, log), bar=lambda _: contextlib.nullcontext()
-        )
+        options = streaming.VideoOptions(colour_clip, colour_model, Settings(), Outputs(None, log))
+        summary = streaming.annotate_video(options, bar=lambda _: contextlib.nullcontext())
         assert summary.workers == workers
         logs.append(log.read_text())
     assert logs[0] == logs[1]

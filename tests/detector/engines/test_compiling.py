@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from detector.engines import open_engine
+from convert.opened_model import OpenedModel
 from detector.engines.compiling import export
 from detector.engines.litert import LitertEngine
+from detector.engines.opening import open_engine
 from detector.errors import EngineError, OutputError
 
 PICTURE = np.random.default_rng(2).uniform(0, 1, (1, 64, 96, 3)).astype(np.float32)
@@ -16,7 +17,7 @@ def test_an_exported_network_runs_alone(colour_model, tmp_path, precision, toler
     export(colour_model, tmp_path / "net.tflite", to="litert", precision=precision)
 
     (found,) = LitertEngine(tmp_path / "net.tflite", threads=1).run(PICTURE)
-    (expected,) = open_engine("keras", colour_model).run(PICTURE)
+    (expected,) = open_engine("keras", OpenedModel.read(colour_model)).run(PICTURE)
 
     np.testing.assert_allclose(found, expected, atol=tolerance)
     assert list(tmp_path.iterdir()) == [tmp_path / "net.tflite"]
@@ -29,7 +30,7 @@ def test_an_exported_saved_model_is_tensorflows_own(colour_model, tmp_path):
 
     loaded = tf.saved_model.load(str(tmp_path / "net"))
     found = loaded.serve(PICTURE)
-    (expected,) = open_engine("keras", colour_model).run(PICTURE)
+    (expected,) = open_engine("keras", OpenedModel.read(colour_model)).run(PICTURE)
 
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
@@ -40,7 +41,7 @@ def test_an_exported_openvino_network_runs_alone(colour_model, tmp_path):
 
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     found = openvino.Core().compile_model(tmp_path / "net.xml", "CPU", exact)([PICTURE])[0]
-    (expected,) = open_engine("keras", colour_model).run(PICTURE)
+    (expected,) = open_engine("keras", OpenedModel.read(colour_model)).run(PICTURE)
 
     np.testing.assert_allclose(found, expected, atol=1e-3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.bin", "net.xml"]

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from convert import convert
+from convert.opened_model import OpenedModel
 from detector import Detector
-from detector.engines import PACKAGES, one_by_one, open_engine
+from detector.engines.base import one_by_one
+from detector.engines.opening import PACKAGES, open_engine
 from detector.errors import EngineError
 from detector.heads.boxes import iou
 
@@ -57,7 +59,8 @@ def test_every_engine_finds_the_boxes_that_keras_finds(shared, real_model, netwo
 def test_one_compiled_network_takes_every_size_and_batch(real_model, engine):
     need(engine)
     model = real_model("yolov3-tiny-grocery")
-    reference, other = open_engine("keras", model), open_engine(engine, model, threads=1)
+    opened = OpenedModel.read(model)
+    reference, other = open_engine("keras", opened), open_engine(engine, opened, threads=1)
     random = np.random.default_rng(3)
     for shape in [(1, 320, 320, 3), (1, 192, 320, 3), (3, 96, 64, 3), (1, 416, 416, 3), (1, 320, 320, 3)]:
         batch = random.uniform(0, 1, shape).astype(np.float32)
@@ -69,7 +72,7 @@ def test_one_compiled_network_takes_every_size_and_batch(real_model, engine):
 @pytest.mark.parametrize("engine", COMPILED)
 def test_heads_outlive_the_next_picture(colour_model, engine):
     need(engine)
-    engine = open_engine(engine, colour_model)
+    engine = open_engine(engine, OpenedModel.read(colour_model))
     first = engine.run(np.ones((1, 96, 96, 3), np.float32))
     kept = [head.copy() for head in first]
     engine.run(np.zeros((1, 96, 96, 3), np.float32))
@@ -96,7 +99,7 @@ def test_a_batch_goes_one_by_one():
 def test_auto_picks_litert_and_says_why(colour_model):
     notes = []
 
-    assert open_engine("auto", colour_model, on_note=notes.append).name == "litert"
+    assert open_engine("auto", OpenedModel.read(colour_model), on_note=notes.append).name == "litert"
     assert notes[-1].startswith("engine: litert (")
 
 
@@ -104,7 +107,7 @@ def test_auto_falls_back_to_keras_where_litert_is_missing(colour_model, monkeypa
     monkeypatch.setitem(PACKAGES, "litert", "a_module_that_is_not_there")
     notes = []
 
-    assert open_engine("auto", colour_model, on_note=notes.append).name == "keras"
+    assert open_engine("auto", OpenedModel.read(colour_model), on_note=notes.append).name == "keras"
     assert "not installed" in notes[-1]
 
 
@@ -112,7 +115,7 @@ def test_an_engine_that_is_not_installed_is_named(colour_model, monkeypatch):
     monkeypatch.setitem(PACKAGES, "openvino", "a_module_that_is_not_there")
 
     with pytest.raises(EngineError, match=r"openvino is not installed; pip install 'yolo3\[openvino\]'"):
-        open_engine("openvino", colour_model)
+        open_engine("openvino", OpenedModel.read(colour_model))
 
 
 def test_detection_through_litert_imports_neither_tensorflow_nor_keras(colour_model, flag):
@@ -140,7 +143,8 @@ print(len(found), [name for name in ("tensorflow", "keras") if name in sys.modul
 
 def test_lanes_run_pictures_of_their_own(colour_model):
     model = colour_model
-    one, several = open_engine("litert", model, threads=1), open_engine("litert", model, threads=4, workers=3)
+    opened = OpenedModel.read(model)
+    one, several = open_engine("litert", opened, threads=1), open_engine("litert", opened, threads=4, workers=3)
     pictures = [
         np.random.default_rng(seed).uniform(0, 1, (1, 96, 96 + 32 * (seed % 3), 3)).astype(np.float32)
         for seed in range(12)

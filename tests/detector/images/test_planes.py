@@ -10,7 +10,7 @@ import pytest
 from detector.drawing.boxes import draw
 from detector.images.planes import Planes
 from detector.pipeline.annotate_video import draw_boxes
-from detector.pipeline.loop import run
+from detector.pipeline.loop import LoopOptions, run
 from detector.video.colours import FromRgb, ToImage
 from detector.video.frames import Colours
 from detector.video.reading.video_file import VideoFile
@@ -48,7 +48,7 @@ def lossless(clips, tmp_path):
 def through(source, target, detect, annotate):
     with VideoFile(source) as video:
         writer = VideoWriter(target, video.info, settings=VideoSettings(crf=0, preset="ultrafast"))
-        run(video, detect, [writer], annotate=annotate)
+        run(video, detect, [writer], LoopOptions(annotate=annotate))
 
 
 @pytest.mark.parametrize(("matrix", "full_range"), [(5, False), (1, False), (1, True), (5, True)])

@@ -12,7 +12,7 @@ import pytest
 
 from detector.detections import Detections
 from detector.logs.frame_log import EndRecord, FrameLog, FrameRecord, RunRecord, read_log
-from detector.pipeline.loop import run
+from detector.pipeline.loop import LoopOptions, run
 from detector.video.colours import tag
 from detector.video.frames import Colours, Frame
 from detector.video.reading.video_file import VideoFile
@@ -35,10 +35,10 @@ def process(source, folder, detect, *, name="out.mp4", settings=FAST, **options)
             FrameLog(folder / "out.jsonl", record_of(video.info)),
             VideoWriter(folder / name, video.info, sound_from=source, settings=settings),
         ]
-        return run(video, detect, sinks, **options)
+        return run(video, detect, sinks, LoopOptions(**options))
 
 
-def nothing(picture):
+def nothing(frame):
     return Detections.empty()
 
 
@@ -62,7 +62,7 @@ def test_each_box_is_on_its_own_frame(clips, tmp_path, boxes_of, preset):
     summary = process(
         source,
         tmp_path,
-        lambda picture: boxes_of(place_of(clips.number(picture))),
+        lambda frame: boxes_of(place_of(clips.number(frame.image))),
         annotate=fill_boxes,
         settings=VideoSettings(preset=preset, crf=18),
     )
@@ -140,12 +140,12 @@ SCRIPT = """
 import sys, time
 from detector.detections import Detections
 from detector.logs.frame_log import FrameLog, RunRecord
-from detector.pipeline.loop import run
+from detector.pipeline.loop import LoopOptions, run
 from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
 from detector.video.reading.video_file import VideoFile
 
-def detect(picture):
+def detect(frame):
     time.sleep(0.02)
     return Detections.empty()
 
@@ -158,7 +158,7 @@ with VideoFile(source) as video:
     class Bar:
         def update(self, n=1):
             print("done", flush=True)
-    summary = run(video, detect, [FrameLog(folder + "/out.jsonl", record), writer], progress=Bar())
+    summary = run(video, detect, [FrameLog(folder + "/out.jsonl", record), writer], LoopOptions(progress=Bar()))
     print(summary.status)
 """
 
@@ -208,7 +208,7 @@ def test_failed_run_leaves_the_log_and_the_part(clips, tmp_path):
     source = clips.make(tmp_path / "in.mp4", range(20))
     count = 0
 
-    def detect(picture):
+    def detect(frame):
         nonlocal count
         count += 1
         if count > 10:
@@ -229,12 +229,12 @@ import resource
 from fractions import Fraction
 import numpy as np
 from detector.detections import Detections
-from detector.video.frames import Frame, VideoInfo
-from detector.pipeline.loop import run
+from detector.video.frames import Frame, Source, VideoInfo
+from detector.pipeline.loop import LoopOptions, run
 from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
 
-class Source:
+class Numbered(Source):
     def __iter__(self):
         for index in range(1500):
             yield Frame(index, index, Fraction(1, 25), np.full((160, 224, 3), index % 256, np.uint8))
@@ -249,7 +249,7 @@ class Bar:
 
 info = VideoInfo(source="made", width=224, height=160, time_base=Fraction(1, 25))
 writer = VideoWriter({str(tmp_path / "out.mp4")!r}, info, settings=VideoSettings(preset="ultrafast"))
-run(Source(), lambda picture: Detections.empty(), [writer], progress=Bar())
+run(Numbered(), lambda picture: Detections.empty(), [writer], LoopOptions(progress=Bar()))
 print(marks[1] - marks[0])
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
@@ -320,12 +320,12 @@ import numpy as np
 from detector.detections import Detections
 from detector.pipeline.annotate_video import draw_boxes
 from detector.video.writing.codecs import VideoSettings
-from detector.video.frames import Frame, VideoInfo
+from detector.video.frames import Frame, Source, VideoInfo
 from detector.logs.frame_log import FrameLog, RunRecord
-from detector.pipeline.loop import run
+from detector.pipeline.loop import LoopOptions, run
 from detector.video.writing.video_writer import VideoWriter
 
-class Source:
+class Numbered(Source):
     def __iter__(self):
         for index in range(20_000):
             yield Frame(index, index, Fraction(1, 25), np.full((96, 160, 3), index % 256, np.uint8))
@@ -350,7 +350,7 @@ sinks = [
     FrameLog(folder / "out.jsonl", record),
     VideoWriter(folder / "out.mp4", info, settings=VideoSettings(preset="ultrafast")),
 ]
-summary = run(Source(), lambda picture: box, sinks, annotate=draw_boxes, progress=Bar())
+summary = run(Numbered(), lambda picture: box, sinks, LoopOptions(annotate=draw_boxes, progress=Bar()))
 assert summary.frames == 20_000
 (memory, files, threads), (later, later_files, later_threads) = marks
 print(later - memory, later_files - files, later_threads - threads)

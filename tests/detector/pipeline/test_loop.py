@@ -10,12 +10,12 @@ import pytest
 
 from detector.detections import Detections
 from detector.errors import StreamError, VideoError
-from detector.pipeline.loop import run
-from detector.video.frames import Frame
+from detector.pipeline.loop import LoopOptions, known_or, run
+from detector.video.frames import Frame, Gap, Source
 from detector.video.status import RunStatus, Stopped
 
 
-class Numbers:
+class Numbers(Source):
     """A source of tiny frames that ends, or fails, where told."""
 
     def __init__(self, count=None, *, error=None):
@@ -42,16 +42,16 @@ class Bar:
 @pytest.fixture
 def detect(boxes_of):
     """Finds as many boxes as the picture is bright, up to two."""
-    return lambda picture: boxes_of(*[(0, 0, 1, 1)] * (int(picture[0, 0, 0]) % 3))
+    return lambda frame: boxes_of(*[(0, 0, 1, 1)] * (int(frame.image[0, 0, 0]) % 3))
 
 
-def no_boxes(picture):
+def no_boxes(frame):
     return Detections.empty()
 
 
 def test_every_frame_in_order_with_its_own_detections(record, detect):
     sinks, bar = [record(), record()], Bar()
-    summary = run(Numbers(50), detect, sinks, progress=bar)
+    summary = run(Numbers(50), detect, sinks, LoopOptions(progress=bar))
     for sink in sinks:
         assert sink.frames == [(index, index % 3) for index in range(50)]
         assert sink.left_with == [None]
@@ -63,15 +63,15 @@ def test_every_frame_in_order_with_its_own_detections(record, detect):
 def test_boxes_are_drawn_before_any_sink_sees_the_picture_and_after_it_was_detected_in(record):
     seen = []
 
-    def detect(picture):
-        seen.append(picture.max())
+    def detect(frame):
+        seen.append(frame.image.max())
         return Detections.empty()
 
     def annotate(frame, detections):
         frame.image[:] = 255
 
     sink = record()
-    run(Numbers(20), detect, [sink], annotate=annotate)
+    run(Numbers(20), detect, [sink], LoopOptions(annotate=annotate))
     assert seen == list(range(20))
     assert all(picture.min() == 255 for picture in sink.pictures)
 
@@ -95,7 +95,7 @@ def test_stages_overlap(record):
                 sleep(0.02)
                 yield frame
 
-    def detect(picture):
+    def detect(frame):
         sleep(0.02)
         return Detections.empty()
 
@@ -141,7 +141,7 @@ def test_frames_are_let_go(record):
 def test_error_in_the_detector(record, at):
     sink, count = record(), 0
 
-    def detect(picture):
+    def detect(frame):
         nonlocal count
         count += 1
         if count > at:
@@ -175,7 +175,7 @@ def test_error_in_the_source(record, at):
 def test_error_in_annotate(record):
     sink = record()
     with pytest.raises(KeyError):
-        run(Numbers(), no_boxes, [sink], annotate=lambda picture, detections: {}["missing"])
+        run(Numbers(), no_boxes, [sink], LoopOptions(annotate=lambda picture, detections: {}["missing"]))
     assert sink.frames == []
 
 
@@ -195,7 +195,7 @@ def test_sink_that_does_not_finish(record):
 
 
 def test_first_error_is_not_masked_by_those_that_follow_from_it(record):
-    def detect(picture):
+    def detect(frame):
         raise ZeroDivisionError("first")
 
     with pytest.raises(ZeroDivisionError, match="first") as raised:
@@ -221,7 +221,7 @@ def test_source_that_breaks_off_keeps_what_came_before(record):
 def test_interrupt_finishes_what_was_detected(record):
     sink, count = record(), 0
 
-    def detect(picture):
+    def detect(frame):
         nonlocal count
         count += 1
         if count > 12:
@@ -244,8 +244,8 @@ def test_further_interrupts_do_not_disturb_the_finishing(record):
                 sleep(0.02)
             self.finished = True
 
-    def detect(picture):
-        if picture[0, 0, 0] == 3:
+    def detect(frame):
+        if frame.image[0, 0, 0] == 3:
             raise KeyboardInterrupt
         return Detections.empty()
 
@@ -262,14 +262,14 @@ def test_stop_is_asked_before_each_frame(record):
         asked.append(1)
         return len(asked) > 5
 
-    summary = run(Numbers(), no_boxes, [sink], stop=stop)
+    summary = run(Numbers(), no_boxes, [sink], LoopOptions(stop=stop))
     assert (summary.frames, summary.status) == (5, RunStatus.STOPPED)
     assert isinstance(sink.left_with[0], Stopped)
 
 
 def test_windows_are_fed_from_the_main_thread_and_files_are_not(record, shown, detect):
     window, file = shown(), record()
-    run(Numbers(20), detect, [file, window], annotate=lambda frame, detections: frame.image.fill(9))
+    run(Numbers(20), detect, [file, window], LoopOptions(annotate=lambda frame, detections: frame.image.fill(9)))
     assert window.frames == file.frames == [(index, index % 3) for index in range(20)]
     assert window.threads == {threading.main_thread().name}
     assert file.threads == {"frame-writer"}
@@ -283,12 +283,12 @@ def test_latest_drops_frames_that_come_too_fast(record):
                 sleep(0.004)
                 yield frame
 
-    def slow(picture):
+    def slow(frame):
         sleep(0.03)
         return Detections.empty()
 
     sink = record()
-    summary = run(Live(60), slow, [sink], buffer="latest")
+    summary = run(Live(60), slow, [sink], LoopOptions(buffer="latest"))
     indices = [index for index, _ in sink.frames]
     assert indices == sorted(set(indices))
     assert indices[-1] == 59
@@ -316,7 +316,7 @@ def test_source_that_is_slow_to_notice_does_not_delay_the_files(record):
         return len(calls) > 2
 
     started = monotonic()
-    run(Slow(3), no_boxes, [Closing()], stop=stop)
+    run(Slow(3), no_boxes, [Closing()], LoopOptions(stop=stop))
     assert closed_at[0] - started < 0.4
     assert monotonic() - started >= 0.4
 
@@ -324,18 +324,18 @@ def test_source_that_is_slow_to_notice_does_not_delay_the_files(record):
 def test_several_lanes_keep_the_order_and_work_at_once(record, boxes_of):
     busy, most, lock = 0, 0, threading.Lock()
 
-    def detect(picture):
+    def detect(frame):
         nonlocal busy, most
         with lock:
             busy += 1
             most = max(most, busy)
-        sleep(0.002 * (picture[0, 0, 0] % 4))
+        sleep(0.002 * (frame.image[0, 0, 0] % 4))
         with lock:
             busy -= 1
-        return boxes_of(*[(0, 0, 1, 1)] * (int(picture[0, 0, 0]) % 3))
+        return boxes_of(*[(0, 0, 1, 1)] * (int(frame.image[0, 0, 0]) % 3))
 
     sink = record()
-    summary = run(Numbers(60), detect, [sink], workers=3)
+    summary = run(Numbers(60), detect, [sink], LoopOptions(workers=3))
     assert sink.frames == [(index, index % 3) for index in range(60)]
     assert (summary.frames, summary.status, summary.workers) == (60, "complete", 3)
     assert 2 <= most <= 3
@@ -344,24 +344,24 @@ def test_several_lanes_keep_the_order_and_work_at_once(record, boxes_of):
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 40])
 def test_lanes_finish_what_came_before_the_source_broke_off(record, count):
     sink = record()
-    summary = run(Numbers(count, error=StreamError("gone")), no_boxes, [sink], workers=4)
+    summary = run(Numbers(count, error=StreamError("gone")), no_boxes, [sink], LoopOptions(workers=4))
     assert (summary.frames, summary.status) == (count, "truncated")
     assert [index for index, _ in sink.frames] == list(range(count))
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
 def test_an_error_in_a_lane_ends_the_run_after_the_frames_before(record, error):
-    def detect(picture):
-        if picture[0, 0, 0] == 7:
+    def detect(frame):
+        if frame.image[0, 0, 0] == 7:
             raise error
         return Detections.empty()
 
     sink = record()
     if isinstance(error, KeyboardInterrupt):
-        assert run(Numbers(), detect, [sink], workers=2).status is RunStatus.INTERRUPTED
+        assert run(Numbers(), detect, [sink], LoopOptions(workers=2)).status is RunStatus.INTERRUPTED
     else:
         with pytest.raises(ValueError, match="broken"):
-            run(Numbers(), detect, [sink], workers=2)
+            run(Numbers(), detect, [sink], LoopOptions(workers=2))
     assert [index for index, _ in sink.frames] == list(range(len(sink.frames)))
     assert len(sink.frames) <= 7
 
@@ -369,7 +369,7 @@ def test_an_error_in_a_lane_ends_the_run_after_the_frames_before(record, error):
 def test_lanes_can_be_stopped(record):
     asked = []
     sink = record()
-    summary = run(Numbers(), no_boxes, [sink], workers=3, stop=lambda: len(asked) >= 20 or asked.append(1))
+    summary = run(Numbers(), no_boxes, [sink], LoopOptions(workers=3, stop=lambda: len(asked) >= 20 or asked.append(1)))
     assert summary.status is RunStatus.STOPPED
     assert [index for index, _ in sink.frames] == list(range(len(sink.frames)))
     assert len(sink.frames) <= 20
@@ -377,4 +377,49 @@ def test_lanes_can_be_stopped(record):
 
 def test_an_error_of_a_sink_ends_lanes_too(record):
     with pytest.raises(RuntimeError):
-        run(Numbers(), no_boxes, [record(fail_at=3)], workers=2)
+        run(Numbers(), no_boxes, [record(fail_at=3)], LoopOptions(workers=2))
+
+
+def test_frames_that_come_with_detections_are_not_detected_in(boxes_of):
+    known, found, asked = boxes_of((0, 0, 1, 1)), boxes_of((1, 1, 2, 2)), []
+    detect = known_or(lambda frame: asked.append(frame.index) or found)
+    one, two = list(Numbers(2))
+    one.detections = known
+    assert (detect(one), detect(two)) == (known, found)
+    assert asked == [1]
+
+
+class Interrupted(Numbers):
+    """Lost after frame 4, and at the end."""
+
+    def __init__(self):
+        super().__init__(10)
+        self.gaps, self.stopped = [], False
+
+    def __iter__(self):
+        for frame in super().__iter__():
+            yield frame
+            if frame.index == 4:
+                self.gaps.append(Gap(4, 0.16, 1.5, "it ended"))
+        while not self.stopped:
+            sleep(0.01)
+
+    def take_gaps(self):
+        taken, self.gaps = self.gaps, []
+        return taken
+
+    def stop(self):
+        self.stopped = True
+        self.gaps.append(Gap(9, 0.36, 0.2, "silent"))
+
+
+def test_gaps_reach_every_sink_in_their_place(record, shown):
+    file, window = record(), shown()
+
+    def interrupted():
+        return len(file.frames) == 10
+
+    options = LoopOptions(interrupted=interrupted)
+    assert run(Interrupted(), no_boxes, [file, window], options).status is RunStatus.INTERRUPTED
+    for sink in (file, window):
+        assert [(count, gap.after_frame) for count, gap in sink.gaps] == [(5, 4), (10, 9)]

@@ -19,7 +19,7 @@ def test_everything_comes_out_in_order_and_no_more_than_its_size_waits():
 
     producer = Thread(target=produce)
     producer.start()
-    for number in pipe:
+    for number in pipe.items():
         sleep(0.001)
         taken.append(number)
     producer.join()
@@ -34,7 +34,7 @@ def test_error_comes_after_what_was_put_before_it():
     pipe.end(ValueError("broken"))
     taken = []
     with pytest.raises(ValueError, match="broken"):
-        for number in pipe:
+        for number in pipe.items():
             taken.append(number)
     assert taken == [1, 2]
 
@@ -53,12 +53,12 @@ def test_abandoning_frees_a_producer_that_waits():
     pipe.abandon()
     producer.join(5)
     assert answers == [True, False]
-    assert list(pipe) == []
+    assert list(pipe.items()) == []
 
 
 def test_latest_drops_the_oldest():
     pipe: Pipe[int] = Pipe(1, latest=True)
     assert all(pipe.put(number) for number in range(5))
     pipe.end()
-    assert list(pipe) == [4]
+    assert list(pipe.items()) == [4]
     assert pipe.dropped == 4

@@ -13,8 +13,8 @@ from detector.errors import LogError, OutputError, SettingsError
 from detector.logs.box_filter import BoxFilter
 from detector.logs.frame_log import FrameLog, RunRecord
 from detector.pipeline.contact_sheet import eventful_frames
-from detector.pipeline.loop import run
-from detector.pipeline.redraw import RedrawOutputs, redraw_video
+from detector.pipeline.loop import LoopOptions, run
+from detector.pipeline.redraw import RedrawOptions, redraw_video
 from detector.video.frames import Frame, VideoInfo
 from detector.video.reading.cameras import open_camera
 from detector.video.reading.video_file import VideoFile
@@ -39,7 +39,7 @@ def logged(clips, tmp_path, boxes_of):
 
 
 def redrawn(logged, chosen=ALL, **outputs):
-    return redraw_video(*logged, chosen, RedrawOutputs(**outputs), bar=lambda total: contextlib.nullcontext(None))
+    return redraw_video(RedrawOptions(*logged, chosen, **outputs), bar=lambda total: contextlib.nullcontext(None))
 
 
 def test_boxes_are_those_chosen(clips, logged, tmp_path):
@@ -163,7 +163,9 @@ def test_recording_made_by_the_program_itself(clips, tmp_path, boxes_of):
 
     with open_camera(source) as camera:
         record = RunRecord.of(camera.info, model="m", model_sha256="0", settings={}, classes=NAMES)
-        summary = run(camera, detect, [FrameLog(log, record), VideoWriter(plain, camera.info)], buffer="latest")
+        summary = run(
+            camera, detect, [FrameLog(log, record), VideoWriter(plain, camera.info)], LoopOptions(buffer="latest")
+        )
     assert summary.dropped > 10
     redrawn((plain, log), video=tmp_path / "out.mp4")
     check_boxes(clips, tmp_path / "out.mp4", plain, list(range(summary.frames)))
@@ -227,7 +229,6 @@ def test_a_log_that_ends_early_is_told(clips, tmp_path):
             for frame in video:
                 sink.write(frame, Detections.empty(("car",)))
     log.write_text("".join(line + "\n" for line in log.read_text().splitlines()[:6]))  # killed after five frames
-    summary = redraw_video(
-        source, log, BoxFilter(), RedrawOutputs(tmp_path / "out.mp4"), bar=lambda _: contextlib.nullcontext()
-    )
+    options = RedrawOptions(source, log, video=tmp_path / "out.mp4")
+    summary = redraw_video(options, bar=lambda _: contextlib.nullcontext())
     assert any("ends 15 frames before the video" in note for note in summary.notes)

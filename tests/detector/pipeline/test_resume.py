@@ -15,12 +15,13 @@ from convert.files import lock_outputs
 from detector.detections import Detections
 from detector.errors import OutputError, SettingsError, WriteError
 from detector.logs.frame_log import FrameRecord, read_log, read_log_progress
-from detector.pipeline.annotate_video import Outputs, annotate_video
+from detector.pipeline.annotate_video import VideoOptions, annotate_video
+from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
 from detector.tracking.frame_skipping import FrameSkipping
 from detector.video.status import RunStatus
 from detector.video.writing.parts import kept_of, part_path, parts_left
-from tests.detector.clips import Clips
+from tests.detector.clips import Clips, FakeDetector
 
 RUN = """
 import contextlib, json, sys, time
@@ -28,15 +29,17 @@ from pathlib import Path
 import numpy as np
 from detector.detections import Detections
 from detector.settings import Settings
-from detector.pipeline.annotate_video import Outputs, annotate_video
-from detector.tracking.frame_skipping import EACH_FRAME, SparseSettings
+from detector.pipeline.annotate_video import VideoOptions, annotate_video
+from detector.pipeline.outputs import Outputs
+from detector.tracking.frame_skipping import EVERY_FRAME, FrameSkipping
 
 class Brightest:
     names = ("red", "green", "blue")
-    def __init__(self, model, settings): pass
-    def detect(self, picture):
+    workers = 1
+    def prepare(self, info): pass
+    def detect_frame(self, frame):
         time.sleep(PAUSE)
-        number = int(np.asarray(picture)[:24, :192:24].mean())
+        number = int(np.asarray(frame.image)[:24, :192:24].mean())
         box = np.array([[number % 50, 40, number % 50 + 30, 90]], np.float32)
         return Detections(box, np.array([0.5 + number / 1000], np.float32), np.array([number % 3]), self.names)
 
@@ -45,9 +48,11 @@ source, model, out = map(Path, sys.argv[1:4])
 class Bar:
     def update(self, n=1): print("done", flush=True)
 summary = annotate_video(
-    source, model, Settings(), Outputs(out, out.with_suffix(".jsonl"), resume="resume" in sys.argv),
-    bar=lambda total: contextlib.nullcontext(Bar()), open_detector=Brightest,
-    sparse=SparseSettings(4, skip_still=True) if "sparse" in sys.argv else EACH_FRAME,
+    VideoOptions(
+        source, model, Settings(), Outputs(out, out.with_suffix(".jsonl"), resume="resume" in sys.argv),
+        skipping=FrameSkipping(4, skip_still=True) if "sparse" in sys.argv else EVERY_FRAME,
+    ),
+    bar=lambda total: contextlib.nullcontext(Bar()), open_detector=lambda *_, **__: Brightest(),
 )
 print(json.dumps([str(summary.status), summary.frames]))
 """
@@ -138,8 +143,8 @@ class Wandering(Clips):
 def test_killed_run_with_frames_that_are_not_looked_into_goes_on(colour_model, tmp_path, moments):
     resumed_as_unbroken(Wandering(), colour_model, tmp_path, moments, "sparse")
     log = [record for record in read_log(tmp_path / "out.jsonl") if isinstance(record, FrameRecord)]
-    assert 20 < sum(not record.carried for record in log) < 60
-    looked, carried = ({item.detections[0].box for item in log if item.carried is word} for word in (False, True))
+    assert 20 < sum(not record.propagated for record in log) < 60
+    looked, carried = ({item.detections[0].box for item in log if item.propagated is word} for word in (False, True))
     assert len(carried - looked) > 10  # boxes do move, so that a log which is the same says something
 
 
@@ -152,8 +157,9 @@ def test_killed_at_random_moments(clips, colour_model, tmp_path, seed, words):
     resumed_as_unbroken(Wandering() if words else clips, colour_model, tmp_path, moments, *words)
 
 
-class Nothing:
-    def __init__(self, model=None, settings=None, *, fail_at=None):
+class Nothing(FakeDetector):
+    def __init__(self, *, fail_at=None):
+        super().__init__()
         self.count, self.fail_at = 0, fail_at
 
     def detect(self, picture):
@@ -164,14 +170,9 @@ class Nothing:
 
 
 def annotate(source, model, outputs, settings=None, *, finder=None):
-    return annotate_video(
-        source,
-        model,
-        settings or Settings(),
-        outputs,
-        bar=lambda total: contextlib.nullcontext(None),
-        open_detector=lambda *_: finder or Nothing(),
-    )
+    finder = finder or Nothing()
+    options = VideoOptions(source, model, settings or Settings(), outputs)
+    return annotate_video(options, bar=lambda total: contextlib.nullcontext(None), open_detector=finder.opened)
 
 
 def test_failed_run_without_a_log_goes_on_too(clips, colour_model, tmp_path):
@@ -239,21 +240,22 @@ def test_frames_that_are_not_looked_into(colour_model, tmp_path, sparse, broken_
 
     def run(name, finder, **how):
         outputs = Outputs(tmp_path / f"{name}.mp4" if with_video else None, tmp_path / f"{name}.jsonl", **how)
-        options = {"sparse": sparse, "tell": told.append, "bar": lambda total: contextlib.nullcontext(None)}
-        return annotate_video(source, colour_model, Settings(), outputs, open_detector=lambda *_: finder, **options)
+        options = VideoOptions(source, colour_model, Settings(), outputs, skipping=sparse)
+        bar = lambda total: contextlib.nullcontext(None)  # noqa: E731
+        return annotate_video(options, bar=bar, on_note=told.append, open_detector=finder.opened)
 
     finder = Numbers()
     run("whole", finder)
-    assert told == [f"looked into {finder.count} of 24 frames"]
+    assert told == [f"detected in {finder.count} of 24 frames"]
     with pytest.raises(WriteError):
         run("out", Numbers(fail_at=broken_at))
     run("out", Numbers(), resume=True)
     assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
     lines = [record for record in read_log(tmp_path / "out.jsonl") if isinstance(record, FrameRecord)]
-    assert sum(not line.carried for line in lines) == finder.count < 20
+    assert sum(not line.propagated for line in lines) == finder.count < 20
     if sparse.carry == "still":
         assert [line.detections[0].box[0] for line in lines] == [index // 3 * 3 for index in range(24)]
-        assert [line.carried for line in lines] == [bool(index % 3) for index in range(24)]
+        assert [line.propagated for line in lines] == [bool(index % 3) for index in range(24)]
     if with_video:
         numbers = [Clips().number(picture) for _, picture in Clips().decoded(tmp_path / "out.mp4")]
         assert numbers == list(range(24))

@@ -1,7 +1,6 @@
-"""Which frames are looked into, and what the others say."""
+"""Which frames are detected in, and what the others get."""
 
 import contextlib
-from collections import deque
 from fractions import Fraction
 
 import av
@@ -11,12 +10,15 @@ import pytest
 
 from detector.detections import Detections
 from detector.errors import SettingsError
-from detector.logs.frame_log import BoxRecord, FrameRecord, read_log
-from detector.pipeline.annotate_video import Outputs, watch_cameras
+from detector.logs.frame_log import read_log
+from detector.pipeline.loop import known_or
+from detector.pipeline.outputs import Outputs
+from detector.pipeline.watch import CameraOptions, watch_cameras
 from detector.settings import Settings
-from detector.tracking.frame_skipping import EACH_FRAME, REFRESH_SECONDS, FrameSkipping, FrameSkippingDetector, Watched
+from detector.tracking.frame_skipping import EVERY_FRAME, REFRESH_SECONDS, FrameSkipping, FrameSkippingDetector
 from detector.video.frames import Frame
 from detector.video.reading.video_file import VideoFile
+from tests.detector.clips import FakeDetector
 
 RATE = 25
 
@@ -44,7 +46,8 @@ class Finds:
     def __init__(self, *pictures):
         self.pictures, self.asked = pictures, []
 
-    def __call__(self, picture):
+    def __call__(self, frame):
+        picture = frame.image
         self.asked.append(next(n for n, one in enumerate(self.pictures) if one is picture))
         column = np.abs(picture.astype(int) - GROUND).sum(axis=(0, 2)).nonzero()[0]
         left = float(column[0]) if len(column) else 0.0
@@ -52,58 +55,65 @@ class Finds:
         return Detections(box, np.array([0.912345], np.float32), np.array([0]), ("block",))
 
 
+def as_frames(pictures, rate=RATE):
+    return [Frame(n, n, Fraction(1) / Fraction(rate), picture) for n, picture in enumerate(pictures)]
+
+
 def go(pictures, settings, *, rate=RATE):
-    find = Finds(*pictures)
-    times = iter(range(len(pictures)))
-    sparse = FrameSkippingDetector(find, settings, lambda: next(times) / rate)
-    return find.asked, [sparse(picture) for picture in pictures], sparse
+    """Of which frames the detector was asked, what was found, which were propagated to, and the detector."""
+    find, frames = Finds(*pictures), as_frames(pictures, rate)
+    skipping = FrameSkippingDetector(find, settings)
+    found = [skipping(frame) for frame in frames]
+    return find.asked, found, [frame.propagated for frame in frames], skipping
 
 
-def test_boxes_move_between_frames_that_are_looked_into():
+def test_boxes_move_between_frames_that_are_detected_in():
     pictures = [street(20 + 4 * n) for n in range(10)]
-    asked, found, sparse = go(pictures, FrameSkipping(every=4))
+    asked, found, propagated, skipping = go(pictures, FrameSkipping(every=4))
     assert asked == [0, 4, 8]
-    assert [one.carried for one in found] == [bool(n % 4) for n in range(10)]
+    assert propagated == [bool(n % 4) for n in range(10)]
     np.testing.assert_allclose([one.xyxy[0, 0] for one in found], [20 + 4 * n for n in range(10)], atol=0.8)
-    assert sparse.note == "looked into 3 of 10 frames"
+    assert skipping.note == "detected in 3 of 10 frames"
 
 
 def test_boxes_stay_between_frames_where_that_is_asked_for():
     pictures = [street(20 + 4 * n) for n in range(6)]
-    _, found, _ = go(pictures, FrameSkipping(every=3, carry="still"))
+    _, found, _, _ = go(pictures, FrameSkipping(every=3, carry="still"))
     np.testing.assert_allclose([one.xyxy[0, 0] for one in found], [20, 20, 20, 32, 32, 32], atol=0.4)
 
 
-def test_a_new_scene_is_looked_into_at_once():
+def test_a_new_scene_is_detected_in_at_once():
     other = [scene(9).copy() for _ in range(4)]
-    asked, found, _ = go([*(street(20) for _ in range(4)), *other], FrameSkipping(every=6))
+    asked, _found, propagated, _ = go([*(street(20) for _ in range(4)), *other], FrameSkipping(every=6))
     assert asked == [0, 4, 6]
-    assert [one.carried for one in found] == [False, True, True, True, False, True, False, True]
+    assert propagated == [False, True, True, True, False, True, False, True]
 
 
-def test_still_frames_are_not_looked_into_for_two_seconds_at_most():
+def test_still_frames_are_not_detected_in_for_two_seconds_at_most():
     pictures = [street(20) for _ in range(120)]
-    asked, found, _ = go(pictures, FrameSkipping(skip_still=True))
+    asked, found, propagated, _ = go(pictures, FrameSkipping(skip_still=True))
     assert asked == [0, 50, 100] and REFRESH_SECONDS * RATE == 50
-    assert sum(not one.carried for one in found) == 3
-    assert {tuple(one.xyxy[0].tolist()) for one in found if one.carried} == {tuple(np.float32([20.33, 40, 60, 80]))}
+    assert propagated.count(False) == 3
+    assert {tuple(one.xyxy[0].tolist()) for one, kept in zip(found, propagated, strict=True) if kept} == {
+        tuple(np.float32([20.33, 40, 60, 80]))
+    }
 
 
 def test_seconds_are_the_videos_own():
-    asked, _, _ = go([street(20) for _ in range(6)], FrameSkipping(skip_still=True), rate=0.4)
+    asked, _, _, _ = go([street(20) for _ in range(6)], FrameSkipping(skip_still=True), rate=0.4)
     assert asked == [0, 1, 2, 3, 4, 5]
 
 
-def test_what_moves_is_looked_into():
+def test_what_moves_is_detected_in():
     places = [20] * 5 + [20 + 3 * n for n in range(5)] + [32] * 5
-    asked, found, _ = go([street(x) for x in places], FrameSkipping(skip_still=True))
+    asked, found, _propagated, _ = go([street(x) for x in places], FrameSkipping(skip_still=True))
     assert asked == [0, 6, 7, 8, 9]
     np.testing.assert_allclose([one.xyxy[0, 0] for one in found], places, atol=0.4)
 
 
 def test_both_together():
     places = [20] * 9 + [20 + 3 * n for n in range(7)] + [38] * 9
-    asked, found, _ = go([street(x) for x in places], FrameSkipping(every=3, skip_still=True))
+    asked, found, _propagated, _ = go([street(x) for x in places], FrameSkipping(every=3, skip_still=True))
     assert asked == [0, 12, 15]
     # Frames 9 to 11 came before the next that could be looked into, and were followed.
     np.testing.assert_allclose([one.xyxy[0, 0] for one in found], places, atol=0.8)
@@ -127,30 +137,33 @@ def test_a_camera_that_stands_still(tmp_path, noise, crf):
         output.mux(stream.encode(None))
     nothing = Detections.empty()
     with VideoFile(tmp_path / "in.mp4") as source:
-        times = deque()
-        sparse = FrameSkippingDetector(lambda _: nothing, FrameSkipping(skip_still=True), times.popleft)
-        found = [sparse(frame.image) for frame in Watched(source, sparse, times)]
-    looked = [number for number, one in enumerate(found) if not one.carried]
-    assert looked == [0, 50, *range(60, 71)]
+        skipping = FrameSkippingDetector(lambda _: nothing, FrameSkipping(skip_still=True))
+        detected = []
+        for frame in source:
+            skipping(frame)
+            if not frame.propagated:
+                detected.append(frame.index)
+    assert detected == [0, 50, *range(60, 71)]
 
 
 @pytest.mark.parametrize("settings", [FrameSkipping(every=3), FrameSkipping(2, skip_still=True)])
 def test_no_boxes_and_a_single_frame(settings):
     nothing = Detections.empty(("block",))
-    sparse = FrameSkippingDetector(lambda _: nothing, settings, lambda: 0.0)
-    assert [len(sparse(street(20 + n))) for n in range(5)] == [0] * 5
-    assert FrameSkippingDetector(lambda _: nothing, settings, lambda: 0.0)(street(1)) is nothing
+    frames = as_frames([street(20 + n) for n in range(5)])
+    skipping = FrameSkippingDetector(lambda _: nothing, settings)
+    assert [len(skipping(frame)) for frame in frames] == [0] * 5
+    assert FrameSkippingDetector(lambda _: nothing, settings)(frames[1]) is nothing
 
 
 def test_drawing_on_a_frame_afterwards_changes_nothing():
     settings = FrameSkipping(every=5, skip_still=True)
     pictures = [street(20 + 4 * n) for n in range(9)]
-    _, expected, _ = go([one.copy() for one in pictures], settings)
+    _, expected, _propagated, _ = go([one.copy() for one in pictures], settings)
     find = Finds(*pictures)
-    sparse = FrameSkippingDetector(find, settings, lambda: 0.0)
-    for picture, before in zip(pictures, expected, strict=True):
-        found = sparse(picture)
-        picture[::2] = 255
+    skipping = FrameSkippingDetector(find, settings)
+    for frame, before in zip(as_frames(pictures), expected, strict=True):
+        found = skipping(frame)
+        frame.image[::2] = 255
         assert found.as_records() == before.as_records()
 
 
@@ -159,19 +172,27 @@ def test_drawing_on_a_frame_afterwards_changes_nothing():
 )
 @pytest.mark.parametrize("first", range(1, 24))
 def test_a_run_taken_up_again_says_the_same(settings, first):
+    """From the last frame that was detected in before it, whose detections its log holds."""
     places = [20, 24, 28, 32, *[32] * 6, *[32 + 3 * n for n in range(8)], *[53] * 6]
-    frames = [Frame(n, n, Fraction(1, RATE), street(x)) for n, x in enumerate(places)]
-    _, expected, _ = go([frame.image for frame in frames], settings)
-    last = max(n for n in range(first) if not expected[n].carried)
-    (record,) = expected[last].as_records()
-    box = BoxRecord(record["class_id"], record["name"], record["confidence"], tuple(record["box"]))
-    find, times = Finds(*(frame.image for frame in frames)), []
-    sparse = FrameSkippingDetector(find, settings, lambda: times.pop(0), ("block",))
-    source = Watched(frames, sparse, times, first=first, last=FrameRecord(last, last / RATE, (box,)))
-    found = [sparse(frame.image) for frame in source if frame.index >= first]
+    pictures = [street(x) for x in places]
+    _, expected, propagated, _ = go(pictures, settings)
+    last = max(n for n in range(first) if not propagated[n])
+    frames = as_frames(pictures)
+    frames[last].detections = _rounded(expected[last])
+    find = Finds(*pictures)
+    skipping = FrameSkippingDetector(known_or(find), settings, count_from=first)
+    found = [skipping(frame) for frame in frames[last:]][first - last :]
     assert [one.as_records() for one in found] == [one.as_records() for one in expected[first:]]
-    assert [one.carried for one in found] == [one.carried for one in expected[first:]]
-    assert find.asked == [n for n in range(first, 24) if not expected[n].carried]
+    assert [frame.propagated for frame in frames[first:]] == propagated[first:]
+    assert find.asked == [n for n in range(first, 24) if not propagated[n]]
+    assert (skipping.asked, skipping.detected) == (24 - first, len(find.asked))
+
+
+def _rounded(found):
+    """As a log holds them."""
+    (record,) = found.as_records()
+    box = np.array([record["box"]], np.float32)
+    return Detections(box, np.array([record["confidence"]], np.float32), found.class_id, found.names)
 
 
 @pytest.mark.parametrize("every", [0, -1])
@@ -186,34 +207,27 @@ def test_carry_is_a_known_word():
 
 
 def test_what_the_log_holds_of_it():
-    assert EACH_FRAME.everything and EACH_FRAME.as_json() == {}
+    assert EVERY_FRAME.everything and EVERY_FRAME.as_json() == {}
     assert FrameSkipping(3).as_json() == {"every": 3, "carry": "motion"}
     assert FrameSkipping(skip_still=True).as_json() == {"skip_still": True}
 
 
-def test_cameras_are_looked_into_sparsely_each_for_itself(clips, colour_model, tmp_path):
+def test_cameras_are_detected_in_sparsely_each_for_itself(clips, colour_model, tmp_path):
     videos = [str(clips.make(tmp_path / f"{name}.mp4", range(12))) for name in "ab"]
 
-    class Finder:
-        def __init__(self, model, settings):
-            pass
-
-        def detect(self, picture):
-            return Detections.empty()
-
-    answers = watch_cameras(
-        videos,
+    options = CameraOptions(
+        tuple(videos),
         colour_model,
         Settings(),
         Outputs(log=tmp_path / "out.jsonl"),
-        bar=lambda total: contextlib.nullcontext(None),
         buffer="all",
-        on_note=print,
-        sparse=FrameSkipping(4, carry="still"),
-        open_detector=Finder,
+        skipping=FrameSkipping(4, carry="still"),
+    )
+    answers = watch_cameras(
+        options, bar=lambda total: contextlib.nullcontext(None), on_note=print, open_detector=FakeDetector().opened
     )
     assert [answer.frames for answer in answers] == [12, 12]
     for number in (1, 2):
         run, *frames, _ = read_log(tmp_path / f"out-{number}.jsonl")
         assert run.settings["every"] == 4
-        assert [frame.carried for frame in frames] == [bool(index % 4) for index in range(12)]
+        assert [frame.propagated for frame in frames] == [bool(index % 4) for index in range(12)]

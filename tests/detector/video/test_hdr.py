@@ -102,8 +102,8 @@ def in_bt709(nits):
 def test_an_hdr_video_is_read_and_written_as_bt709(hdr_clip, tmp_path):
     seen = []
 
-    def detect(picture):
-        seen.append(np.asarray(picture).copy())
+    def detect(frame):
+        seen.append(np.asarray(frame.image).copy())
         return Detections.empty()
 
     with VideoFile(hdr_clip) as video:

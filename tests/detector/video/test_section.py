@@ -14,14 +14,16 @@ from detector.cli.logs import redraw_verb
 from detector.detections import Detections
 from detector.errors import OutputError, SettingsError, StreamError, WriteError
 from detector.logs.frame_log import FrameRecord, read_log
-from detector.pipeline.annotate_video import Outputs, annotate_video
+from detector.pipeline.annotate_video import VideoOptions, annotate_video
 from detector.pipeline.loop import run
+from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
 from detector.tracking.frame_skipping import FrameSkipping
 from detector.video.reading.video_file import VideoFile
 from detector.video.section import WHOLE, Section, spoken
 from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
+from tests.detector.clips import FakeDetector
 
 OPEN = {"preset": "medium", "x264-params": "open-gop=1:bframes=3"}
 
@@ -228,8 +230,9 @@ def test_pictures_that_begin_late_keep_their_distance(clips, tmp_path, kind):
     assert abs(packets[0][0]) < 0.05 and 2.9 < packets[-1][0] < 3
 
 
-class Counting:
+class Counting(FakeDetector):
     def __init__(self, *, fail_at=None):
+        super().__init__()
         self.count, self.fail_at = 0, fail_at
 
     def detect(self, picture):
@@ -242,16 +245,8 @@ class Counting:
 
 
 def annotate(source, model, outputs, part, finder, **options):
-    return annotate_video(
-        source,
-        model,
-        Settings(),
-        outputs,
-        bar=lambda total: contextlib.nullcontext(None),
-        section=part,
-        open_detector=lambda *_: finder,
-        **options,
-    )
+    given = VideoOptions(source, model, Settings(), outputs, section=part, **options)
+    return annotate_video(given, bar=lambda total: contextlib.nullcontext(None), open_detector=finder.opened)
 
 
 def test_resumed_it_is_as_if_unbroken(clips, colour_model, tmp_path):
@@ -290,9 +285,9 @@ def test_redraw_takes_the_section_from_the_log(clips, colour_model, tmp_path, ca
 def test_every_other_frame_is_counted_from_the_section(clips, colour_model, tmp_path):
     source, log = clips.make(tmp_path / "in.mp4", range(50), key_every=10), tmp_path / "out.jsonl"
     finder = Counting()
-    annotate(source, colour_model, Outputs(None, log), section(0.6, 1), finder, sparse=FrameSkipping(3, "still"))
+    annotate(source, colour_model, Outputs(None, log), section(0.6, 1), finder, skipping=FrameSkipping(3, "still"))
     records = [record for record in read_log(log) if isinstance(record, FrameRecord)]
-    assert [record.carried for record in records] == [bool(number % 3) for number in range(10)]
+    assert [record.propagated for record in records] == [bool(number % 3) for number in range(10)]
     assert finder.count == 4
 
 

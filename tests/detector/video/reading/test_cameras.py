@@ -15,7 +15,7 @@ import pytest
 from detector.detections import Detections
 from detector.errors import CameraError, StreamError, VideoError
 from detector.logs.frame_log import FrameLog, FrameRecord, RunRecord, read_log
-from detector.pipeline.loop import run
+from detector.pipeline.loop import LoopOptions, run
 from detector.video.frames import Gap, Sink
 from detector.video.reading import cameras
 from detector.video.reading.cameras import Camera, open_camera, why_not
@@ -89,7 +89,7 @@ class Wide(Capture):
 def test_camera_that_is_unplugged_comes_back_under_its_number(monkeypatch, tmp_path):
     """Unplugged, missing for two tries, back and giving rubbish, back as another camera of another size."""
     plugged = [Capture(5), Capture(0), Capture(3, opens=False), Broken(4), Wide(6)]
-    asked, told, indices = [], [], []
+    asked, told, indices, pressed = [], [], [], []
 
     def open_capture(index):
         asked.append(index)
@@ -104,17 +104,16 @@ def test_camera_that_is_unplugged_comes_back_under_its_number(monkeypatch, tmp_p
             assert frame.picture.shape == (4, 6, 3)
             indices.append(frame.index)
             if len(indices) == 13:
-                source.stop(KeyboardInterrupt())
+                pressed.append(1)
 
         def __exit__(self, *ending):
             pass
 
-    with open_camera(2) as source:
-        source.on_note = told.append
+    with open_camera(2, on_note=told.append) as source:
         record = RunRecord.of(source.info, model="m", model_sha256="0", settings={}, classes=())
         log = FrameLog(tmp_path / "log.jsonl", record)
-        source.on_gap = log.gap
-        summary = run(source, lambda picture: Detections.empty(), [log, Until()])
+        options = LoopOptions(interrupted=lambda: bool(pressed))
+        summary = run(source, lambda frame: Detections.empty(), [log, Until()], options)
     assert set(asked) == {2} and all(capture.released for capture in plugged)
     assert summary.status is RunStatus.INTERRUPTED
     assert "camera 2: gives no more pictures; was it unplugged?; trying again" in told

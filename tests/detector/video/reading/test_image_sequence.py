@@ -11,12 +11,14 @@ from detector.cli.logs import redraw_verb
 from detector.detections import Detections
 from detector.errors import OutputError, PictureError, SettingsError, StreamError, VideoError, WriteError
 from detector.logs.frame_log import FrameRecord, read_log
-from detector.pipeline.annotate_video import Outputs, annotate_video
+from detector.pipeline.annotate_video import VideoOptions, annotate_video
+from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
 from detector.video.reading.image_sequence import is_picture_series, parse_rate
 from detector.video.reading.opening import open_video
 from detector.video.section import Section
 from detector.video.status import RunStatus
+from tests.detector.clips import FakeDetector
 
 
 @pytest.fixture
@@ -263,8 +265,9 @@ def test_wherever_a_gif_is_cut_off_it_is_said_in_words(clips, tmp_path):
     assert said > 100
 
 
-class Counting:
+class Counting(FakeDetector):
     def __init__(self, *, fail_at=None):
+        super().__init__()
         self.count, self.fail_at = 0, fail_at
 
     def detect(self, picture):
@@ -280,15 +283,9 @@ class Counting:
 
 
 def annotate(source, model, outputs, finder=None, **options):
-    return annotate_video(
-        source,
-        model,
-        Settings(),
-        outputs,
-        bar=lambda total: contextlib.nullcontext(None),
-        open_detector=lambda *_: finder or Counting(),
-        **options,
-    )
+    finder = finder or Counting()
+    given = VideoOptions(source, model, Settings(), outputs, **options)
+    return annotate_video(given, bar=lambda total: contextlib.nullcontext(None), open_detector=finder.opened)
 
 
 def test_a_folder_becomes_a_video_is_resumed_and_redrawn(clips, colour_model, folder, tmp_path):

@@ -153,7 +153,7 @@ def watch(url, *, timeout_seconds=0.8, **options):
     )
 
 
-def nothing(picture):
+def nothing(frame):
     return Detections.empty()
 
 
@@ -170,15 +170,15 @@ def test_recording_in_hls_is_played_once_at_its_own_pace(web, segments, clips, r
 
 
 def test_live_hls_comes_at_its_own_pace_and_ends_with_its_playlist(hls, clips):
-    gaps, seen = [], []
-    with watch(hls.url, on_gap=gaps.append) as source:
+    seen = []
+    with watch(hls.url) as source:
         assert source.info.duration_seconds is None
         for frame in source:
             seen.append((clips.number(frame.picture), float(frame.time), monotonic()))
     first = seen[0][0]
     assert [number for number, _, _ in seen] == list(range(first, SEGMENTS * SEGMENT_FRAMES))
     assert first % SEGMENT_FRAMES == 0 and first <= (WINDOW + 5) * SEGMENT_FRAMES
-    assert gaps == []
+    assert source.take_gaps() == []
     # A segment arrives at once; its frames must not.
     assert all(at - seen[0][2] > time - seen[0][1] - 0.05 for _, time, at in seen)
 
@@ -192,15 +192,15 @@ def test_playlist_of_playlists(web, hls, clips):
 
 def through(hls, clips, trouble):
     """The numbers of the frames and the gaps of a live playlist that `trouble` befalls after ten frames."""
-    gaps, numbers = [], []
-    with watch(hls.url, on_gap=gaps.append) as source:
+    numbers = []
+    with watch(hls.url) as source:
         for frame in source:
             numbers.append(clips.number(frame.picture))
             if len(numbers) == 10:
                 befall = threading.Thread(target=trouble)
                 befall.start()
     befall.join()
-    return numbers, gaps
+    return numbers, source.take_gaps()
 
 
 def check_one_gap(numbers, gaps):
@@ -366,15 +366,16 @@ def mjpeg(clips, *ills):
 
 def test_mjpeg_that_freezes_sends_garbage_is_gone_and_hangs_up(web, clips):
     web.answers["/cam"] = mjpeg(clips, "freezes", "garbage")
-    gaps, numbers = [], []
-    with watch(web.url("cam"), on_gap=gaps.append) as source:
+    numbers = []
+    with watch(web.url("cam")) as source:
         for frame in source:
             numbers.append(clips.number(frame.picture))
-            if len(gaps) == 2 and web.ill is None:
+            if source.gaps == 2 and web.ill is None:
                 web.ill = "404 cam"  # for whoever calls next
                 threading.Timer(0.5, setattr, (web, "ill", "none")).start()
-            if len(gaps) == 3 and len(numbers) >= 35:
+            if source.gaps == 3 and len(numbers) >= 35:
                 break
+    gaps = source.take_gaps()
     assert len(gaps) == 3
     assert numbers == [*range(10)] * 3 + [*range(5)]
     assert "nothing came for 0.8 seconds" in gaps[0].reason

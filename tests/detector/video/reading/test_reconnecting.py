@@ -17,14 +17,16 @@ import pytest
 from detector.detections import Detections
 from detector.errors import CameraError, StreamError, VideoError
 from detector.logs.frame_log import FrameLog, FrameRecord, RunRecord, read_log
-from detector.pipeline.annotate_video import Outputs, watch_cameras
-from detector.pipeline.loop import RunResult, run
+from detector.pipeline.loop import LoopOptions, RunResult, run
+from detector.pipeline.outputs import Outputs
+from detector.pipeline.watch import CameraOptions, watch_cameras
 from detector.settings import Settings
-from detector.video.frames import Frame, Gap, Sink, VideoInfo
+from detector.video.frames import Frame, Gap, Sink, Source, VideoInfo
 from detector.video.reading.network_stream import NetworkStream
-from detector.video.reading.reconnecting import LiveStream, Patience
+from detector.video.reading.reconnecting import Connection, LiveStream, Patience
 from detector.video.reading.video_file import VideoFile
 from detector.video.status import RunStatus
+from tests.detector.clips import FakeDetector
 
 SOON = Patience(first_seconds=0.02, longest_seconds=0.1)
 
@@ -103,9 +105,9 @@ def logged(source, path, count, clips):
             pass
 
     log = FrameLog(path, record)
-    source.on_gap = log.gap
     with source:
-        summary = run(source, lambda picture: Detections.empty(), [log, Until()], stop=lambda: len(seen) >= count)
+        options = LoopOptions(stop=lambda: len(seen) >= count)
+        summary = run(source, lambda frame: Detections.empty(), [log, Until()], options)
     return summary, seen
 
 
@@ -126,9 +128,9 @@ def test_dropped_ten_times_and_brought_back(clips, serve, stream, tmp_path):
 
 def test_frozen(clips, serve, stream):
     server = serve((stream, False), (stream, True))
-    gaps = []
-    with live(server.url, timeout_seconds=0.5, on_gap=gaps.append) as source:
+    with live(server.url, timeout_seconds=0.5) as source:
         frames = list(islice(source, 12))
+    gaps = source.take_gaps()
     assert len(gaps) == 1
     assert "nothing came for 0.5 seconds" in gaps[0].reason
     assert [clips.number(frame.picture) for frame in frames] == [*range(10), 0, 1]
@@ -139,15 +141,14 @@ def test_garbage(clips, serve, stream):
     server = serve(
         (stream, True), (noise, True), (noise, False), (b"", True), (stream[:3000] + noise, True), (stream, True)
     )
-    gaps = []
-    with live(server.url, timeout_seconds=0.5, on_gap=gaps.append) as source:
+    with live(server.url, timeout_seconds=0.5) as source:
         seen = []
         for frame in source:
             seen.append(clips.number(frame.picture))
             if server.calls >= 6 and seen[-10:] == list(range(10)):
                 break
             assert len(seen) < 200
-    assert 1 <= len(gaps) <= 6
+    assert 1 <= len(source.take_gaps()) <= 6
 
 
 def test_stopping_does_not_wait_for_the_source(serve, stream):
@@ -158,16 +159,18 @@ def test_stopping_does_not_wait_for_the_source(serve, stream):
         patience=Patience(first_seconds=60),
         on_note=told.append,
     )
-    threading.Timer(0.5, source.stop, [KeyboardInterrupt()]).start()
+    threading.Timer(0.5, source.stop).start()
     started = monotonic()
-    with source, pytest.raises(KeyboardInterrupt):
+    with source:
         list(source)
+    (gap,) = source.take_gaps()
+    assert gap.after_frame == 9 and gap.seconds < 5
     assert monotonic() - started < 5
     assert "trying again" in told[0] and source.notes == [f"{server.url}: lost 1 time"]
 
 
 def test_clock_goes_on_through_a_loss():
-    class Connection:
+    class Connected(Connection):
         info = VideoInfo("camera", 8, 8, Fraction(1, 1000))
 
         def __iter__(self):
@@ -180,9 +183,9 @@ def test_clock_goes_on_through_a_loss():
         def close(self):
             pass
 
-    gaps = []
-    with LiveStream(Connection, patience=SOON, on_gap=gaps.append) as source:
+    with LiveStream(Connected, patience=SOON) as source:
         frames = list(islice(source, 6))
+    gaps = source.take_gaps()
     assert [frame.index for frame in frames] == list(range(6))
     assert [frame.pts for frame in frames[:3]] == [7000, 7010, 7020]
     assert 300 <= frames[3].pts - 7020 < 2000
@@ -313,7 +316,7 @@ def test_rtsp_dropped_frozen_and_fed_garbage(tmp_path, program, faults):
         ),
         patience=SOON,
     )
-    indices, suffered = [], []
+    indices, suffered, pressed = [], [], []
 
     class Frames(Sink):
         """Goes on for twenty frames after the last fault, and then presses Ctrl-C."""
@@ -323,16 +326,16 @@ def test_rtsp_dropped_frozen_and_fed_garbage(tmp_path, program, faults):
             if source.gaps == len(faults) and not suffered:
                 suffered.append(frame.index)
             if suffered and frame.index == suffered[0] + 20:
-                source.stop(KeyboardInterrupt())
+                pressed.append(1)
 
         def __exit__(self, *ending):
             pass
 
     record = RunRecord.of(source.info, model="m", model_sha256="0", settings={}, classes=())
     log = FrameLog(tmp_path / "log.jsonl", record)
-    source.on_gap = log.gap
     with source:
-        summary = run(source, lambda picture: Detections.empty(), [log, Frames()])
+        options = LoopOptions(interrupted=lambda: bool(pressed))
+        summary = run(source, lambda frame: Detections.empty(), [log, Frames()], options)
     assert summary.status is RunStatus.INTERRUPTED
     assert [line.stdout.readline().strip() for _ in faults] == faults
     records = list(read_log(tmp_path / "log.jsonl"))
@@ -345,7 +348,7 @@ def test_rtsp_dropped_frozen_and_fed_garbage(tmp_path, program, faults):
     assert times == sorted(set(times)) and len(times) == len(indices)
 
 
-class Ticking:
+class Ticking(Source):
     """A source of 25 frames a second."""
 
     def __init__(self, count):
@@ -382,13 +385,13 @@ def oldest(detect_seconds, write_seconds):
     """The greatest age after the first frames, in the best of three runs: a busy machine may hold up one."""
     found = []
 
-    def detect(picture):
+    def detect(frame):
         sleep(detect_seconds)
         return Detections.empty()
 
     for _ in range(3):
         source, sink = Ticking(60), Taken(write_seconds)
-        summary = run(source, detect, [sink], buffer="latest")
+        summary = run(source, detect, [sink], LoopOptions(buffer="latest"))
         assert summary.received == summary.frames + summary.dropped == source.count
         assert 5 <= summary.frames <= 2.4 / max(detect_seconds, write_seconds) + 5
         found.append(max(sink.ages[2:]))
@@ -407,12 +410,12 @@ def test_frames_do_not_grow_old_before_a_slow_writer():
 def test_the_detector_is_given_the_newest_frame():
     source, newest, sink = Ticking(40), [], Taken()
 
-    def detect(picture):
+    def detect(frame):
         newest.append(source.given)
         sleep(0.1)
         return Detections.empty()
 
-    run(source, detect, [sink], buffer="latest")
+    run(source, detect, [sink], LoopOptions(buffer="latest"))
     # One may be on its way into the pipe at that very moment.
     assert all(latest - index <= 1 for latest, index in zip(newest, sink.indices, strict=True))
 
@@ -420,25 +423,21 @@ def test_the_detector_is_given_the_newest_frame():
 def test_several_sources_share_a_detector_and_one_that_is_dead_disturbs_none(clips, colour_model, tmp_path):
     first = clips.make(tmp_path / "first.mp4", range(10))
     second = clips.make(tmp_path / "second.mp4", range(20))
-    opened = []
+    opened, told = [], []
 
-    class Finder:
-        def __init__(self, model, settings):
-            opened.append(model)
+    def open_detector(model, settings, **how):
+        opened.append(model.path)
+        return FakeDetector()
 
-        def detect(self, picture):
-            return Detections.empty()
-
-    told = []
-    answers = watch_cameras(
-        [str(first), "garage", str(second)],
+    options = CameraOptions(
+        (str(first), "garage", str(second)),
         colour_model,
         Settings(),
         Outputs(tmp_path / "out.mp4", tmp_path / "out.jsonl"),
-        bar=lambda total: contextlib.nullcontext(None),
         buffer="all",
-        on_note=told.append,
-        open_detector=Finder,
+    )
+    answers = watch_cameras(
+        options, bar=lambda total: contextlib.nullcontext(None), on_note=told.append, open_detector=open_detector
     )
     assert opened == [colour_model]
     assert isinstance(answers[1], CameraError) and "garage" in told[0]
@@ -458,7 +457,6 @@ def test_gap_lines_are_read_back(tmp_path):
         tmp_path / "a.jsonl", RunRecord.of(info, model="m", model_sha256="0", settings={}, classes=())
     ) as log:
         log.write(Frame(0, 0, Fraction(1, 25), picture), Detections.empty())
-        log.gap(gap)
+        log.on_gap(gap)
         log.write(Frame(1, 1, Fraction(1, 25), picture), Detections.empty())
-    log.gap(gap)  # too late: passed over
     assert list(read_log(tmp_path / "a.jsonl"))[2] == gap

@@ -201,8 +201,8 @@ def test_chapters_of_a_section(source, tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_run_cut_short_has_no_chapters_of_what_is_not_there(source, tmp_path, ending):
-    def detect(picture):
-        if picture.rgb.mean() > 40:  # in the middle of the second text
+    def detect(frame):
+        if frame.image.rgb.mean() > 40:  # in the middle of the second text
             raise KeyboardInterrupt
         return Detections.empty()
 

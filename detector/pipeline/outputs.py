@@ -1,0 +1,69 @@
+"""What a run writes, and what it must not write over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from convert.files import same_file
+from detector.errors import OutputError
+from detector.pipeline.loop import Progress
+from detector.video.writing.codecs import USUAL, VideoSettings
+
+Bar = Callable[[int | None], AbstractContextManager[Progress | None]]
+"""Opens a progress bar for so many frames; None where the number is not known."""
+
+OnNote = Callable[[str], object]
+"""Called with a line for the user."""
+
+
+def ignore_note(note: str) -> None:
+    """Discard a note."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to make of a stream."""
+
+    video: Path | None = None
+    log: Path | None = None
+    encoding: VideoSettings = USUAL
+    overwrite: bool = False
+    profile: bool = False
+    """Whether the log's last line says how long each stage took."""
+    resume: bool = False
+    """Continue a run that was interrupted; start a new one where there is none."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that were asked for."""
+        return tuple(path for path in (self.video, self.log) if path)
+
+    def numbered(self, number: int) -> Outputs:
+        """The outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
+
+        def name(path: Path | None) -> Path | None:
+            return path and path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+        return replace(self, video=name(self.video), log=name(self.log))
+
+    def refuse_model(self, model: Path) -> None:
+        """Raise `OutputError` where an output is the model, or one file is both video and log."""
+        for path in self.paths:
+            if same_file(path, model):
+                raise OutputError(f"{path}: is the model; name another file for the output")
+        if self.video and self.log and same_file(self.video, self.log):
+            raise OutputError(f"{self.log}: is the video too; name another file for the log")
+
+    def refuse_existing(self, source: str | Path) -> None:
+        """Raise `OutputError` where an output exists already and is neither to be replaced nor resumed."""
+        if self.overwrite or self.resume:
+            return
+        for path in self.paths:
+            if path.is_file() and not same_file(path, source):
+                raise OutputError(
+                    f"{path}: exists already; move it away, pass --overwrite, or --resume to continue an "
+                    "interrupted run"
+                )

@@ -1,0 +1,186 @@
+"""Live cameras and streams through a detector, one or several at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock, Thread, current_thread, main_thread
+from typing import Literal
+
+from convert.files import lock_outputs
+from convert.opened_model import OpenedModel
+from detector.detections import Detections
+from detector.detector import Detector
+from detector.drawing.boxes import draw_caption
+from detector.errors import CameraError, Yolo3Error
+from detector.logs.frame_log import FrameLog
+from detector.pipeline.annotate_video import OpenDetector, draw_boxes, run_record
+from detector.pipeline.loop import LoopOptions, RunResult, run
+from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
+from detector.profiling import Stopwatch
+from detector.settings import Settings
+from detector.tracking.frame_skipping import EVERY_FRAME, FrameSkipping, FrameSkippingDetector
+from detector.video.frames import Detect, Frame, Sink, VideoInfo
+from detector.video.reading.cameras import TIMEOUT_SECONDS, open_camera
+from detector.video.writing.video_writer import VideoWriter
+from detector.video.writing.window import Window
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """Which cameras to watch, with what, and what to write."""
+
+    cameras: tuple[str, ...]
+    """Indices, addresses, or video files played at their own pace."""
+
+    model: Path
+    settings: Settings
+    outputs: Outputs = field(default_factory=Outputs)
+    """Of several cameras, the first writes `OUT-1.mp4` and so on."""
+
+    skipping: FrameSkipping = EVERY_FRAME
+    window: bool = True
+    buffer: Literal["latest", "all"] = "latest"
+    """Whether frames that come while the detector is busy are dropped in favour of newer ones."""
+
+    timeout_seconds: float = TIMEOUT_SECONDS
+    """After so long without a frame a stream is lost; it is opened again until the run ends."""
+
+
+def watch_camera(
+    options: CameraOptions, *, bar: Bar, on_note: OnNote = ignore_note, open_detector: OpenDetector = Detector.open
+) -> RunResult:
+    """Detect in one live source until it ends, its window is closed, or Ctrl-C.
+
+    `on_note` gets the notes of `open_detector`, and a line when the source is lost and when it is back. Raises
+    `CameraError` that says why a camera does not open.
+    """
+    (camera,) = options.cameras
+    outputs = options.outputs
+    screen = Window(f"yolo3: {camera}", caption=draw_caption) if options.window else None
+    stopwatch = Stopwatch()
+    with (
+        open_camera(camera, timeout_seconds=options.timeout_seconds, on_note=on_note) as source,
+        lock_outputs(*outputs.paths),
+    ):
+        outputs.refuse_model(options.model)
+        model = OpenedModel.read(options.model)
+        sinks = _files(source.info, model, options, outputs, stopwatch)
+        if screen:
+            sinks.append(screen)
+        detector = open_detector(model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=1)
+        detector.prepare(source.info)
+        with bar(None) as progress:
+            loop = LoopOptions(
+                annotate=draw_boxes if screen or outputs.video else None,
+                progress=progress,
+                stop=(lambda: screen.closed) if screen else (lambda: False),
+                buffer=options.buffer,
+                stopwatch=stopwatch,
+            )
+            return run(source, _detect(detector.detect_frame, options.skipping), sinks, loop)
+
+
+def watch_cameras(
+    options: CameraOptions, *, bar: Bar, on_note: OnNote = ignore_note, open_detector: OpenDetector = Detector.open
+) -> list[RunResult | Yolo3Error]:
+    """Detect in several live sources at once with one detector, until all have ended or Ctrl-C.
+
+    An error of one source is its result, and the others go on.
+    """
+    model = OpenedModel.read(options.model)
+    detector = open_detector(model, options.settings, on_note=ignore_note, stopwatch=Stopwatch(), workers=1)
+    turn = Lock()
+
+    def detect(frame: Frame) -> Detections:
+        with turn:
+            return detector.detect_frame(frame)
+
+    results: list[RunResult | Yolo3Error] = [CameraError(f"{camera}: was not opened") for camera in options.cameras]
+    done = [Event() for _ in options.cameras]
+    pressed: list[int] = []
+
+    def watch(number: int) -> None:
+        try:
+            results[number] = _watch_one(number, model, options, detect, bar, on_note, pressed)
+        except Yolo3Error as error:
+            results[number] = error
+            on_note(str(error))
+        finally:
+            done[number].set()
+
+    threads = [Thread(target=watch, args=(number,), name=f"camera-{number + 1}") for number in range(len(done))]
+    with _signals_noted(pressed):
+        for thread in threads:
+            thread.start()
+        while not all(event.wait(_POLL_SECONDS) for event in done):
+            pass
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def _watch_one(
+    number: int,
+    model: OpenedModel,
+    options: CameraOptions,
+    detect: Detect,
+    bar: Bar,
+    on_note: OnNote,
+    pressed: list[int],
+) -> RunResult:
+    """One of several cameras, in a thread of its own."""
+    outputs = options.outputs.numbered(number + 1)
+    camera = options.cameras[number]
+    with (
+        open_camera(camera, timeout_seconds=options.timeout_seconds, on_note=on_note) as source,
+        lock_outputs(*outputs.paths),
+    ):
+        outputs.refuse_model(options.model)
+        sinks = _files(source.info, model, options, outputs, Stopwatch())
+        with bar(None) as progress:
+            loop = LoopOptions(
+                annotate=draw_boxes if outputs.video else None,
+                progress=progress,
+                buffer=options.buffer,
+                interrupted=lambda: bool(pressed),
+            )
+            return run(source, _detect(detect, options.skipping), sinks, loop)
+
+
+def _detect(detect: Detect, skipping: FrameSkipping) -> Detect:
+    return detect if skipping.everything else FrameSkippingDetector(detect, skipping)
+
+
+def _files(
+    info: VideoInfo, model: OpenedModel, options: CameraOptions, outputs: Outputs, stopwatch: Stopwatch
+) -> list[Sink]:
+    """The log first: it then also records how the video ended."""
+    sinks: list[Sink] = []
+    if outputs.log:
+        record = run_record(info, model, {**options.settings.as_json(), **options.skipping.as_json()})
+        profile = stopwatch if outputs.profile else None
+        sinks.append(FrameLog(outputs.log, record, overwrite=outputs.overwrite, inputs=[model.path], stopwatch=profile))
+    if outputs.video:
+        sinks.append(VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite))
+    return sinks
+
+
+@contextmanager
+def _signals_noted(pressed: list[int]) -> Iterator[None]:
+    """Note Ctrl-C and requests to terminate in a list instead of raising them in the middle of anything."""
+    before = {}
+    if current_thread() is main_thread():  # no other receives signals
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
+            if signal.getsignal(number) is signal.default_int_handler:
+                before[number] = signal.signal(number, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
