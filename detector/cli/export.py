@@ -59,4 +59,5 @@ def export_verb(
 
     if out is None:
         raise SettingsError(f"{source}: name the file to write; for savedmodel a folder")
-    export(source, out, to=cast(ModelFormat, to or "litert"), precision=precision, overwrite=overwrite)
+    written = export(source, out, to=cast(ModelFormat, to or "litert"), precision=precision, overwrite=overwrite)
+    print(f"Wrote {' and '.join(map(str, reversed(written)))}")

@@ -1,15 +1,18 @@
-"""Compiled networks, kept in the user's cache folder and made again when stale or damaged.
+"""Compiled networks, kept in the user's cache folder and compiled again when stale or damaged.
 
 A file's name says what it was made from and what it holds: `MODEL-KIND-VERSION-CONTENT.tflite`, where MODEL and
-CONTENT are digests of the model file and of the compiled one. So a model that changes by a byte has a file of its own,
-a damaged file is known by its name, and processes that start at once never see half a file: each writes under another
-name and renames it when whole.
+CONTENT are digests of the model file and of the compiled one. So a model that changes by a byte gets a file of its own,
+and a damaged file is recognised by its name. Files appear when they are complete, and none that another process may be
+about to open is removed.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,16 +22,20 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from convert.files import file_sha256
-from detector.errors import EngineError, ModelFileError, WorkError
+from convert.files import file_sha256, replacing
+from detector.errors import EngineError, ModelFileError, WriteError
 
 VERSION = 1
 """Raised when networks are compiled in another way: what older versions compiled is stale then."""
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 
-_DIGITS = 32  # of a digest's 64: enough that no two files meet, and names that fit a screen
+_DIGITS = 32  # of 64: enough that no two files meet, and short enough to read
+_STALE_SECONDS = 3600
+"""Age at which what an older version compiled, or a damaged copy, is removed: by then nobody is about to open it."""
+
 _FORGOTTEN_SECONDS = 90 * 24 * 3600
+_WRITE_FAILED = 3
 
 
 def compiled(
@@ -42,74 +49,130 @@ def compiled(
 ) -> Path:
     """The path of a model file compiled to `litert` or `onnx`, compiling it now if no good copy is kept.
 
-    `sha256` is the model file's digest, where the caller has it. `folder` and
-    `build`, a function of the model, the kind and the file to write, are for tests. Raises `EngineError`
-    when the network cannot be compiled, `ModelFileError` when the model cannot be read.
+    `sha256` is the model file's digest, where the caller has it. `folder` and `build`, a function of the model, the
+    kind and the file to write, are for tests. Raises `EngineError` when the network cannot be compiled, `ModelFileError` when the model cannot be read or changes meanwhile, and
+    `WriteError` when the disk is full.
     """
     folder = folder or user_cache_path("yolo3", appauthor=False)
-    suffix = SUFFIXES[kind]
+    digest = (sha256 or _digest(model))[:_DIGITS]
+    stem, suffix = f"{digest}-{kind}-", SUFFIXES[kind]
+    pattern = f"{stem}{VERSION}-*{suffix}"
+    kept = _good_copy(folder, pattern)
+    if kept:
+        return kept
+    folder, note = _writable(folder)
+    kept = _good_copy(folder, pattern)
+    if kept:
+        return kept
+    on_note(f"compiling {model.name} for {'LiteRT' if kind == 'litert' else 'ONNX'}, once ...")
+    if note:
+        on_note(note)
+    _forget(folder, stem)
+    with contextlib.suppress(_Kept), replacing(folder / f"{stem}new{suffix}") as private:
+        (build or _build)(model, kind, private)
+        if _digest(model)[:_DIGITS] != digest:
+            raise ModelFileError(f"{model}: was changed while it was being compiled; run again")
+        path = folder / f"{stem}{VERSION}-{file_sha256(private)[:_DIGITS]}{suffix}"
+        with replacing(path) as copy:
+            shutil.copyfile(private, copy)
+        raise _Kept
+    return path
+
+
+class _Kept(Exception):  # noqa: N818 - it is no error
+    """The compiled network has been stored under a name that says what it holds."""
+
+
+def _digest(model: Path) -> str:
     try:
-        digest = (sha256 or file_sha256(model))[:_DIGITS]
+        return file_sha256(model)
     except OSError as error:
         raise ModelFileError(f"{model}: cannot be read ({error.strerror})") from None
-    stem = f"{digest}-{kind}-"
-    for kept in folder.glob(f"{stem}{VERSION}-*{suffix}"):
-        # Another process may be replacing it at this moment.
-        with contextlib.suppress(OSError):
-            if file_sha256(kept)[:_DIGITS] == kept.stem.rpartition("-")[2]:
+
+
+def _good_copy(folder: Path, pattern: str) -> Path | None:
+    """A file whose content is what its name says; using it makes it young."""
+    for kept in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # it may be replaced or removed at this moment
+            if file_sha256(kept)[:_DIGITS] == _content(kept):
                 os.utime(kept)
                 return kept
-    on_note(f"compiling {model.name} for {'LiteRT' if kind == 'litert' else 'ONNX'}, once ...")
-    folder = _writable(folder, on_note)
-    fresh = folder / f".{digest}-{os.getpid()}-{time.monotonic_ns()}{suffix}"
-    try:
-        (build or _build)(model, kind, fresh)
-        _forget(folder, stem)
-        return fresh.replace(folder / f"{stem}{VERSION}-{file_sha256(fresh)[:_DIGITS]}{suffix}")
-    except OSError as error:
-        raise WorkError(f"{folder}: the compiled network could not be written ({error.strerror})") from None
-    finally:
-        fresh.unlink(missing_ok=True)
+    return None
+
+
+def _content(kept: Path) -> str:
+    return kept.stem.rpartition("-")[2]
 
 
 def _build(model: Path, kind: str, out: Path) -> None:
-    """Compile in a process of its own: TensorFlow's half a gigabyte goes with it."""
+    """Compile in a process of its own: TensorFlow's half a gigabyte goes with it.
+
+    Its standard input is a pipe that nothing is written to; it closes, and ends the process, when this one ends.
+    """
     package = Path(__file__).parents[2]
-    run = subprocess.run(
-        [sys.executable, "-P", "-m", "detector.engines.compiling", model.resolve(), kind, out],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "tensorflow",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")])),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    read_end, write_end = os.pipe()
+    try:
+        run = subprocess.run(
+            [sys.executable, "-P", "-m", "detector.engines.compiling", model.resolve(), kind, out.resolve()],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": "tensorflow",
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")])),
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+            },
+            stdin=read_end,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    finally:
+        os.close(read_end)
+        os.close(write_end)
     if run.returncode:
         lines = run.stderr.strip().splitlines() or [f"it ended with {run.returncode}"]
+        if run.returncode == _WRITE_FAILED:
+            raise WriteError(f"{out.parent}: the compiled network could not be written ({lines[-1]})")
         raise EngineError(f"{model}: cannot be compiled to {kind} ({lines[-1]}); --engine keras runs it")
 
 
-def _writable(folder: Path, on_note: Callable[[str], object]) -> Path:
-    try:
+def _writable(folder: Path) -> tuple[Path, str]:
+    """The folder and "", or one for temporary files and a note, where the folder cannot be written to."""
+    with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder, ""
+    own = _own_temporary_folder()
+    if own:
+        return own, f"{folder}: cannot be written to; the compiled network is kept in {own}"
+    once = tempfile.mkdtemp(prefix="yolo3-")
+    atexit.register(shutil.rmtree, once, ignore_errors=True)
+    return Path(once), f"{folder}: cannot be written to, so the compiled network is not kept"
+
+
+def _own_temporary_folder() -> Path | None:
+    """A folder of this user's alone among the temporary files, made if need be; None where there is none."""
+    if not hasattr(os, "getuid"):
+        return None
+    folder = Path(tempfile.gettempdir()) / f"yolo3-cache-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
     except OSError:
-        pass
-    on_note(f"{folder}: cannot be written to, so the compiled network is not kept")
-    return Path(tempfile.mkdtemp(prefix="yolo3-"))
+        return None
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if mine else None
 
 
 def _forget(folder: Path, stem: str) -> None:
-    """Delete stale and damaged copies of this network, and those of any that were not used for three months."""
+    """Remove stale and damaged copies of this network, and those of any that were not used for three months."""
     for kept in folder.iterdir():
+        if kept.suffix not in SUFFIXES.values() or kept.name.startswith("."):
+            continue
         with contextlib.suppress(OSError):
-            old = time.time() - kept.stat().st_mtime > _FORGOTTEN_SECONDS
-            if kept.suffix in SUFFIXES.values() and (kept.name.startswith(stem) or old):
+            age = time.time() - kept.stat().st_mtime
+            of_this = kept.name.startswith(stem)
+            damaged = of_this and file_sha256(kept)[:_DIGITS] != _content(kept)
+            if damaged or (of_this and age > _STALE_SECONDS) or age > _FORGOTTEN_SECONDS:
                 kept.unlink()

@@ -1,4 +1,4 @@
-"""A model file compiled to another runtime's format; runs as a program of its own too, for `cache`."""
+"""A model file compiled to another runtime's format; `cache` runs this module as a program of its own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Literal
 
 import numpy as np
 
 from convert.errors import Yolo3Error
+from convert.files import check_output, make_folder, replacing
 from convert.keras_import import held_back_stderr, import_keras
 from convert.model_file import Description, read_description
 from detector.engines.flatbuffer import convert_to_litert
@@ -21,63 +24,106 @@ from detector.engines.keras import load_model
 from detector.engines.onnx_file import convert_to_onnx
 from detector.errors import EngineError, OutputError, WriteError
 
+Precision = Literal["float32", "float16", "int8"]
+
 TOLERANCE = 2e-3
-"""How far a compiled head may lie from Keras's, as a part of the head's largest number."""
+"""The largest error of a compiled head, compared with Keras, as a part of the head's largest number."""
+
+WRITE_FAILED = 3
+"""The exit code of this module, run as a program, when the compiled network could not be written."""
+
+_SAVED_MODEL_NAMES = {"saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables", "assets", "assets.extra"}
 
 
-def export(model: Path | str, out: Path | str, *, to: str, precision: str = "float32", overwrite: bool = False) -> None:
-    """Write a model file's network as `litert`, `onnx`, `openvino` (OUT.xml and OUT.bin) or `savedmodel` (a folder).
+def export(
+    model: Path | str, out: Path | str, *, to: str, precision: Precision = "float32", overwrite: bool = False
+) -> list[Path]:
+    """Write a model's network as `litert`, `onnx`, `openvino` (OUT.xml and OUT.bin) or `savedmodel` (a folder).
 
     `precision` is that of the weights: `float16` (litert, openvino) halves the file, `int8` (litert) quarters it.
-    Nothing stands under `out` until it is whole. Raises `OutputError`, `ModelFileError`, `EngineError`, `WriteError`.
+    Returns what was written; nothing appears under its name until it is complete. With `overwrite` an existing file is
+    replaced, and of an existing folder only a SavedModel. Raises `OutputError`, `ModelFileError`, `EngineError` or
+    `WriteError`.
     """
     model, out = Path(model), Path(out)
     if to == "openvino" and out.suffix != ".xml":
         raise OutputError(f"{out}: expected a name that ends in .xml; OpenVINO puts the weights beside it, in .bin")
     if precision not in PRECISIONS[to]:
         raise EngineError(f"{to} is not written in {precision}; expected {' or '.join(PRECISIONS[to])}")
-    outputs = [out, out.with_suffix(".bin")] if to == "openvino" else [out]
+    if to == "savedmodel":
+        _export_folder(model, out, overwrite=overwrite)
+        return [out]
+    # The one that needs the other comes last.
+    outputs = [out.with_suffix(".bin"), out] if to == "openvino" else [out]
     for path in outputs:
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path}: is there already; pass --overwrite or choose another name")
-        if to != "savedmodel" and path.is_dir():
-            raise OutputError(f"{path}: a folder of this name is there; choose another name")
+        check_output(path, overwrite=overwrite, inputs=[model])
+    with ExitStack() as files:
+        asides = [files.enter_context(replacing(path, inputs=[model])) for path in outputs]
+        if to != "openvino":
+            write_network(model, asides[0], to=to, precision=precision)
+            return outputs
+        folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix=".yolo3-", dir=out.parent)))
+        write_network(model, folder / "network.xml", to=to, precision=precision)
+        for path, aside in zip(outputs, asides, strict=True):
+            shutil.copyfile(folder / f"network{path.suffix}", aside)
+    return outputs
+
+
+def write_network(model: Path, out: Path, *, to: str, precision: Precision = "float32") -> None:
+    """Compile a model file and write the result to `out` directly. Raises as `export` does, and `OSError`."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     description = read_description(model)
     loaded = load_model(model)
     if import_keras().backend.backend() != "tensorflow":
         raise EngineError("only Keras on TensorFlow can be compiled; set KERAS_BACKEND=tensorflow")
+    WRITERS[to](loaded, description, out, precision)
+
+
+def _export_folder(model: Path, out: Path, *, overwrite: bool) -> None:
+    """Write a SavedModel; of what exists, only an empty folder or, with `overwrite`, another SavedModel is replaced."""
+    _check_folder(out, overwrite)
+    target = Path(os.path.realpath(out))
+    make_folder(target.parent)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{out.stem}-", dir=out.parent))
+        with tempfile.TemporaryDirectory(prefix=".yolo3-", dir=target.parent) as folder:
+            new, old = Path(folder) / "new", Path(folder) / "old"
+            write_network(model, new, to="savedmodel")
+            _check_folder(out, overwrite)
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
     except OSError as error:
-        raise OutputError(f"{out.parent}: cannot be written to ({error.strerror})") from None
+        raise WriteError(f"{out}: could not be written: {error.strerror or error}") from None
+
+
+def _check_folder(out: Path, overwrite: bool) -> None:
     try:
-        WRITERS[to](loaded, description, aside / out.name, precision)
-        for path in reversed(outputs):
-            if path.is_dir():
-                shutil.rmtree(path)
-            (aside / path.name).replace(path)
+        names = {path.name for path in out.iterdir()} if out.exists() else set()
     except OSError as error:
-        raise WriteError(f"{out}: could not be written ({error}); is the disk full?") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        raise OutputError(f"{out}: is not a folder that can be written to ({error.strerror})") from None
+    if not names:
+        return
+    foreign = sorted(names - _SAVED_MODEL_NAMES)
+    if "saved_model.pb" not in names or foreign:
+        what = f"holds {foreign[0]}, which" if foreign else "holds files, which"
+        raise OutputError(f"{out}: {what} would be lost; name a new folder")
+    if not overwrite:
+        raise OutputError(f"{out}: exists already; move it away or pass --overwrite")
 
 
 def _write_litert(model: Any, description: Description, out: Path, precision: str) -> None:
     try:
         with held_back_stderr():
-            if precision == "float32":
-                out.write_bytes(convert_to_litert(fold(model)))
-            else:
-                out.write_bytes(_quantised(fold(model), precision))
+            folded = fold(model)
+            data = convert_to_litert(folded) if precision == "float32" else _quantized(folded, precision)
     except (ValueError, RuntimeError) as error:
         raise EngineError(f"TensorFlow cannot compile it for LiteRT ({str(error).partition(chr(10))[0]})") from None
+    out.write_bytes(data)
     if precision == "float32":
         _check(model, description, out)
 
 
-def _quantised(folded: Any, precision: str) -> bytes:
+def _quantized(folded: Any, precision: str) -> bytes:
     import tensorflow as tf
 
     shape = [1, *folded.input_shape[1:]]
@@ -152,9 +198,23 @@ def _function(folded: Any) -> Any:
     return tf.function(lambda picture: [tf.identity(head) for head in tf.nest.flatten(folded(picture, training=False))])
 
 
+def _end_with_the_parent() -> None:
+    """End this process when the one that started it does: then standard input, a pipe that it holds, is closed."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 if __name__ == "__main__":
+    _end_with_the_parent()
     try:
-        export(sys.argv[1], sys.argv[3], to=sys.argv[2])
+        write_network(Path(sys.argv[1]), Path(sys.argv[3]), to=sys.argv[2])
     except Yolo3Error as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"{error.strerror or error}", file=sys.stderr)
+        sys.exit(WRITE_FAILED)

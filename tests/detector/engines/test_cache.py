@@ -1,5 +1,9 @@
 import os
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +98,17 @@ def test_what_an_older_version_compiled_is_stale(keep, monkeypatch):
     new, runs = keep()
 
     assert runs == 2
+    assert old.exists()  # another process may be about to open it
+    assert new.exists()
+
+
+def test_what_is_stale_is_removed_an_hour_later(keep, monkeypatch):
+    old, _ = keep()
+    an_hour_ago = time.time() - 3700
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    new, _ = keep()
+
     assert not old.exists()
     assert new.exists()
 
@@ -131,14 +146,87 @@ def test_two_processes_at_once_do_not_meet(model, tmp_path):
     assert list(folder.iterdir()) == [path]
 
 
-def test_without_a_folder_to_write_to_it_works_and_says_so(model, tmp_path):
+def test_a_copy_that_another_process_was_just_given_stays(model, tmp_path):
+    folder, given = tmp_path / "cache", []
+
+    def otherwise(model, kind, out):
+        out.write_bytes(b"the same network, its parts in another order")
+
+    def while_another_does(model, kind, out):
+        given.append(compiled(model, kind, folder=folder, build=otherwise))
+        out.write_bytes(b"compiled network")
+
+    path = compiled(model, "litert", folder=folder, build=while_another_does)
+
+    assert path.read_bytes() == b"compiled network"
+    assert given[0].read_bytes() == b"the same network, its parts in another order"
+
+
+def test_a_model_that_is_replaced_while_it_is_compiled_is_not_kept_under_its_old_digest(model, tmp_path):
+    def replaced_meanwhile(model, kind, out):
+        out.write_bytes(b"compiled " + model.read_bytes())
+        model.write_bytes(b"retrained")
+
+    with pytest.raises(ModelFileError, match=r"net\.h5: was changed while"):
+        compiled(model, "litert", folder=tmp_path / "cache", build=replaced_meanwhile)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_without_a_folder_to_write_to_one_temporary_copy_is_kept(model, tmp_path, temporary):
     (tmp_path / "cache").write_text("a file where the folder should be")
+    notes, compiler = [], Compiler()
+
+    def keep():
+        return compiled(model, "litert", folder=tmp_path / "cache", build=compiler, on_note=notes.append)
+
+    path = keep()
+
+    assert path.read_bytes() == b"compiled network"
+    assert "cannot be written to; the compiled network is kept in" in notes[-1]
+    assert (keep(), compiler.runs) == (path, 1)
+    assert len(list(temporary.rglob("*.tflite"))) == 1
+
+
+def test_a_temporary_folder_of_somebody_else_is_not_trusted(model, tmp_path, temporary):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    (tmp_path / "elsewhere").mkdir()
+    (temporary / f"yolo3-cache-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     notes = []
 
     path = compiled(model, "litert", folder=tmp_path / "cache", build=Compiler(), on_note=notes.append)
 
     assert path.read_bytes() == b"compiled network"
-    assert "cannot be written to" in notes[-1]
+    assert "not kept" in notes[-1]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs Linux's /proc")
+def test_the_compiler_ends_with_the_program_that_started_it(colour_model, tmp_path):
+    script = f"""if True:
+        from pathlib import Path
+        from detector.engines.cache import compiled
+        compiled(Path({str(colour_model)!r}), "litert", folder=Path({str(tmp_path)!r}))"""
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    deadline = time.monotonic() + 60
+    while not children.read_text().strip() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child = Path("/proc") / children.read_text().split()[0]
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
+    while child.exists() and "zombie" not in (child / "status").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not child.exists() or "zombie" in (child / "status").read_text()
+    assert not [path for path in tmp_path.glob("*.tflite") if not path.name.startswith(".")]
 
 
 def test_a_missing_model_is_named(tmp_path):

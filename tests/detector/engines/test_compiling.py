@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from convert.opened_model import OpenedModel
 from detector.engines.compiling import export
 from detector.engines.litert import LitertEngine
 from detector.engines.opening import open_engine
-from detector.errors import EngineError, OutputError
+from detector.errors import EngineError, OutputError, WriteError
 
 PICTURE = np.random.default_rng(2).uniform(0, 1, (1, 64, 96, 3)).astype(np.float32)
 
@@ -50,7 +52,7 @@ def test_an_exported_openvino_network_runs_alone(colour_model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [
-        ("taken.tflite", {"to": "litert"}, OutputError, "is there already"),
+        ("taken.tflite", {"to": "litert"}, OutputError, "exists already"),
         ("net.bin", {"to": "openvino"}, OutputError, "ends in .xml"),
         ("net.onnx", {"to": "onnx", "precision": "int8"}, EngineError, "not written in int8"),
     ],
@@ -68,3 +70,48 @@ def test_an_output_that_is_there_is_replaced_on_demand(colour_model, tmp_path):
     export(colour_model, tmp_path / "taken.tflite", to="litert", overwrite=True)
 
     assert (tmp_path / "taken.tflite").read_bytes()[4:8] == b"TFL3"
+
+
+def test_a_folder_that_is_no_saved_model_is_never_replaced(colour_model, tmp_path):
+    thesis = tmp_path / "thesis"
+    (thesis / "variables").mkdir(parents=True)
+    (thesis / "chapter1.tex").write_text("years of work")
+    for name in ("thesis", "thesis/variables"):
+        (tmp_path / name / "saved_model.pb").write_text("")
+        (tmp_path / name / "notes.txt").write_text("mine")
+        with pytest.raises(OutputError, match=r"would be lost; name a new folder"):
+            export(colour_model, tmp_path / name, to="savedmodel", overwrite=True)
+    assert (thesis / "chapter1.tex").read_text() == "years of work"
+
+
+def test_a_saved_model_is_replaced_on_demand_and_an_empty_folder_filled(colour_model, tmp_path):
+    (tmp_path / "net").mkdir()
+    export(colour_model, tmp_path / "net", to="savedmodel")
+    with pytest.raises(OutputError, match="--overwrite"):
+        export(colour_model, tmp_path / "net", to="savedmodel")
+    before = (tmp_path / "net" / "saved_model.pb").stat().st_ino
+    export(colour_model, tmp_path / "net", to="savedmodel", overwrite=True)
+
+    assert (tmp_path / "net" / "saved_model.pb").stat().st_ino != before
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+@pytest.mark.parametrize("to", ["litert", "savedmodel"])
+def test_the_model_itself_is_never_the_output(colour_model, tmp_path, to):
+    model = tmp_path / "net.h5"
+    model.write_bytes(colour_model.read_bytes())
+    (tmp_path / "link.tflite").symlink_to(model)
+
+    for out in (model, tmp_path / "link.tflite"):
+        with pytest.raises(OutputError):
+            export(model, out, to=to, overwrite=True)
+    assert model.read_bytes() == colour_model.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_device_is_written_to_and_stays_a_device(colour_model, tmp_path):
+    (tmp_path / "out.tflite").symlink_to("/dev/full")
+
+    with pytest.raises(WriteError, match=r"out\.tflite: could not be written"):
+        export(colour_model, tmp_path / "out.tflite", to="litert", overwrite=True)
+    assert (tmp_path / "out.tflite").is_symlink()
