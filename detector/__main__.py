@@ -1,6 +1,6 @@
-"""The command's way in: `yolo3`, or `python -m detector`.
+"""The entry point of the command: `yolo3`, or `python -m detector`.
 
-Small on purpose: from its first line on, a signal ends the program as it should, while the rest is being imported.
+It imports little, so that signals are handled before the rest is imported.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import signal
 import sys
 from pathlib import Path
 
-INTERRUPTED = 130
+from detector.cli.exit_codes import INPUT_WRONG, INTERRUPTED, WORK_FAILED
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
     """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
     try:
+        _open_closed_streams()
         _install_signal_handlers()
-        _write_any_name()
+        _escape_what_cannot_be_shown()
         Path.cwd()
         from convert.errors import Yolo3Error
         from detector.cli.app import app
@@ -41,17 +43,33 @@ def main() -> None:
         _ignore_signals()
         sys.exit(INTERRUPTED)
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and not _here():
-            sys.exit(_said("error: the current folder no longer exists; change to another one", 2))
-        if error.errno not in NO_ROOM:
+        if isinstance(error, FileNotFoundError) and not _folder_exists():
+            print("error: the current folder no longer exists; change to another one", file=sys.stderr)
+            sys.exit(INPUT_WRONG)
+        if error.errno not in (*NO_ROOM, errno.EPIPE):
             raise
         # Whatever is still to be printed has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(_said(f"error: standard output: could not be written ({error.strerror})", 1))
+        if error.errno != errno.EPIPE:  # a reader that has seen enough, such as `head`, needs no message
+            print(f"error: standard output: could not be written ({error.strerror})", file=sys.stderr)
+        sys.exit(WORK_FAILED)
+
+
+def _open_closed_streams() -> None:
+    """Open the null device for each standard stream that is closed (`>&-`).
+
+    Otherwise the next file opened would take its number, and what libraries print would land in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open until the end
 
 
 def _install_signal_handlers() -> None:
-    """Let a polite kill, and a terminal that closes, end the program as Ctrl-C does: with whole files."""
+    """Make SIGTERM and SIGHUP end the program as Ctrl-C does, with complete files."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
@@ -59,30 +77,25 @@ def _install_signal_handlers() -> None:
 
 
 def _ignore_signals() -> None:
-    """A second Ctrl-C has nothing left to end; Python, on its way out, would die of it with another exit code."""
+    """Ignore further signals: during Python's shutdown they would only change the exit code."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _write_any_name() -> None:
-    """Let names that the terminal's encoding does not hold be printed, with escapes, rather than end the run."""
+def _escape_what_cannot_be_shown() -> None:
+    """Print names that the terminal cannot show with escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _here() -> bool:
+def _folder_exists() -> bool:
     try:
         Path.cwd()
     except FileNotFoundError:
         return False
     return True
-
-
-def _said(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Never, TypeVar
 
 import typer
 
+from detector.cli.exit_codes import OF_STATUS
 from detector.images.addresses import without_credentials
 
 if TYPE_CHECKING:
@@ -18,16 +19,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-WORK_FAILED = 1
-INPUT_WRONG = 2
-INTERRUPTED = 130
-
-_STATUS_CODES = {"truncated": WORK_FAILED, "failed": WORK_FAILED, "interrupted": INTERRUPTED}
-
 
 def exit_code(status: RunStatus) -> int:
     """The exit code for how a run ended."""
-    return _STATUS_CODES.get(status.value, 0)
+    return OF_STATUS.get(status.value, 0)
 
 
 def leave(code: int) -> None:

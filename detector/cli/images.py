@@ -11,6 +11,7 @@ from typing import IO, Annotated
 import typer
 
 from detector.cli import console
+from detector.cli.exit_codes import INPUT_WRONG, WORK_FAILED
 from detector.cli.options import DEFAULT_MODEL, Model, Overwrite, Quiet, with_options
 from detector.settings import Settings
 
@@ -59,4 +60,4 @@ def image_verb(
         )
     if failed:
         # One picture that is no picture is a wrong command; among several it is work partly done.
-        raise typer.Exit(2 if len(sources) == 1 else 1)
+        raise typer.Exit(INPUT_WRONG if len(sources) == 1 else WORK_FAILED)

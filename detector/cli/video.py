@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from detector.cli.console import complain, exit_code, frame_progress, leave, note_printer, say
+from detector.cli.exit_codes import WORK_FAILED
 from detector.cli.options import DEFAULT_MODEL, Model, Overwrite, Quiet, with_options
 from detector.settings import Settings
 
@@ -143,7 +144,7 @@ def webcam_verb(
     codes = []
     for number, (camera, result_or_error) in enumerate(zip(options.cameras, results, strict=True), 1):
         if isinstance(result_or_error, Yolo3Error):
-            codes.append(1)
+            codes.append(WORK_FAILED)
             continue
         say(f"{camera}:")
         codes.append(_conclude(result_or_error, outputs.numbered(number), quiet))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from detector.detections import Detections
 from detector.drawing.labels import Colour, line_height, printable, shortened, text_patch
+from detector.drawing.placing import Box, FreeSpace, corner_places, label_places
 from detector.images.planes import Canvas, Planes
 
 _BLACK: Colour = (0, 0, 0)
@@ -18,10 +18,10 @@ _WHITE: Colour = (255, 255, 255)
 _GOLDEN = (5**0.5 - 1) / 2
 _FIRST_HUE = 0.58
 _SMALLEST_TEXT = 11
-_KEPT_IN_VIEW = 50  # so many of the best labels stay unhidden; minding all of a crowd takes too long
-_LIGHTNESS = (0.50, 0.68, 0.36)
+_LEGEND_PART = 3
+"""A legend is at most so great a part of the picture's height: a third."""
 
-Box = tuple[int, int, int, int]
+_LIGHTNESS = (0.50, 0.68, 0.36)
 
 
 def draw(
@@ -35,41 +35,60 @@ def draw(
 ) -> None:
     """Draw boxes and their labels onto an RGB uint8 (height, width, 3) picture or planes, in place, the best on top.
 
-    `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies
-    within its box. A label stands above its box, or else inside its top edge, and always in the picture;
-    where it would hide the label of a better box it moves to the box's other corners, if one is free.
-    Raises ValueError for an array that cannot be drawn on.
+    `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies within its
+    box. A label stands above its box, or else at another side or corner of it, where it covers no other label and
+    leaves most of every box visible. Where there is no such place, the box gets no label, and a legend in a corner of
+    the picture says what its colour means. Raises ValueError for an array that cannot be drawn on.
     """
     canvas = picture if isinstance(picture, Planes) else _canvas(picture)
     height, width = canvas.shape[:2]
     line_width = line_width or max(1, round(min(height, width) / 200))
     text_size = text_size or _text_size(height, width)
-    boxes = np.rint(detections.xyxy.clip(0, (width, height, width, height))).astype(int).tolist()
-    class_ids = detections.class_id.tolist()
-    best_first = [
-        index
-        for index in np.argsort(-detections.confidence, kind="stable").tolist()
-        if boxes[index][0] < boxes[index][2] and boxes[index][1] < boxes[index][3]  # some of it is visible
-    ]
+    edges = np.rint(detections.xyxy.clip(0, (width, height, width, height))).astype(int)
+    visible = (edges[:, :2] < edges[:, 2:]).all(axis=1)
+    best_first = [index for index in np.argsort(-detections.confidence, kind="stable").tolist() if visible[index]]
+    boxes, class_ids = edges.tolist(), detections.class_id.tolist()
     for index in reversed(best_first):
         _outline(canvas, boxes[index], line_width, canvas.ink(class_colour(class_ids[index])))
-    if not labels:
+    if not labels or not best_first or line_height(text_size) > height:
         return
-    places: list[Box] = []
-    drawn: list[list[NDArray[np.uint8]]] = []
+    space = FreeSpace(edges[visible], most_labels=len(best_first) + 1)
+    unlabelled: dict[int, None] = {}
     for index in best_first:
         number = f"{detections.confidence[index]:.2f}" if confidence else ""
         label = _label(canvas, _name(detections.names, class_ids[index]), number, text_size, class_ids[index])
         label_width = sum(patch.shape[1] for patch in label)
-        if 0 < label_width <= width and line_height(text_size) <= height:
-            places.append(
-                _place(boxes[index], label_width, line_height(text_size), canvas.shape, places[:_KEPT_IN_VIEW])
-            )
-            drawn.append(label)
-    for (left, top, _, _), label in zip(reversed(places), reversed(drawn), strict=True):
-        for patch in label:
-            canvas.paste(left, top, patch)
-            left += patch.shape[1]
+        if not 0 < label_width <= width:
+            continue
+        place = space.take(label_places(boxes[index], label_width, line_height(text_size), width, height))
+        if place is None:
+            unlabelled[class_ids[index]] = None
+        else:
+            _paste_row(canvas, place[0], place[1], label)
+    if unlabelled:
+        _legend(canvas, detections.names, list(unlabelled), text_size, space)
+
+
+def _legend(
+    canvas: Canvas | Planes, names: tuple[str, ...], class_ids: list[int], text_size: int, space: FreeSpace
+) -> None:
+    """The names of classes on their colours, below one another in a corner, if a corner has room for them."""
+    height, width = canvas.shape[:2]
+    row = line_height(text_size)
+    class_ids = class_ids[: height // (_LEGEND_PART * row)]
+    rows = [_label(canvas, _name(names, class_id), "", text_size, class_id) for class_id in class_ids]
+    widest = max((sum(patch.shape[1] for patch in patches) for patches in rows), default=0)
+    if 0 < widest <= width:
+        place = space.take(corner_places(widest, row * len(rows), width, height))
+        if place is not None:
+            for number, patches in enumerate(rows):
+                _paste_row(canvas, place[0], place[1] + number * row, patches)
+
+
+def _paste_row(canvas: Canvas | Planes, left: int, top: int, patches: list[NDArray[np.uint8]]) -> None:
+    for patch in patches:
+        canvas.paste(left, top, patch)
+        left += patch.shape[1]
 
 
 def draw_caption(picture: NDArray[np.uint8], text: str, *, text_size: int | None = None) -> None:
@@ -143,32 +162,3 @@ def _label(canvas: Canvas | Planes, name: str, number: str, size: int, class_id:
     left_over = canvas.shape[1] - sum(patch.shape[1] for patch in patches)
     short = shortened(f" {name}" if number else f" {name} ", size, left_over)
     return [text_patch(short, size, colour, background), *patches] if short.strip() else patches
-
-
-def _place(box: Box, width: int, height: int, shape: tuple[int, ...], taken: list[Box]) -> Box:
-    """Find the first place for a label of this size that no other label has taken, or else the first."""
-    first: Box | None = None
-    for left, top in _places(box, width, height, shape):
-        place = (left, top, left + width, top + height)
-        first = first or place
-        if not any(
-            left < other[2] and other[0] < place[2] and top < other[3] and other[1] < place[3] for other in taken
-        ):
-            return place
-    assert first is not None
-    return first
-
-
-def _places(box: Box, width: int, height: int, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    left, top, right, bottom = box
-    rows, columns = shape[:2]
-    left, right_end = min(left, columns - width), max(0, right - width)
-    if top >= height:
-        yield left, top - height
-    yield left, min(top, rows - height)
-    if top >= height:
-        yield right_end, top - height
-    yield right_end, min(top, rows - height)
-    if bottom + height <= rows:
-        yield left, bottom
-    yield left, max(0, bottom - height)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
+from detector.images.addresses import without_credentials
 from detector.images.planes import Planes
 
 Picture = NDArray[np.uint8]
@@ -51,7 +52,7 @@ class VideoInfo:
     """What a source knows of its frames before the first is used."""
 
     source: str
-    """What the user called it: a path, an address, `camera 0`."""
+    """What the user called it: a path, an address without the credentials in it, `camera 0`."""
 
     width: int
     """Pixels across, as displayed."""
@@ -92,6 +93,9 @@ class VideoInfo:
 
     live: bool = False
     """Whether frames come when they happen (a camera) and not when they are asked for (a file)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", without_credentials(self.source))
 
 
 @dataclass(eq=False, repr=False)

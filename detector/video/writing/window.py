@@ -15,6 +15,7 @@ import cv2
 
 from detector.detections import Detections
 from detector.errors import SettingsError
+from detector.images.addresses import without_credentials
 from detector.video.frames import Frame, Picture, Sink
 
 _QUIT_KEYS = (ord("q"), ord("Q"), 27)
@@ -38,7 +39,7 @@ class Window(Sink):
     def __init__(self, title: str = "yolo3", *, caption: Callable[[Picture, str], object] | None = None) -> None:
         super().__init__()
         _check_display()
-        self._title = title
+        self._title = without_credentials(title)
         self._caption = caption
         self._shown_at: deque[float] = deque(maxlen=_RATE_FRAMES)
         self._quit = False

@@ -1,6 +1,7 @@
 """The command, run in this process; what only a process of its own can show is at the end."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -524,3 +525,23 @@ def test_a_closed_pipe_is_no_drama(colour_model, photo):
     running.wait(timeout=60)
 
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="closing a stream before the program starts is a Unix thing")
+@pytest.mark.parametrize(("verb", "closed"), [("image", 1), ("image", 2), ("video", 1), ("inspect", 1), ("--help", 1)])
+def test_a_closed_standard_stream(verb, closed, colour_model, colour_clip, photo, tmp_path):
+    out = tmp_path / "out"
+    arguments = {
+        "image": ["image", photo, "--json", out, "--model", colour_model],
+        "video": ["video", colour_clip, "--log", out, "--model", colour_model],
+        "inspect": ["inspect", colour_model],
+        "--help": ["--help"],
+    }[verb]
+
+    done = in_a_process(*arguments, preexec_fn=functools.partial(os.close, closed))
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if out.exists():
+        # Nothing that was to be printed has landed in the file that took the stream's number.
+        assert all(line.startswith("{") for line in out.read_text().splitlines())
