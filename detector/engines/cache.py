@@ -50,8 +50,8 @@ def compiled(
     """The path of a model file compiled to `litert` or `onnx`, compiling it now if no good copy is kept.
 
     `sha256` is the model file's digest, where the caller has it. `folder` and `build`, a function of the model, the
-    kind and the file to write, are for tests. Raises `EngineError` when the network cannot be compiled, `ModelFileError` when the model cannot be read or changes meanwhile, and
-    `WriteError` when the disk is full.
+    kind and the file to write, are for tests. Raises `EngineError` when the network cannot be compiled,
+    `ModelFileError` when the model cannot be read or changes meanwhile, and `WriteError` when the disk is full.
     """
     folder = folder or user_cache_path("yolo3", appauthor=False)
     digest = (sha256 or _digest(model))[:_DIGITS]
