@@ -206,10 +206,9 @@ def mjpeg_server(clips):
 
 
 def test_network_camera(mjpeg_server, clips):
-    with open_camera(mjpeg_server, timeout_seconds=5) as camera:
+    told: list[str] = []
+    with open_camera(mjpeg_server, timeout_seconds=5, on_note=told.append) as camera:
         assert camera.info.live
-        told: list[str] = []
-        camera.on_note = told.append
         # The server hangs up after 12 frames and gives them again to whoever comes again.
         frames = list(islice(camera, 14))
         assert "the stream broke off; 12 frames could be read" in told[0]
