@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
 
@@ -37,6 +38,9 @@ def export_verb(
     precision: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="of a model's weights; less is smaller, less exact")
     ] = "float32",
+    with_confidence: Annotated[
+        bool, typer.Option("--with-confidence", help="of yolo labels: a sixth number, which most readers refuse")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a model in another runtime's format, or a frame log in another tool's."""
@@ -51,8 +55,11 @@ def export_verb(
         from detector.logs.exports import export_log
 
         log_format = cast(LogFormat, to or "csv")
+        if out == Path("-"):
+            export_log(source, log_format, sys.stdout, with_confidence=with_confidence)
+            return
         target = out or source.with_name(source.stem + LOG_ENDINGS[log_format])
-        boxes = export_log(source, log_format, target, overwrite=overwrite)
+        boxes = export_log(source, log_format, target, overwrite=overwrite, with_confidence=with_confidence)
         print(f"Wrote {boxes} boxes to {target}")
         return
     from detector.engines.compiling import export

@@ -118,6 +118,10 @@ class Planes:
         small = cv2.resize(patch, (blocks.shape[2], blocks.shape[1]), interpolation=cv2.INTER_AREA)
         blocks[0], blocks[1] = small[:, :, 1], small[:, :, 2]
 
+    def forget_rgb(self) -> None:
+        """Make `rgb` anew when it is next asked for; to be called after `luma` or `chroma` were written to."""
+        self._rgb = None
+
     def copy(self) -> Planes:
         """The same in memory of its own."""
         return self._like(self.stored.copy(), (self.shape[1], self.shape[0]))

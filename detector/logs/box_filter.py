@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class BoxFilter:
     """Those of these classes; of all when empty."""
 
     blur: tuple[str, ...] = ()
-    """Classes to hide what they are of: no box is drawn around these."""
+    """Classes whose objects are hidden; no box is drawn around these."""
 
     def check(self, run: RunRecord) -> None:
         """Raise `SettingsError` for a class that the log's network does not have."""
@@ -44,10 +45,8 @@ class BoxFilter:
     def drawn(self, found: Detections) -> Detections:
         """The boxes to draw."""
         shown = self.of(found)
-        hidden = [number for number, name in enumerate(found.names) if name in self.blur]
-        return shown[~np.isin(shown.class_id, hidden)]
+        return shown[~np.isin(shown.class_id, self.hidden_ids(found.names))]
 
-    def hidden(self, found: Detections) -> Detections:
-        """The boxes to hide, of any confidence: one blurred too many is better than one forgotten."""
-        ids = [number for number, name in enumerate(found.names) if name in self.blur]
-        return found[np.isin(found.class_id, ids)]
+    def hidden_ids(self, names: Sequence[str]) -> list[int]:
+        """The ids of the classes to hide, at any confidence: one box too many is better than one forgotten."""
+        return [number for number, name in enumerate(names) if name in self.blur]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TextIO, get_args
 
-from convert.files import check_output, create
-from detector.errors import OutputError, SettingsError
+from convert.files import check_output, replacing
+from convert.folders import replacing_folder
+from detector.errors import SettingsError
 from detector.logs.frame_log import BoxRecord, FrameRecord, RunRecord, open_log
 
 ExportFormat = Literal["csv", "coco", "mot", "yolo", "darknet", "labelstudio", "parquet"]
@@ -20,54 +22,65 @@ ExportFormat = Literal["csv", "coco", "mot", "yolo", "darknet", "labelstudio", "
 COCO_IDS = tuple(number for number in range(1, 91) if number not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 """COCO's own category ids of the 80 classes, in the order in which networks count them."""
 
+_CLASSES = "classes.txt"
 _COCO_ENDS = ("person", "toothbrush")
 _ROWS_AT_A_TIME = 50_000
 _COLUMNS = ("frame", "time", "class_id", "name", "confidence", "left", "top", "right", "bottom")
 
 _ESCAPED = "backslashreplace"
-"""What becomes of half characters in names, as of files that are not named in UTF-8; in JSON that is how they go."""
+"""How lone surrogates in names are written, as of files whose names are not UTF-8."""
 
 Frames = Iterator[FrameRecord]
 
 
-def export_log(log: Path, to: ExportFormat, out: Path, *, overwrite: bool = False) -> int:
+def export_log(
+    log: Path, to: ExportFormat, out: Path | TextIO, *, overwrite: bool = False, with_confidence: bool = False
+) -> int:
     """Write the boxes of a frame log for another tool and return how many there are.
 
     `csv` and `parquet` hold a row per box; `coco` an annotation file with `score`; `mot` MOTChallenge's detections;
-    `labelstudio` a list of tasks with predictions; `darknet` the JSON that Darknet's `-out` writes. `out` is a file,
-    for `yolo` a folder with a label file per frame and `classes.txt`.
+    `labelstudio` a list of tasks with predictions; `darknet` the JSON that Darknet's `-out` writes. `out` is a file or,
+    for texts, an open stream; for `yolo` a folder with a label file per frame and `classes.txt`. A line of a label file
+    is `class x y width height`, with the confidence as a sixth number only if `with_confidence` says so: readers of
+    labels refuse it.
 
-    Raises `LogError` for a log that is none, `OutputError` if `out` must not be written.
+    Raises `LogError` for a log that is none, `OutputError` if `out` must not be written, `WriteError` if it could not
+    be written to its end.
     """
     if to not in get_args(ExportFormat):
         raise SettingsError(f"{to!r} is no format to export to; expected one of {', '.join(get_args(ExportFormat))}")
-    if to == "yolo":
-        return _yolo(log, out, overwrite=overwrite)
-    check_output(out, overwrite=overwrite, inputs=[log])
-    boxes = 0
-
-    def counted(frames: Frames) -> Frames:
-        nonlocal boxes
-        for frame in frames:
-            boxes += len(frame.detections)
-            yield frame
-
     run, frames = open_log(log)
-    part = out.with_name(f"{out.name}.part")
-    create(part)
-    try:
+    counter = _BoxCounter(frames)
+    if not isinstance(out, Path):
+        if to not in _TEXTS:
+            raise SettingsError(f"{to} is no text; name a file or folder to write")
+        out.writelines(_TEXTS[to](run, counter))
+        return counter.boxes
+    if to == "yolo":
+        with replacing_folder(out, overwrite=overwrite, is_ours=_is_label_file) as folder:
+            _write_labels(run, counter, folder, with_confidence=with_confidence)
+        return counter.boxes
+    check_output(out, overwrite=overwrite, inputs=[log])
+    with replacing(out, inputs=[log]) as private:
         if to == "parquet":
-            _parquet(run, counted(frames), part)
+            _parquet(run, counter, private)
         else:
-            with part.open("w", encoding="utf-8", errors=_ESCAPED, newline="") as file:
-                for text in _TEXTS[to](run, counted(frames)):
-                    file.write(text)
-        part.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out}: could not be written: {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return boxes
+            with private.open("w", encoding="utf-8", errors=_ESCAPED, newline="") as file:
+                file.writelines(_TEXTS[to](run, counter))
+    return counter.boxes
+
+
+class _BoxCounter(Iterator[FrameRecord]):
+    """Frames on their way through, and how many boxes they held."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self.boxes = 0
+
+    def __next__(self) -> FrameRecord:
+        frame = next(self._frames)
+        self.boxes += len(frame.detections)
+        return frame
 
 
 def category_ids(classes: tuple[str, ...]) -> tuple[int, ...]:
@@ -82,7 +95,8 @@ def _csv(run: RunRecord, frames: Frames) -> Iterator[str]:
     for frame in frames:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(
-            (frame.frame, frame.time, box.class_id, box.name, box.confidence, *box.box) for box in frame.detections
+            (frame.frame, frame.time, box.class_id, _cell(box.name), box.confidence, *box.box)
+            for box in frame.detections
         )
         yield text.getvalue()
 
@@ -200,27 +214,25 @@ def _parquet(run: RunRecord, frames: Frames, part: Path) -> None:
             writer.write_table(pyarrow.table(arrays, schema=schema))
 
 
-def _yolo(log: Path, out: Path, *, overwrite: bool) -> int:
-    """Label files in Ultralytics' and Darknet's layout, each line `class x y w h confidence`, relative to the frame."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out}: is a file; labels go into a folder, one file per frame")
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise OutputError(f"{out}: is not empty; name another folder or pass --overwrite")
-    run, frames = open_log(log)
-    boxes = 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes), "utf-8", _ESCAPED)
-        for frame in frames:
-            lines = [
-                f"{box.class_id} {' '.join(f'{part:.6f}' for part in _relative(box, run))} {box.confidence}\n"
-                for box in frame.detections
-            ]
-            (out / frame_name(frame.frame, ".txt")).write_text("".join(lines), encoding="utf-8")
-            boxes += len(lines)
-    except OSError as error:
-        raise OutputError(f"{out}: could not be written: {error.strerror or error}") from None
-    return boxes
+def _write_labels(run: RunRecord, frames: Frames, folder: Path, *, with_confidence: bool) -> None:
+    """Label files in the layout of Darknet and Ultralytics, relative to the frame."""
+    (folder / _CLASSES).write_text("".join(f"{name}\n" for name in run.classes), "utf-8", _ESCAPED)
+    for frame in frames:
+        lines = [
+            f"{box.class_id} {' '.join(f'{part:.6f}' for part in _relative(box, run))}"
+            f"{f' {box.confidence}' if with_confidence else ''}\n"
+            for box in frame.detections
+        ]
+        (folder / frame_name(frame.frame, ".txt")).write_text("".join(lines), encoding="utf-8")
+
+
+def _is_label_file(name: str) -> bool:
+    return name == _CLASSES or re.fullmatch(r"frame_\d{6,}\.txt", name) is not None
+
+
+def _cell(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def _text(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +21,7 @@ _FARTHEST_PIXEL = 1e7
 _LONGEST_SECONDS = 1e12
 _LARGEST_SIDE = 100_000
 _SHOWN_LETTERS = 60
+_RATE = re.compile(r"\d{1,20}(\.\d{1,9}|/\d{1,20})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,9 @@ def _rate(fields: dict[str, Any]) -> Fraction | None:
     if text is None:
         return None
     try:
-        rate = Fraction(text) if isinstance(text, str) and len(text) <= _SHOWN_LETTERS else Fraction(0)
-    except (ValueError, ZeroDivisionError):
+        # A pattern of its own: Python's fractions know exponents, and 1e999999999 takes for ever.
+        rate = Fraction(text) if isinstance(text, str) and _RATE.fullmatch(text) else Fraction(0)
+    except ZeroDivisionError:
         rate = Fraction(0)
     if not 0 < rate < _LARGEST:
         raise LineError(f'its frame_rate is {_shown(text)}; expected null, or a text such as "30000/1001"')
@@ -226,5 +229,8 @@ def _is_number(value: object, least: float, most: float) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # nested deeper than it can be printed
+        return f"a {type(value).__name__} nested too deeply"
     return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}…"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detector.detections import Detections
 from detector.errors import LogError
 from detector.logs.frame_log import EndRecord, FrameRecord, RunRecord, detections_of, open_log, read_log
 from detector.video.frames import Frame, OpenedVideo, Source
@@ -61,7 +60,9 @@ class LogIndex:
 
 
 class LogReplay(Source):
-    """A video's frames, each numbered as in a log and with the detections of its line; none where it has no line.
+    """A video's frames, each numbered as in a log and with the detections of its line.
+
+    A frame without a line keeps its number and comes without detections (`Frame.detections` is None).
 
     Frames are matched by their time: a log of a live run numbers also the frames that were dropped, which a recording
     of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
@@ -72,13 +73,15 @@ class LogReplay(Source):
         self._logged = logged
         self._matched = 0
         self._beyond = 0
+        self.unknown = 0
+        """Frames so far that the log has no line for."""
 
     @property
     def notes(self) -> Sequence[str]:
         """The video's own, and how much of it the log does not reach."""
         if not self._beyond:
             return self._video.notes
-        beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; nothing there is drawn or hidden"
+        beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; no boxes are known there"
         return [*self._video.notes, beyond]
 
     def __iter__(self) -> Iterator[Frame]:
@@ -94,16 +97,15 @@ class LogReplay(Source):
                 missed += 1
                 self._check_missed(missed, record)
                 record = next(records, None)
-            found = Detections.empty(self._logged.run.classes)
             if record is not None and record.time <= seconds + shift + _SAME_SECONDS:
-                frame.index, found = record.frame, detections_of(record, self._logged.run.classes)
+                frame.index, frame.detections = record.frame, detections_of(record, self._logged.run.classes)
                 self._matched += 1
                 record = next(records, None)
             elif record is None and self._logged.status is RunStatus.COMPLETE:
                 raise self._other(f"the log ends before its frame at {seconds:.3f} s")
-            elif record is None:
-                self._beyond += 1
-            frame.detections = found
+            else:
+                self._beyond += record is None
+                self.unknown += 1
             yield frame
         if record is not None and self._logged.status is not None:
             raise self._other(f"it ends before the log's frame at {record.time:.3f} s")

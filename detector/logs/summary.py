@@ -12,7 +12,7 @@ from detector.video.status import RunStatus
 
 
 @dataclass
-class ClassDigest:
+class ClassSummary:
     """One class over a whole video."""
 
     boxes: int = 0
@@ -30,6 +30,8 @@ class LogSummary:
     """A video's log, summed up."""
 
     source: str
+    frame_seconds: float = 0.0
+    """For how long a frame is shown; 0 where the log does not say."""
     frames: int = 0
     boxes: int = 0
     first_seconds: float = 0.0
@@ -39,12 +41,12 @@ class LogSummary:
     gap_seconds: float = 0.0
     status: RunStatus | None = None
     """How the run ended; None where its log does not say."""
-    classes: dict[str, ClassDigest] = field(default_factory=dict)
+    classes: dict[str, ClassSummary] = field(default_factory=dict)
     boxes_by_second: Counter[int] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """For people to read, the most frequent class first."""
-        seconds = self.last_seconds - self.first_seconds
+        seconds = (self.last_seconds - self.first_seconds + self.frame_seconds) if self.frames else 0.0
         lines = [f"{self.source}: {self.boxes} boxes in {self.frames} frames, {seconds:.2f} s"]
         for name, one in sorted(self.classes.items(), key=lambda item: -item[1].boxes):
             lines.append(
@@ -73,7 +75,7 @@ class LogSummary:
         if frame.detections:
             self.boxes_by_second[int(frame.time // 1)] += len(frame.detections)
         for name, boxes in Counter(box.name for box in frame.detections).items():
-            one = self.classes.setdefault(name, ClassDigest(first_seconds=frame.time))
+            one = self.classes.setdefault(name, ClassSummary(first_seconds=frame.time))
             one.boxes += boxes
             one.frames += 1
             one.last_seconds = frame.time
@@ -86,13 +88,13 @@ def summarize_log(log: Path) -> LogSummary:
     records = read_log(log)
     run = next(records)
     assert isinstance(run, RunRecord)
-    digest = LogSummary(run.source)
+    summary = LogSummary(run.source, float(1 / run.frame_rate) if run.frame_rate else 0.0)
     for record in records:
         if isinstance(record, FrameRecord):
-            digest.add(record)
+            summary.add(record)
         elif isinstance(record, Gap):
-            digest.gaps += 1
-            digest.gap_seconds += record.seconds
+            summary.gaps += 1
+            summary.gap_seconds += record.seconds
         elif isinstance(record, EndRecord):
-            digest.status = record.status
-    return digest
+            summary.status = record.status
+    return summary

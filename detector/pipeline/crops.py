@@ -31,7 +31,9 @@ class Crops(Sink):
     def write(self, frame: Frame, detections: Detections) -> None:
         """Save the frame's objects."""
         wanted = self._chosen.of(detections)
-        for number, (box, (_, _, _, name)) in enumerate(zip(whole_pixels(wanted, frame.image), wanted, strict=True)):
+        for number, (box, (_, _, _, name)) in enumerate(
+            zip(whole_pixels(wanted.xyxy, frame.image), wanted, strict=True)
+        ):
             left, top, right, bottom = box
             # A name may hold a slash, and must not lead out of the folder.
             kind = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in name) or "_"

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convert.files import lock_outputs
 from detector.detections import Detections
-from detector.drawing.blur import hide
+from detector.drawing.blur import hide, hide_all
 from detector.drawing.boxes import draw
 from detector.errors import SettingsError
 from detector.logs.box_filter import BoxFilter
+from detector.logs.held_boxes import MOST_BOXES, HeldBoxes
 from detector.logs.replay import LogIndex, LogReplay
 from detector.pipeline.contact_sheet import ContactSheet
 from detector.pipeline.crops import Crops
-from detector.pipeline.loop import LoopOptions, RunResult, run
+from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar
-from detector.video.frames import Frame, Image, OpenedVideo, Sink
+from detector.video.frames import Frame, OpenedVideo, Sink
 from detector.video.reading.image_sequence import is_picture_series
 from detector.video.reading.opening import open_video
 from detector.video.section import Section
+from detector.video.status import RunStatus
 from detector.video.writing.video_writer import VideoWriter
 
 
@@ -40,15 +41,38 @@ class RedrawOptions:
     overwrite: bool = False
 
 
-class _Step(Sink):
-    """Changes the images of frames on their way from one sink to the next."""
+class _Hide(Sink):
+    """Hides the objects of some classes; the whole picture where the log does not say what is in it."""
 
-    def __init__(self, change: Callable[[Image, Detections], object]) -> None:
+    def __init__(self, logged: LogIndex, boxes: BoxFilter) -> None:
         super().__init__()
-        self._change = change
+        self._held = HeldBoxes(logged.records(), boxes.hidden_ids(logged.run.classes))
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        self._change(frame.image, detections)
+        """Change the frame's image."""
+        if frame.detections is None:
+            hide_all(frame.image)
+            return
+        boxes = self._held.in_frame(frame.index)
+        if len(boxes) > MOST_BOXES:
+            hide_all(frame.image)
+        else:
+            hide(frame.image, boxes)
+
+    def __exit__(self, *ending: object) -> None:
+        pass
+
+
+class _Draw(Sink):
+    """Draws the chosen boxes."""
+
+    def __init__(self, boxes: BoxFilter) -> None:
+        super().__init__()
+        self._boxes = boxes
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Change the frame's image."""
+        draw(frame.image, self._boxes.drawn(detections))
 
     def __exit__(self, *ending: object) -> None:
         pass
@@ -57,7 +81,8 @@ class _Step(Sink):
 def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
     """Draw a video's boxes again from its log, without the network.
 
-    Raises the errors of `detector.errors`, `LogError` among them where the log is of another video.
+    Where something is to be hidden, a frame that the log has no line for is hidden whole, and the result is
+    `TRUNCATED`. Raises the errors of `detector.errors`, `LogError` among them where the log is of another video.
     """
     if not any((options.video, options.crops, options.sheet)):
         raise SettingsError("nothing to make: name an OUT.mp4, --crops DIR or --sheet FILE")
@@ -70,23 +95,24 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
         lock_outputs(*(path for path in (options.video,) if path)),
     ):
         logged.check_size(video.info.width, video.info.height, options.source)
+        replay = LogReplay(video, logged)
+        nothing = Detections.empty(logged.run.classes)
         with bar(video.info.frame_count) as progress:
-            return run(LogReplay(video, logged), _logged, _sinks(options, video), LoopOptions(progress=progress))
+            sinks = _sinks(options, video, logged)
+            result = run(replay, known_or(lambda frame: nothing), sinks, LoopOptions(progress=progress))
+    if not options.boxes.blur or not replay.unknown:
+        return result
+    note = f"{options.log}: has no line for {replay.unknown} frames of the video; they were hidden whole"
+    return replace(result, status=RunStatus.TRUNCATED, notes=(*result.notes, note))
 
 
-def _logged(frame: Frame) -> Detections:
-    """What the log says of a frame; `LogReplay` gives every frame its detections."""
-    assert frame.detections is not None
-    return frame.detections
-
-
-def _sinks(options: RedrawOptions, video: OpenedVideo) -> list[Sink]:
+def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list[Sink]:
     """What happens to each frame: hide, cut out, draw, collect, encode."""
     boxes = options.boxes
-    sinks: list[Sink] = [_Step(lambda image, found: hide(image, boxes.hidden(found)))]
+    sinks: list[Sink] = [_Hide(logged, boxes)] if boxes.blur else []
     if options.crops:
         sinks.append(Crops(options.crops, boxes, overwrite=options.overwrite))
-    sinks.append(_Step(lambda image, found: draw(image, boxes.drawn(found))))
+    sinks.append(_Draw(boxes))
     if options.sheet:
         sinks.append(ContactSheet(options.sheet, options.log, boxes, overwrite=options.overwrite))
     if options.video:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from detector.errors import SettingsError
 
+_LONGEST_SECONDS = 1e9
 _TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?|\.\d{1,9})", re.ASCII)
 
 
@@ -41,8 +42,7 @@ class Section:
     @classmethod
     def logged(cls, settings: Mapping[str, object]) -> Section:
         """The section that a frame log's settings name."""
-        start, end = (settings.get(name) for name in ("start", "end"))
-        return cls(*(None if given is None else Fraction(str(given)) for given in (start, end)))
+        return cls(_logged_seconds(settings, "start"), _logged_seconds(settings, "end"))
 
     def end_not_reached(self, name: str, ends: Fraction) -> str:
         """The note for a video that `ends` before the end asked for."""
@@ -104,6 +104,15 @@ def spoken(seconds: Fraction) -> str:
     hours, minutes = divmod(int(minutes), 60)
     clock = f"{rest:06.3f}".rstrip("0").rstrip(".")
     return f"{text} ({hours}:{minutes:02d}:{clock})" if hours else f"{text} ({minutes}:{clock})"
+
+
+def _logged_seconds(settings: Mapping[str, object], name: str) -> Fraction | None:
+    given = settings.get(name)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < _LONGEST_SECONDS:
+        raise SettingsError(f"the log's settings give {name} as {str(given)[:60]!r}; expected seconds")
+    return Fraction(str(given))
 
 
 def _seconds(name: str, text: str | None) -> Fraction | None:

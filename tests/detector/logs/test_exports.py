@@ -2,6 +2,7 @@ import csv
 import json
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,10 +73,62 @@ def test_yolo_has_a_file_for_each_frame(log):
     folder = exported(log, "yolo")
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["classes.txt", "frame_000000.txt", "frame_000001.txt", "frame_000002.txt"]
-    assert (folder / "frame_000000.txt").read_text().splitlines()[0] == "0 0.150000 0.400000 0.200000 0.400000 0.9"
+    assert (folder / "frame_000000.txt").read_text().splitlines()[0] == "0 0.150000 0.400000 0.200000 0.400000"
     assert (folder / "frame_000001.txt").read_text() == ""
     with pytest.raises(OutputError, match="is not empty"):
         export_log(log, "yolo", folder)
+
+
+def test_yolo_with_confidence(log, tmp_path):
+    export_log(log, "yolo", tmp_path / "labels", with_confidence=True)
+    first = (tmp_path / "labels" / "frame_000000.txt").read_text().splitlines()[0]
+    assert first == "0 0.150000 0.400000 0.200000 0.400000 0.9"
+
+
+def test_a_folder_of_labels_is_replaced_whole_and_nothing_else_is(log, tmp_path):
+    folder = tmp_path / "labels"
+    export_log(log, "yolo", folder)
+    (folder / "frame_000009.txt").write_text("of another run")
+    export_log(log, "yolo", folder, overwrite=True)
+    assert not (folder / "frame_000009.txt").exists()
+    (folder / "thesis.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"holds thesis\.txt, which no export wrote"):
+        export_log(log, "yolo", folder, overwrite=True)
+    assert (folder / "thesis.txt").read_text() == "precious" and (folder / "classes.txt").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels", "run.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["out.csv.part", ".out.csv.part"])
+def test_no_file_beside_the_output_is_touched(log, tmp_path, name):
+    (tmp_path / name).write_text("precious")
+    export_log(log, "csv", tmp_path / "out.csv")
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_the_log_itself_is_never_replaced(log):
+    before = log.read_bytes()
+    with pytest.raises(OutputError, match="is the input"):
+        export_log(log, "csv", log, overwrite=True)
+    assert log.read_bytes() == before
+
+
+def test_a_text_goes_to_an_open_stream(log, capsys):
+    export_verb(log, Path("-"), to="csv")
+    assert capsys.readouterr().out == exported(log, "csv").read_text()
+    with pytest.raises(SettingsError, match="yolo is no text"):
+        export_verb(log, Path("-"), to="yolo")
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path, boxes_of):
+    names = ("=cmd|' /C calc'!A0", "+1", "@SUM(A1)", "-2", "car")
+    path = tmp_path / "run.jsonl"
+    found = boxes_of(*[(10, 20, 50, 60)] * 5, names=names)
+    found.class_id[:] = range(5)
+    with FrameLog(path, RunRecord.of(INFO, model="m", model_sha256="0", settings={}, classes=names)) as sink:
+        sink.write(Frame(0, 0, INFO.time_base, np.zeros((2, 2, 3), np.uint8)), found)
+    export_log(path, "csv", tmp_path / "out.csv")
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == [*(f"'{name}" for name in names[:4]), "car"]
 
 
 def test_darknet_and_label_studio(log):
@@ -114,7 +167,7 @@ def test_parquet_of_a_log_without_boxes(tmp_path):
 
 def test_parquet_without_its_package(log, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(SettingsError, match=r"pip install 'yolo3\[parquet\]'"):
+    with pytest.raises(SettingsError, match=r"pip install -e '.\[parquet\]'"):
         export_log(log, "parquet", log.with_name("out"))
     assert not log.with_name("out").exists()
 
@@ -244,7 +297,7 @@ def test_verbs(log, capsys):
     assert capsys.readouterr().out == f"Wrote 3 boxes to {log.with_name('run.mot.txt')}\n"
     summary_verb(log)
     assert capsys.readouterr().out.splitlines() == [
-        "a, b.mp4: 3 boxes in 3 frames, 0.80 s",
+        "a, b.mp4: 3 boxes in 3 frames, 0.84 s",
         "car: 3 boxes in 2 frames, seen 0.00 s to 0.80 s, at most 2 at once (at 0.00 s)",
         "busiest second: 0 s to 1 s, 3 boxes",
     ]

@@ -200,6 +200,12 @@ BOX = Box(GOOD[1], detections=[{"class_id": 0, "name": "a", "confidence": 1, "bo
         pytest.param(lambda good: [good[0], BOX | {"class_id": 1}], "line 2 .*class_id is 1; .*0 to 0", id="class"),
         pytest.param(lambda good: [good[0], BOX | {"confidence": 2}], "line 2 .*confidence is 2", id="confidence"),
         pytest.param(lambda good: ["[" * 100_000], "line 1 .*expected a JSON object", id="nested"),
+        pytest.param(
+            lambda good: ['{"type":' + "[" * 900 + "]" * 900 + "}"],
+            "line 1 is no line of a frame log",
+            id="deep",
+        ),
+        pytest.param(lambda good: [good[0] | {"frame_rate": "1e999999999"}], "line 1 .*frame_rate is", id="exponent"),
     ],
 )
 def test_errors_name_the_line(tmp_path, change, message):

@@ -38,12 +38,12 @@ EDGES = {
     ),
     "no detections": (
         [RUN, *(frame(number) for number in range(26)), END],
-        ["a.mp4: 0 boxes in 26 frames, 1.00 s"],
+        ["a.mp4: 0 boxes in 26 frames, 1.04 s"],
     ),
     "one frame": (
         [RUN, frame(0, CAR), END],
         [
-            "a.mp4: 1 boxes in 1 frames, 0.00 s",
+            "a.mp4: 1 boxes in 1 frames, 0.04 s",
             "car: 1 boxes in 1 frames, seen 0.00 s to 0.00 s, at most 1 at once (at 0.00 s)",
             "busiest second: 0 s to 1 s, 1 boxes",
         ],
@@ -51,7 +51,7 @@ EDGES = {
     "gaps": (
         [RUN, gap(1), frame(0), gap(2.5), frame(1), gap(10), END | {"status": "stopped"}],
         [
-            "a.mp4: 0 boxes in 2 frames, 0.04 s",
+            "a.mp4: 0 boxes in 2 frames, 0.08 s",
             "the source was lost 3 times, for 13.5 s in all",
             "the run did not come to the source's end: stopped",
         ],
@@ -74,7 +74,7 @@ def test_summary_of_a_log_whose_last_line_is_torn(tmp_path, capsys):
     torn = json.dumps(frame(2, CAR))[:-20]
     summary_verb(written(tmp_path / "log.jsonl", [RUN, frame(0), frame(1, CAR)], torn))
     assert capsys.readouterr().out.splitlines() == [
-        "a.mp4: 1 boxes in 2 frames, 0.04 s",
+        "a.mp4: 1 boxes in 2 frames, 0.08 s",
         "car: 1 boxes in 1 frames, seen 0.04 s to 0.04 s, at most 1 at once (at 0.04 s)",
         "busiest second: 0 s to 1 s, 1 boxes",
         KILLED,
@@ -83,7 +83,7 @@ def test_summary_of_a_log_whose_last_line_is_torn(tmp_path, capsys):
 
 def test_summary_of_a_live_source_counts_from_its_first_frame(tmp_path):
     digest = summarize_log(written(tmp_path / "log.jsonl", [RUN, frame(25_000), frame(25_050), END]))
-    assert digest.lines() == ["a.mp4: 0 boxes in 2 frames, 2.00 s"]
+    assert digest.lines() == ["a.mp4: 0 boxes in 2 frames, 2.04 s"]
 
 
 @pytest.mark.parametrize("content", ["", "{", json.dumps(RUN)])

@@ -319,3 +319,9 @@ def test_a_file_that_cannot_seek_is_read_through(clips, tmp_path, videos):
     cut(path, tmp_path / "out.mp4", section(2, 3))
     with av.open(str(tmp_path / "out.mp4")) as video:
         assert 0.9 < video.streams.audio[0].duration * video.streams.audio[0].time_base < 1.1
+
+
+@pytest.mark.parametrize("start", ["abc", "1", [], True, -1, 1e300, float("nan")])
+def test_settings_of_a_log_that_are_no_times(start):
+    with pytest.raises(SettingsError, match="settings give start as"):
+        Section.logged({"start": start})
