@@ -43,8 +43,8 @@ def folder(tmp_path, colour_model, colour_clip, flag, monkeypatch):
     run = {"type": "run", "schema": 1, "source": "street.mp4", "width": 96, "height": 96, "frame_rate": "25/2"}
     run |= {"model": "yolov3.h5", "model_sha256": "0", "settings": {}, "classes": ["person"]}
     box = {"class_id": 0, "name": "person", "confidence": 0.9, "box": [0, 0, 32, 32]}
-    frame = {"type": "frame", "frame": 0, "time": 0, "detections": [box]}
-    (tmp_path / "logged.jsonl").write_text(f"{json.dumps(run)}\n{json.dumps(frame)}\n")
+    frames = [{"type": "frame", "frame": n, "time": round(n / 12.5, 6), "detections": [box]} for n in range(9)]
+    (tmp_path / "logged.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (run, *frames)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
