@@ -28,7 +28,7 @@ class Stage:
 
 
 class Stopwatch:
-    """The stages of a run by name, in the order in which they first came up."""
+    """The stages of a run by name, in order of first use."""
 
     def __init__(self) -> None:
         self._stages: dict[str, Stage] = {}
@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 def milliseconds(seconds: Mapping[str, float], frames: int) -> dict[str, float]:
-    """What each stage took for one of so many frames, in milliseconds."""
+    """Milliseconds per frame for each stage."""
     return {name: round(1000 * taken / max(1, frames), 3) for name, taken in seconds.items()}
 
 
@@ -60,9 +60,9 @@ _BAR_CELLS = 60
 
 
 def bars(stage_ms: Mapping[str, float], frame_ms: float, *, workers: int = 1) -> list[str]:
-    """Lines that show what each thread did in the time of one frame: its stages as bars, waiting as dots.
+    """Lines that show how each thread spent the time of one frame: stages as bars, waiting as dots.
 
-    Times are means for a frame, in milliseconds. `workers` threads were finding objects, each in a frame of its own.
+    Times are means for a frame, in milliseconds. `workers` threads were detecting, each in its own frame.
     """
     lines = [f"{frame_ms:.2f} ms a frame; the three rows overlap"]
     for track, stages in TRACKS.items():

@@ -18,16 +18,16 @@ class BoxFilter:
     """Which boxes of a log to use."""
 
     confidence: float = 0.0
-    """Those of at least this confidence."""
+    """The least confidence of a box."""
 
     classes: tuple[str, ...] = ()
-    """Those of these classes; of all when empty."""
+    """Names of the classes; all when empty."""
 
     blur: tuple[str, ...] = ()
     """Classes whose objects are hidden; no box is drawn around these."""
 
     def check(self, run: RunRecord) -> None:
-        """Raise `SettingsError` for a class that the log's network does not have."""
+        """Raise `SettingsError` for a class that the log does not have."""
         for name in (*self.classes, *self.blur):
             if name not in run.classes:
                 raise SettingsError(f"class {name!r} is not one of this log's {suggestions(name, run.classes)}")

@@ -104,7 +104,7 @@ def _csv(run: RunRecord, frames: Frames) -> Iterator[str]:
 def _coco(run: RunRecord, frames: Frames) -> Iterator[str]:
     ids = category_ids(run.classes)
     number = 0
-    numbers, times = array("q"), array("d")  # of a long log's frames, in little room
+    numbers, times = array("q"), array("d")  # compact: a log may have millions of frames
     yield '{"annotations":['
     for frame in frames:
         image_id = frame.frame + 1

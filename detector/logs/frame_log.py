@@ -1,7 +1,7 @@
-"""The frame log: what was found in every frame, as JSON Lines that are valid up to the last one written.
+"""The frame log: the detections of every frame, as JSON Lines that are valid up to the last one written.
 
-Unlike other outputs it is written under its final name from the start: it is the journal of a run, of most use when
-the run did not end well.
+Unlike other outputs it is written under its final name from the start: it is the journal from which an interrupted run
+is resumed.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from detector.video.frames import Frame, Gap, Sink
 from detector.video.status import RunStatus
 
 _LONGEST_LINE = 1 << 24
-"""Bytes; a hundred thousand boxes take less."""
+"""Bytes; enough for a hundred thousand boxes."""
 
 
 @dataclass(frozen=True)
 class LogProgress:
-    """What a log says of the run that wrote it, so that another can go on."""
+    """How far the run that wrote a log came, so that another can resume it."""
 
     run: RunRecord
 
     frames: int
-    """Frames that have their line, counted from 0 without a gap."""
+    """Frames that have a line, counted from 0 without a gap."""
 
     size: int
     """Bytes up to the end of the last frame's line."""
@@ -87,7 +87,7 @@ class FrameLog(Sink):
             return self
         create(self.path)
         try:
-            # Unbuffered: a line is with the operating system, or refused by it, when `write` returns.
+            # Unbuffered: when `write` returns, the operating system has taken the line or refused it.
             self._file = FileIO(self.path, "w")
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
@@ -167,15 +167,15 @@ class FrameLog(Sink):
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         try:
             line = memoryview(text.encode() + b"\n")
-        except UnicodeEncodeError:  # a file name that is no UTF-8
+        except UnicodeEncodeError:  # a file name that is not UTF-8
             line = memoryview(json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n")
         assert self._file is not None
         written = 0
         try:
-            while written < len(line):  # a nearly full disk takes a part of it first
+            while written < len(line):  # a nearly full disk may take only part of it
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
-            with suppress(OSError):  # a device takes nothing back
+            with suppress(OSError):  # a device cannot be truncated
                 self._file.truncate(self._size)
                 self._file.seek(self._size)
             raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
@@ -183,17 +183,16 @@ class FrameLog(Sink):
 
 
 def read_log(path: str | os.PathLike[str]) -> Generator[Record, None, None]:
-    """The records of a log: the run's, then one per frame, then the end's unless the run was killed.
+    """Read the records of a log: the run's, then one per frame, then the end's unless the run was killed.
 
-    A last line that the writer did not finish is passed over. Raises `LogError`, with the line's number, where
-    a line is not what it should be.
+    An incomplete last line is ignored. Raises `LogError`, with the line number, for an invalid line.
     """
     for record, _ in _lines(Path(path)):
         yield record
 
 
 def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRecord]]:
-    """A log's run and its frames, one after another. Raises `LogError` as `read_log` does."""
+    """Read a log's run and iterate over its frames. Raises `LogError` as `read_log` does."""
     records = read_log(path)
     run = next(records)
     assert isinstance(run, RunRecord)
@@ -201,7 +200,7 @@ def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRec
 
 
 def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
-    """The detections of a frame as its line holds them."""
+    """The detections in a frame's line."""
     found = record.detections
     tracks = [-1 if item.track is None else item.track for item in found]
     return Detections(
@@ -214,7 +213,7 @@ def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
 
 
 def read_log_progress(path: str | os.PathLike[str]) -> LogProgress:
-    """How far the run of this log came. Raises `LogError` as `read_log` does."""
+    """Read how far the run of this log came. Raises `LogError` as `read_log` does."""
     run: RunRecord | None = None
     frames = size = 0
     status = None
@@ -234,7 +233,7 @@ def read_log_progress(path: str | os.PathLike[str]) -> LogProgress:
 
 
 def _lines(path: Path) -> Iterator[tuple[Record, int]]:
-    """The records of a log and where in the file each one's line ends."""
+    """The records of a log, and the offset at which each line ends."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -252,7 +251,7 @@ def _lines(path: Path) -> Iterator[tuple[Record, int]]:
                 record = record_of(line, run.classes if run else None)
                 _check_order(previous, record, last_frame)
             except LineError as error:
-                raise LogError(f"{path}: line {number} is no line of a frame log: {error}; {error.advice}") from None
+                raise LogError(f"{path}: line {number} is not a line of a frame log: {error}; {error.advice}") from None
             end += len(line)
             yield record, end
             previous = record
@@ -262,8 +261,7 @@ def _lines(path: Path) -> Iterator[tuple[Record, int]]:
                 last_frame = record
         if previous is None:
             raise LogError(
-                f"{path}: line 1 should begin a frame log but is not there or not whole; name a log that "
-                "yolo3 video or yolo3 webcam made with --log"
+                f"{path}: line 1 is missing or incomplete; name a log that yolo3 video or yolo3 webcam made with --log"
             )
 
 
@@ -276,13 +274,13 @@ def _line(file: BufferedReader, path: Path) -> bytes:
 
 def _check_order(previous: Record | None, record: Record, last_frame: FrameRecord | None) -> None:
     if previous is None and not isinstance(record, RunRecord):
-        raise LineError("it is the first; expected type run, and the first line must be of type run")
+        raise LineError("it comes first; expected type run, as the first line must be of type run")
     if previous is not None and isinstance(record, RunRecord):
-        raise LineError("a second line of type run; expected one", "take apart the logs that were joined here")
+        raise LineError("a second line of type run; expected one", "split the logs that were joined here")
     if isinstance(previous, EndRecord):
-        raise LineError("it follows the end; expected nothing there", "take apart the logs that were joined here")
+        raise LineError("it follows the end; expected nothing there", "split the logs that were joined here")
     if last_frame is not None and isinstance(record, FrameRecord):
         if record.frame <= last_frame.frame:
             raise LineError(f"frame {record.frame} after frame {last_frame.frame}; expected a greater number")
         if record.time < last_frame.time:
-            raise LineError(f"time {record.time} after time {last_frame.time}; expected no smaller one")
+            raise LineError(f"time {record.time} after time {last_frame.time}; expected the same time or a later one")

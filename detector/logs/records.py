@@ -15,7 +15,7 @@ from detector.video.status import RunStatus
 SCHEMA = 1
 
 _LARGEST = 2**53
-"""What every program that reads JSON can count to."""
+"""The largest integer that every JSON parser reads exactly."""
 
 _FARTHEST_PIXEL = 1e7
 _LONGEST_SECONDS = 1e12
@@ -26,7 +26,7 @@ _RATE = re.compile(r"\d{1,20}(\.\d{1,9}|/\d{1,20})?", re.ASCII)
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The log's first line: what was run on what."""
+    """The log's first line: the source, the model and the settings."""
 
     source: str
     width: int
@@ -48,7 +48,7 @@ class RunRecord:
         settings: Mapping[str, object],
         classes: Iterable[str],
     ) -> RunRecord:
-        """The record of a run over the video that `info` describes; `settings` must be fit for JSON."""
+        """The record of a run over the video that `info` describes; `settings` must be serialisable as JSON."""
         return cls(
             source=info.source,
             width=info.width,
@@ -99,15 +99,15 @@ Record = RunRecord | FrameRecord | Gap | EndRecord
 
 
 class LineError(Exception):
-    """A line is not what it should be: what was found, what was expected, and in `advice` what to do."""
+    """A line is invalid: the message says what was found and expected, `advice` what to do."""
 
-    def __init__(self, what: str, advice: str = "take the line out, or make the log again") -> None:
+    def __init__(self, what: str, advice: str = "remove the line, or write the log again") -> None:
         super().__init__(what)
         self.advice = advice
 
 
 def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
-    """What a line says; `classes` are those of the run, once its line was read. Raises `LineError`."""
+    """Parse a line; `classes` are those of the run, once its line was read. Raises `LineError`."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
@@ -129,10 +129,10 @@ def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
                 after_frame=_whole(fields, "after_frame", least=-1),
                 time=_number(fields, "time", -_LONGEST_SECONDS, _LONGEST_SECONDS),
                 seconds=_number(fields, "seconds", 0, _LONGEST_SECONDS),
-                reason=_typed(fields, "reason", str, "a text"),
+                reason=_typed(fields, "reason", str, "a string"),
             )
         case "end":
-            status = _typed(fields, "status", str, "a text")
+            status = _typed(fields, "status", str, "a string")
             if status not in list(RunStatus):
                 raise LineError(f"its status is {_shown(status)}; expected one of {', '.join(RunStatus)}")
             return EndRecord(frames=_whole(fields, "frames"), status=RunStatus(status))
@@ -144,18 +144,18 @@ def _run(fields: dict[str, Any]) -> RunRecord:
     if _field(fields, "schema") != SCHEMA:
         raise LineError(
             f"its schema is {_shown(fields['schema'])}; expected {SCHEMA}",
-            "use the yolo3 that made the log, or a newer one",
+            "use the version of yolo3 that wrote the log, or a newer one",
         )
-    classes = _typed(fields, "classes", list, "a list of texts")
+    classes = _typed(fields, "classes", list, "a list of strings")
     if not all(isinstance(name, str) for name in classes):
-        raise LineError(f"its classes are {_shown(classes)}; expected a list of texts")
+        raise LineError(f"its classes are {_shown(classes)}; expected a list of strings")
     return RunRecord(
-        source=_typed(fields, "source", str, "a text"),
+        source=_typed(fields, "source", str, "a string"),
         width=_whole(fields, "width", least=1, most=_LARGEST_SIDE),
         height=_whole(fields, "height", least=1, most=_LARGEST_SIDE),
         frame_rate=_rate(fields),
-        model=_typed(fields, "model", str, "a text"),
-        model_sha256=_typed(fields, "model_sha256", str, "a text"),
+        model=_typed(fields, "model", str, "a string"),
+        model_sha256=_typed(fields, "model_sha256", str, "a string"),
         settings=_typed(fields, "settings", dict, "an object"),
         classes=tuple(classes),
     )
@@ -185,7 +185,7 @@ def _box(fields: object, classes: tuple[str, ...] | None) -> BoxRecord:
     most = _LARGEST if classes is None else len(classes) - 1
     return BoxRecord(
         class_id=_whole(fields, "class_id", most=most),
-        name=_typed(fields, "name", str, "a text"),
+        name=_typed(fields, "name", str, "a string"),
         confidence=_number(fields, "confidence", 0, 1),
         box=(left, top, right, bottom),
         track=_whole(fields, "track") if "track" in fields else None,
@@ -198,7 +198,7 @@ def _flag(fields: dict[str, Any], name: str) -> bool:
 
 def _field(fields: dict[str, Any], name: str) -> Any:
     if name not in fields:
-        raise LineError(f"it lacks {name!r}")
+        raise LineError(f"{name!r} is missing")
     return fields[name]
 
 
@@ -224,7 +224,7 @@ def _number(fields: dict[str, Any], name: str, least: float, most: float) -> flo
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
-    # NaN, and a whole number that no float holds, compare as they should.
+    # NaN and integers beyond the range of a float compare correctly too.
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 

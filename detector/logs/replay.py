@@ -11,23 +11,23 @@ from detector.video.frames import Frame, OpenedVideo, Source
 from detector.video.status import RunStatus
 
 _SAME_SECONDS = 0.0006
-"""Two times of one frame differ by no more; WebM and Matroska round to a millisecond."""
+"""Tolerance between the times of one frame; WebM and Matroska round to a millisecond."""
 
 _LENGTH_SECONDS = 1.0
 _LENGTH_SHARE = 0.02
-"""What a video claims of its length is not always exact."""
+"""Tolerance for the length that a video claims, which is not always exact."""
 
 _MOST_MISSED = 5
-"""Frames that the log has and the video has not, as where a decoder gives one less of a damaged file."""
+"""How many frames the video may lack, as when a decoder returns one less of a damaged file."""
 
 _LONGEST_START_SECONDS = 10.0
-"""In which a live run may drop its first frames."""
+"""How long a live run may drop its first frames."""
 
 
 class LogIndex:
-    """A log read once, for what is to be known before its frames are looked at in turn.
+    """What must be known of a log before its frames are replayed; reads the log once.
 
-    Raises `LogError` where it is none.
+    Raises `LogError` for an invalid log.
     """
 
     def __init__(self, log: Path) -> None:
@@ -48,14 +48,14 @@ class LogIndex:
                 self.status = record.status
 
     def check_size(self, width: int, height: int, video: Path) -> None:
-        """Raise `LogError` where the log is not that of a video of this size."""
+        """Raise `LogError` if the log is of a video of another size."""
         if (width, height) != (self.run.width, self.run.height):
             raise LogError(
                 f"{self.path}: is of a video of {self.run.width}x{self.run.height}; {video} is {width}x{height}"
             )
 
     def records(self) -> Iterator[FrameRecord]:
-        """Its frames, read again."""
+        """Read its frames from the start."""
         return open_log(self.path)[1]
 
 
@@ -78,7 +78,7 @@ class LogReplay(Source):
 
     @property
     def notes(self) -> Sequence[str]:
-        """The video's own, and how much of it the log does not reach."""
+        """The video's own notes, and how many of its frames come after the end of the log."""
         if not self._beyond:
             return self._video.notes
         beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; no boxes are known there"
@@ -111,16 +111,16 @@ class LogReplay(Source):
             raise self._other(f"it ends before the log's frame at {record.time:.3f} s")
 
     def _shift(self, first_seconds: float) -> float:
-        """What to add to the video's times to have the log's: a recording may start at 0 where its source did not."""
+        """The offset from the video's times to the log's: a recording may start at 0 when its source did not."""
         first = self._logged.first
         if first is None:
             return 0.0
         ahead = first.time - first_seconds
-        # Of a log that does not begin at the first frame, that frame was dropped, and the clocks are the same.
+        # If the log does not begin at the first frame, that frame was dropped, and both clocks are the same.
         return ahead if first.frame == 0 or ahead > _LONGEST_START_SECONDS else 0.0
 
     def _check_length(self, first_seconds: float) -> None:
-        """Tell of a log that goes on beyond the video before it is read to its end, where it says how long it is."""
+        """Refuse a log that goes on after the end of the video before reading all of it, if its length is known."""
         last, length = self._logged.last, self._video.info.duration_seconds
         if last is None or length is None or self._logged.status is not RunStatus.COMPLETE:
             return

@@ -1,4 +1,4 @@
-"""What a frame log says in a few lines."""
+"""A frame log summarised in a few lines."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class ClassSummary:
     first_seconds: float = 0.0
     last_seconds: float = 0.0
     most: int = 0
-    """The most in one frame."""
+    """The largest number in one frame."""
     most_seconds: float = 0.0
 
 
 @dataclass
 class LogSummary:
-    """A video's log, summed up."""
+    """The summary of a log."""
 
     source: str
     frame_seconds: float = 0.0
@@ -37,7 +37,7 @@ class LogSummary:
     first_seconds: float = 0.0
     last_seconds: float = 0.0
     gaps: int = 0
-    """How often a live source was lost."""
+    """Interruptions of a live source."""
     gap_seconds: float = 0.0
     status: RunStatus | None = None
     """How the run ended; None where its log does not say."""
@@ -45,7 +45,7 @@ class LogSummary:
     boxes_by_second: Counter[int] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
-        """For people to read, the most frequent class first."""
+        """The summary as text, the most frequent class first."""
         seconds = (self.last_seconds - self.first_seconds + self.frame_seconds) if self.frames else 0.0
         lines = [f"{self.source}: {self.boxes} boxes in {self.frames} frames, {seconds:.2f} s"]
         for name, one in sorted(self.classes.items(), key=lambda item: -item[1].boxes):
@@ -60,13 +60,13 @@ class LogSummary:
             times = "once" if self.gaps == 1 else f"{self.gaps} times"
             lines.append(f"the source was lost {times}, for {self.gap_seconds:.1f} s in all")
         if self.status is None:
-            lines.append("the log has no end: the run was killed, or goes on")
+            lines.append("the log has no end line: the run was killed or is still going")
         elif self.status is not RunStatus.COMPLETE:
-            lines.append(f"the run did not come to the source's end: {self.status}")
+            lines.append(f"the run ended before its source did: {self.status}")
         return lines
 
     def add(self, frame: FrameRecord) -> None:
-        """Count a frame in."""
+        """Add a frame to the counts."""
         if not self.frames:
             self.first_seconds = frame.time
         self.frames += 1
@@ -84,7 +84,7 @@ class LogSummary:
 
 
 def summarize_log(log: Path) -> LogSummary:
-    """Sum up a frame log; `LogError` where it is none."""
+    """Summarise a frame log. Raises `LogError` for an invalid log."""
     records = read_log(log)
     run = next(records)
     assert isinstance(run, RunRecord)

@@ -1,4 +1,4 @@
-"""A contact sheet: the most eventful frames of a video, and how many of what there were over time."""
+"""A contact sheet: the most eventful frames of a video, and the number of boxes per class over time."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ def _matplotlib_figure() -> Any:
 
 
 def eventful_frames(log: Path, chosen: BoxFilter, *, count: int) -> list[int]:
-    """The frames in which most happens, in order: those where the counts per class change most, far apart."""
+    """The frames, in order and far apart, in which the counts per class change most."""
     run, records = open_log(log)
     chosen.check(run)
     before: Counter[int] = Counter()
-    scores, numbers = array("d"), array("q")  # of a long log's frames, in little room
+    scores, numbers = array("d"), array("q")  # compact: a log may have millions of frames
     for record in records:
         now = Counter(chosen.of(detections_of(record, run.classes)).class_id.tolist())
         change = sum(abs(now[kind] - before[kind]) for kind in now | before)

@@ -34,10 +34,10 @@ Annotate = Callable[[Frame, Detections], object]
 
 
 class Progress(Protocol):
-    """What the loop needs of a tqdm bar."""
+    """The part of a tqdm bar that the loop uses."""
 
     def update(self, n: int = 1, /) -> object:
-        """Count `n` more frames done."""
+        """Count `n` more frames."""
         ...
 
 
@@ -46,7 +46,7 @@ class RunResult:
     """What a run did."""
 
     frames: int
-    """Frames that every sink has taken."""
+    """Frames that every sink has processed."""
 
     boxes: int
     """Boxes in them."""
@@ -61,26 +61,26 @@ class RunResult:
     """Frames of a live source that were dropped in favour of newer ones."""
 
     workers: int = 1
-    """How many frames were detected in at a time."""
+    """How many frames were detected in concurrently."""
 
     received: int = 0
-    """Frames that came from the source: done or dropped."""
+    """Frames received from the source: processed or dropped."""
 
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that each stage took, summed over the frames; the stages of different threads overlap."""
+    """Seconds that each stage took in all; stages of different threads overlap."""
 
     notes: tuple[str, ...] = ()
-    """What the user should know, a line each: what source and sinks noted, and why the source broke off if it did."""
+    """Notes for the user: those of source and sinks, and why the source broke off if it did."""
 
     @property
     def frames_per_second(self) -> float:
-        """Frames done per second, all stages together."""
+        """Frames processed per second."""
         return self.frames / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How a run goes."""
+    """Options of a run."""
 
     annotate: Annotate | None = None
     """Draws on a frame's own image after detection and before any sink sees it."""
@@ -101,7 +101,7 @@ class LoopOptions:
     """The detector's, to which the loop adds its own stages."""
 
     workers: int = 1
-    """How many frames to detect in at a time, each in a thread of its own; their order stays."""
+    """How many frames to detect in concurrently, each in its own thread; their order is kept."""
 
 
 def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: LoopOptions | None = None) -> RunResult:
@@ -142,7 +142,7 @@ def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: Loo
     for gap in (*gaps, *source.take_gaps()):
         work.note_gap(gap)
     error = work.close(error)
-    # Only now: a source may take seconds to notice, and by now every file is whole.
+    # Last, because a source may take seconds to stop, and by now every file is complete.
     reader.wait()
     status = RunStatus.of(error)
     if status is RunStatus.FAILED:
@@ -187,7 +187,7 @@ def _read(source: Source, frames: Pipe[Frame], stage: Stage) -> None:
 
 
 def _detected(frames: Pipe[Frame], detect: Detect, options: LoopOptions) -> Generator[tuple[Frame, Detections]]:
-    """The frames until the user has had enough, each with its detections."""
+    """The frames with their detections, until the user ends the run."""
 
     def check_interrupt() -> None:
         if options.interrupted():
@@ -207,7 +207,7 @@ def _detected(frames: Pipe[Frame], detect: Detect, options: LoopOptions) -> Gene
 
 
 def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generator[tuple[Frame, Detections]]:
-    """Frames with their detections, made in several threads; an error of the source comes after the frames before."""
+    """Frames with their detections, computed in several threads; an error of the source comes after its frames."""
     under_way: deque[tuple[Frame, Future[Detections]]] = deque()
     broken: Exception | None = None
     each = iter(frames)
@@ -215,7 +215,7 @@ def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generato
         try:
             while broken is None or under_way:
                 try:
-                    while broken is None and len(under_way) <= workers:  # one more than at work, so that none waits
+                    while broken is None and len(under_way) <= workers:  # one more than threads
                         frame = next(each)
                         under_way.append((frame, pool.submit(detect, frame)))
                 except Exception as error:  # noqa: BLE001 - raised below
@@ -230,7 +230,7 @@ def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generato
 
 
 class _Work:
-    """What happens to a frame once it was detected in: annotate, the sinks, the tally."""
+    """What happens to a frame after detection: annotate it, hand it to the sinks, count it."""
 
     def __init__(self, sinks: Sequence[Sink], options: LoopOptions, *, ahead: int) -> None:
         self._sinks = sinks
@@ -255,7 +255,7 @@ class _Work:
     def take(self, frame: Frame, detections: Detections) -> bool:
         """Pass a frame on; False if the writer has failed."""
         if self._shown:
-            # What the main thread shows must be drawn by then.
+            # The main thread shows the frame, so boxes must be drawn first.
             self._draw(frame, detections)
             self._hand_out(self._shown, frame, detections)
         return self._results.put((frame, detections))
@@ -267,11 +267,11 @@ class _Work:
         self._results.put(gap)
 
     def wait_for_room(self) -> None:
-        """Return when the writer has no more before it than the frame at hand."""
+        """Return when the writer has only one frame left to do."""
         self._results.wait_for_room()
 
     def close(self, error: BaseException | None) -> BaseException | None:
-        """Let the writer finish, leave the sinks, and return the error to end with."""
+        """Wait for the writer, close the sinks, and return the error to end with."""
         self._results.end(error)
         self._writer.wait(through_interrupts=True)
         if error is not self._error:
@@ -280,7 +280,7 @@ class _Work:
         return self._error
 
     def _write(self) -> None:
-        """The writer thread; it also leaves the sinks, as Ctrl-C does not reach it in the middle of that."""
+        """The writer thread. It also closes the sinks, because Ctrl-C does not interrupt it."""
         try:
             for item in self._results.items():
                 if isinstance(item, Gap):
@@ -320,7 +320,7 @@ class _Work:
 
 
 class _Worker:
-    """A thread that can be waited for through Ctrl-C, after which `Thread.join` may no longer know it (bpo-45274)."""
+    """A thread that can be waited for despite Ctrl-C, after which `Thread.join` may fail (bpo-45274)."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:
         self._work = work
@@ -331,7 +331,7 @@ class _Worker:
         self._thread.start()
 
     def wait(self, *, through_interrupts: bool = False) -> None:
-        """Return when the work is done, at once if it never began."""
+        """Wait until the work is done; return at once if it was never started."""
         if self._thread.ident is None:
             return
         while not self._done.is_set():
@@ -350,7 +350,7 @@ class _Worker:
 
 
 def _worse(first: BaseException | None, second: BaseException | None) -> BaseException | None:
-    """The error to report of two: the earlier, unless only the later is a failure."""
+    """Which of two errors to report: the first, unless only the second is a failure."""
     if second is None:
         return first
     if first is None or RunStatus.of(first).keeps_output:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 _WAKE_SECONDS = 0.2
-"""Waiting is cut into pieces of this length, as Ctrl-C cannot end an endless wait on every system."""
+"""Waits are limited to this, because an unlimited wait cannot be interrupted on every system."""
 
 
 class Pipe(Generic[Item]):
@@ -28,12 +28,12 @@ class Pipe(Generic[Item]):
         self._error: BaseException | None = None
         self._abandoned = False
         self.dropped = 0
-        """Items that gave way to newer ones, or that nobody took."""
+        """Items dropped in favour of newer ones, or never taken out."""
         self.received = 0
-        """Items handed over, those dropped among them."""
+        """Items put in, including those dropped."""
 
     def put(self, item: Item) -> bool:
-        """Hand an item over; False if nobody wants it any more."""
+        """Put an item in; False if the reader is gone."""
         with self._changed:
             self.received += 1
             if self._latest and len(self._items) >= self._size:
@@ -49,20 +49,20 @@ class Pipe(Generic[Item]):
             return True
 
     def wait_for_room(self) -> None:
-        """Return when an item could be put in without waiting, or nobody wants one any more."""
+        """Wait until an item could be put in without waiting, or the reader is gone."""
         with self._changed:
             while len(self._items) >= self._size and not self._abandoned:
                 self._changed.wait(_WAKE_SECONDS)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Nothing more will come; the other side gets what is inside and then this error, if any."""
+        """End the input; the reader gets what is left and then this error, if any."""
         with self._changed:
             self._ended = True
             self._error = error
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Nothing more will be taken; what is inside is dropped."""
+        """End the output; what is left is dropped."""
         with self._changed:
             self._abandoned = True
             self.dropped += len(self._items)

@@ -62,7 +62,7 @@ class ResumedFrames(Source):
 
     @property
     def notes(self) -> Sequence[str]:
-        """The source's own."""
+        """Those of the source."""
         return self._source.notes
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class ResumedFrames(Source):
         self._source.stop()
 
     def take_gaps(self) -> Sequence[Gap]:
-        """The source's own."""
+        """Those of the source."""
         return self._source.take_gaps()
 
     def __iter__(self) -> Iterator[Frame]:

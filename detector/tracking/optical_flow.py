@@ -1,4 +1,4 @@
-"""What moves in a video, seen in its brightness alone: boxes that follow it, and whether anything moved at all."""
+"""Motion between frames, measured in luma alone: boxes that follow it, and whether anything moved."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _FLOW_WINDOW = 9
 _FLOW_LEVELS = 2
 _FLOW_STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 6, 0.03)
 _POINTS = 80
-"""In all boxes together, as far as 3x3 to 5x5 for each allow, so that a few more boxes cost no more."""
+"""Points in all boxes together, with 3x3 to 5x5 in each, so that more boxes cost no more time."""
 
 _CROWD = 40
 """More boxes than this have 2x2 points each."""
 
 _INNER = 0.8
-"""The part of a box, across and down, that the points lie in: near its edges there is background."""
+"""The central part of a box in which the points lie: near its edges there is background."""
 
 _LEAST_FOUND = 0.3
-"""A box stays where it is in a frame in which less than this part of its points is found again."""
+"""A box does not move in a frame in which a smaller part of its points is found again."""
 
 _SCALED_SIDE = 24
 """Pixels a box needs, in the reduced picture, for its growth to be measured: in less it is lost in the noise."""
@@ -54,7 +54,7 @@ _STILL_LIGHT = 41
 """The neighbourhood, in squares, whose common change is one of light."""
 
 _STILL_LEAST, _STILL_MOST = 8.0, 15.0
-"""Of 255: a change of less is never motion, one of more always; between them the noise decides.
+"""Of 255: a smaller change is never motion, a larger one always; in between, the noise level decides.
 
 With an upper bound, as a camera that turns changes the whole picture, which then looks like noise.
 """
@@ -107,7 +107,7 @@ class Follower:
         self._at_border = np.zeros((0, 4), bool)
 
     def start(self, luma: Luma, boxes: Boxes) -> None:
-        """Begin with these boxes in this frame."""
+        """Start with these boxes in this frame."""
         height, width = luma.shape
         self._before = reduced(luma, _FLOW_SIDE)
         self._square = 1 << _halvings(luma.shape, _FLOW_SIDE)
@@ -116,7 +116,7 @@ class Follower:
         self._at_border = np.concatenate([boxes[:, :2] <= 1, boxes[:, 2:] >= self._size[2:] - 1], axis=1)
 
     def follow(self, luma: Luma) -> tuple[Boxes, NDArray[np.bool_], bool]:
-        """The boxes in the next frame, clipped to it; which of them are still to be seen; whether the scene changed.
+        """The boxes in the next frame, clipped to it; which of them are still visible; whether the scene changed.
 
         After a change of scene, or a jolt of the camera, the boxes mean nothing.
         """
@@ -171,26 +171,26 @@ def scene_changed(before: Luma, now: Luma) -> bool:
 
 
 class Stillness:
-    """Whether anything moved since the frame that was looked into last.
+    """Whether anything moved since the last frame that was detected in.
 
     Compared are means over squares, less what a wide neighbourhood has in common, so that neither a pixel's noise nor
     slowly changing light counts. What counts follows the noise, which is known from the picture's larger, still part.
-    The comparison is always with the frame that was looked into, so that slow motion adds up until it counts.
+    The comparison is always with the frame that was detected in, so that slow motion accumulates.
     """
 
     def __init__(self) -> None:
-        self._looked_into = np.zeros((1, 1), np.float32)
+        self._reference = np.zeros((1, 1), np.float32)
 
     def remember(self, luma: Luma) -> None:
-        """Take this frame as the one that was looked into."""
-        self._looked_into = _smooth(luma)
+        """Remember this frame as the last one that was detected in."""
+        self._reference = _smooth(luma)
 
     def moved(self, luma: Luma) -> bool:
-        """Whether something is not as it was then."""
+        """Whether this frame differs from it."""
         now = _smooth(luma)
-        if now.shape != self._looked_into.shape:
+        if now.shape != self._reference.shape:
             return True
-        difference = now - self._looked_into
+        difference = now - self._reference
         difference -= cv2.blur(difference, (_STILL_LIGHT, _STILL_LIGHT), borderType=cv2.BORDER_REFLECT)
         change = np.abs(difference)
         noise = _NORMAL * float(np.median(change))

@@ -448,12 +448,12 @@ def test_a_model_replaces_an_older_one_of_its_kind(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["model.h5"]
 
 
-@pytest.mark.parametrize("kind", ["another Keras model", "a text", "a damaged model", "a folder"])
+@pytest.mark.parametrize("kind", ["another Keras model", "a string", "a damaged model", "a folder"])
 def test_nothing_else_is_replaced(kind: str, other_h5: Path, small_h5: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     data = {
         "another Keras model": other_h5.read_bytes(),
-        "a text": b"my diary",
+        "a string": b"my diary",
         "a damaged model": small_h5.read_bytes()[:-9],
     }.get(kind)
     if data is None:

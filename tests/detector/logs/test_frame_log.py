@@ -165,15 +165,15 @@ BOX = Box(GOOD[1], detections=[{"class_id": 0, "name": "a", "confidence": 1, "bo
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(lambda good: [], "line 1 should begin a frame log", id="empty"),
-        pytest.param(lambda good: ["not json"], "line 1 is no line of a frame log", id="not json"),
+        pytest.param(lambda good: [], "line 1 is missing or incomplete", id="empty"),
+        pytest.param(lambda good: ["not json"], "line 1 is not a line of a frame log", id="not json"),
         pytest.param(lambda good: [[1]], "line 1", id="no object"),
         pytest.param(lambda good: good[1:], "line 1 .*first line must be of type run", id="no run"),
         pytest.param(lambda good: [good[0], good[0]], "line 2 .*second line of type run", id="two runs"),
         pytest.param(lambda good: [*good, good[1]], "line 4 .*follows the end", id="after the end"),
         pytest.param(lambda good: [good[0], good[1], good[1]], "line 3 .*frame 0 after frame 0", id="twice"),
         pytest.param(lambda good: [good[0] | {"schema": 9}], "line 1 .*schema is 9; expected 1", id="newer schema"),
-        pytest.param(lambda good: [good[0], {"type": "frame", "frame": 0}], "line 2 .*lacks 'time'", id="no time"),
+        pytest.param(lambda good: [good[0], {"type": "frame", "frame": 0}], "line 2 .*'time' is missing", id="no time"),
         pytest.param(lambda good: [good[0], {"type": "x"}], "line 2 .*'x'; expected run, frame", id="unknown type"),
         pytest.param(
             lambda good: [
@@ -187,7 +187,7 @@ BOX = Box(GOOD[1], detections=[{"class_id": 0, "name": "a", "confidence": 1, "bo
             lambda good: [good[0], {"type": "end", "frames": 1, "status": "?"}], "line 2 .*one of", id="status"
         ),
         pytest.param(lambda good: [good[0] | {"width": 0}], "line 1 .*width is 0; expected a whole", id="no width"),
-        pytest.param(lambda good: [good[0] | {"classes": "car"}], "line 1 .*expected a list of texts", id="classes"),
+        pytest.param(lambda good: [good[0] | {"classes": "car"}], "line 1 .*expected a list of strings", id="classes"),
         pytest.param(lambda good: [good[0] | {"frame_rate": "1/0"}], "line 1 .*frame_rate is '1/0'", id="rate"),
         pytest.param(lambda good: [good[0], good[1] | {"frame": 1.5}], "line 2 .*frame is 1.5", id="half a frame"),
         pytest.param(lambda good: [good[0], good[1] | {"time": "0"}], "line 2 .*time is '0'; expected a n", id="time"),
@@ -202,7 +202,7 @@ BOX = Box(GOOD[1], detections=[{"class_id": 0, "name": "a", "confidence": 1, "bo
         pytest.param(lambda good: ["[" * 100_000], "line 1 .*expected a JSON object", id="nested"),
         pytest.param(
             lambda good: ['{"type":' + "[" * 900 + "]" * 900 + "}"],
-            "line 1 is no line of a frame log",
+            "line 1 is not a line of a frame log",
             id="deep",
         ),
         pytest.param(lambda good: [good[0] | {"frame_rate": "1e999999999"}], "line 1 .*frame_rate is", id="exponent"),
@@ -240,7 +240,7 @@ def test_what_is_no_log_at_all(tmp_path):
     endless = tmp_path / "endless.jsonl"
     with endless.open("wb") as file:
         file.truncate(1 << 30)  # without a line in it, and without room on the disk
-    with pytest.raises(LogError, match="line 1 is no line of a frame log"):
+    with pytest.raises(LogError, match="line 1 is not a line of a frame log"):
         list(read_log(endless))
 
 

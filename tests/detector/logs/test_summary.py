@@ -28,13 +28,13 @@ def gap(seconds):
 
 
 NOTHING = "a.mp4: 0 boxes in 0 frames, 0.00 s"
-KILLED = "the log has no end: the run was killed, or goes on"
+KILLED = "the log has no end line: the run was killed or is still going"
 EDGES = {
     "no frames": ([RUN, END], [NOTHING]),
     "killed before its first frame": ([RUN], [NOTHING, KILLED]),
     "interrupted before its first frame": (
         [RUN, END | {"status": "interrupted"}],
-        [NOTHING, "the run did not come to the source's end: interrupted"],
+        [NOTHING, "the run ended before its source did: interrupted"],
     ),
     "no detections": (
         [RUN, *(frame(number) for number in range(26)), END],
@@ -53,7 +53,7 @@ EDGES = {
         [
             "a.mp4: 0 boxes in 2 frames, 0.08 s",
             "the source was lost 3 times, for 13.5 s in all",
-            "the run did not come to the source's end: stopped",
+            "the run ended before its source did: stopped",
         ],
     ),
 }
@@ -89,7 +89,7 @@ def test_summary_of_a_live_source_counts_from_its_first_frame(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", json.dumps(RUN)])
 def test_summary_of_an_empty_log(tmp_path, content):
     (tmp_path / "log.jsonl").write_text(content)
-    with pytest.raises(LogError, match=r"log\.jsonl: line 1 should begin a frame log"):
+    with pytest.raises(LogError, match=r"log\.jsonl: line 1 is missing or incomplete"):
         summarize_log(tmp_path / "log.jsonl")
 
 
