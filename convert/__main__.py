@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from convert.conversion import convert
 from convert.errors import Yolo3Error
-from convert.layers.normalisation import BATCH_NORMS
+from convert.layers.layer import BATCH_NORMS
 from convert.model_file import RESIZE_MODES
+from convert.text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    print(conversion)
+    print(printable(conversion))
     return 0
 
 

@@ -17,11 +17,15 @@ import numpy as np
 
 from convert.errors import InputError, ModelFileError
 from convert.files import file_sha256
-from convert.head import Head
+from convert.hdf5 import check_storage, opened
+from convert.head import LARGEST_ANCHOR, Head
 from convert.keras_import import import_keras
+from convert.keras_shapes import StoredLayer, check_sizes
 from convert.layers.normalisation import BATCH_NORM_EPSILON
-from convert.model_file import Description, check_replaceable, opened, save_model
+from convert.model_file import Description, check_replaceable, save_model
 from convert.names import read_names
+from convert.recognise import read_regular
+from convert.text import printable
 
 LARGEST_ANCHORS = 1000
 SIDE = 416
@@ -87,20 +91,22 @@ def adopt(
     1e-5: `repair_epsilon` puts that right. Leave it for weights that were trained in Keras.
     """
     old, model = Path(old), Path(model)
-    check_replaceable(model)
+    check_replaceable(model, inputs=[old, names])
     sizes = read_anchors(anchors)
     class_names = read_names(names)
     notes: list[str] = []
 
     def note(sentence: str) -> None:
-        notes.append(sentence)
-        on_note(sentence)
+        notes.append(printable(sentence))
+        on_note(notes[-1])
 
     def refuse(message: str) -> ModelFileError:
         return ModelFileError(f"{old}: {message}")
 
     with opened(old) as file:
+        arrays = check_storage(file)
         layers, outputs = _network(file, refuse)
+        _check_sizes(layers, arrays, refuse)
         _report_epsilon(layers, repair_epsilon, note)
         keras = import_keras()
         source, tensors = _rebuild(layers, keras, refuse)
@@ -131,16 +137,18 @@ def adopt(
 def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
     """Pairs of pixels from a file or a text; `InputError` when they are none."""
     text, where = str(anchors), "--anchors"
-    if not text[:1].isdigit() or Path(text).is_file():
+    # A file may be called 10.txt, but no file is called 10,13, 16,30.
+    if not text[:1].isdigit() or "," not in text:
         try:
-            text, where = Path(anchors).read_text("utf-8"), str(anchors)
-        except (OSError, UnicodeDecodeError):
+            text, where = read_regular(Path(anchors)).decode("utf-8"), str(anchors)
+        except (OSError, ValueError):
             raise InputError(f"{anchors}: cannot be read; expected anchors as 10,13, 16,30, …") from None
     try:
         numbers = [float(number) for number in text.replace(",", " ").split()]
     except ValueError as error:
         raise InputError(f"{where}: {error}; expected anchors as 10,13, 16,30, …") from None
-    if not 0 < len(numbers) <= LARGEST_ANCHORS or len(numbers) % 2 or not min(numbers) > 0:
+    sound = all(0 < number <= LARGEST_ANCHOR for number in numbers)
+    if not 0 < len(numbers) <= LARGEST_ANCHORS or len(numbers) % 2 or not sound:
         raise InputError(f"{where}: {len(numbers)} numbers; expected pairs of width and height above 0")
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
@@ -169,6 +177,27 @@ def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], lis
                 "the loss of a training, save the model without it"
             )
     return layers, outputs
+
+
+def _check_sizes(layers: Sequence[dict[str, Any]], arrays: Sequence[h5py.Dataset], refuse: Refuse) -> None:
+    """Raise unless the layers make a network of a reasonable size, before Keras makes it."""
+    try:
+        check_sizes(
+            [
+                StoredLayer(
+                    str(layer["name"]),
+                    layer["class_name"],
+                    {key: _plain(value) for key, value in layer["config"].items()},
+                    tuple(str(entry[0]) for entry in layer["inbound_nodes"][0]) if layer["inbound_nodes"] else (),
+                )
+                for layer in layers
+            ],
+            height=SIDE,
+            width=SIDE,
+            stored_numbers=sum(array.size for array in arrays),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise refuse(f"its layers do not make a network ({error})") from None
 
 
 def _listed(value: Any) -> Any:

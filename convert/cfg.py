@@ -160,6 +160,13 @@ class Cfg:
     sha256: str = ""
     """Of the file's bytes, in hexadecimal; empty for a text that came from no file."""
 
+    def with_size(self, height: int, width: int) -> Cfg:
+        """The same network for another input size."""
+        net = Section(self.net.kind, self.net.line, self.path, dict(self.net.options))
+        for key, value in (("height", height), ("width", width)):
+            net.options[key] = Option(str(value), net.options[key].line if key in net else net.line)
+        return replace(self, net=net)
+
     def with_classes(self, classes: int) -> Cfg:
         """The same network for another number of classes: heads, and the filters of the layer before each.
 
@@ -185,8 +192,9 @@ def read_cfg(path: Path | str) -> Cfg:
         data = read_regular(path)
     except FileNotFoundError:
         raise CfgError(f"{path}: no such file; expected a Darknet .cfg") from None
-    except OSError as error:
-        raise CfgError(f"{path}: cannot be read ({error.strerror}); expected a Darknet .cfg") from None
+    except (OSError, MemoryError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it does not fit into memory"
+        raise CfgError(f"{path}: cannot be read ({reason}); expected a Darknet .cfg") from None
     if b"\0" in data:
         raise CfgError(
             f"{path}: a binary file, not a Darknet .cfg (a zero byte at offset {data.index(0)}); "

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.cfg import ALEXEYAB_KEYS, Cfg, read_cfg, unread_keys
 from convert.diagnosis import check_weights
-from convert.files import file_sha256
 from convert.keras_import import import_keras
 from convert.layers.layer import Dialect
 from convert.model_file import RESIZE_MODES, Description, check_replaceable, save_model
 from convert.names import default_names, read_names
-from convert.network import Network, assemble, connect, kept_arrays, plan, read_arrays, set_arrays
-from convert.verification import is_small
-from convert.verification import verify as compare
+from convert.network import (
+    Network,
+    assemble,
+    connect,
+    kept_arrays,
+    keras_layer_names,
+    plan,
+    read_arrays,
+    set_arrays,
+)
+from convert.text import printable
+from convert.verification import is_small, verify_model
 from convert.weights import WeightsReader
 
 
@@ -52,46 +61,58 @@ def convert(
     """Convert a Darknet network into a Keras .h5 that describes itself.
 
     `names` is a file of class names; without it 80 classes are COCO's, 20 are VOC's, others get numbers. `resize`
-    (`letterbox` or `stretch`) overrides what the cfg says of its training. `batch_norm="pjreddie"` folds in the
-    formula of pjreddie's CPU code instead of the one that all GPU code trains with. `verify` runs the network beside
-    a plain NumPy one and tells how each layer differs; None does so for small networks, without the table. `on_note` is
-    called with each note as it arises. Raises the errors of `convert.errors`; nothing is left under `model`'s name
-    unless all went well.
+    (`letterbox` or `stretch`) overrides what the cfg says about its training. `batch_norm="pjreddie"` folds in the
+    formula of pjreddie's CPU code instead of the one that all GPU code trains with. `verify` loads the saved model,
+    runs it beside a plain NumPy network and reports how each layer differs; None does so for small networks and
+    reports the largest difference only. `on_note` is called with each note as it arises. Raises the errors of
+    `convert.errors`; `model` is written only if everything went well.
     """
     model = Path(model)
-    check_replaceable(model)
+    check_replaceable(model, inputs=[cfg, weights, *([names] if names else [])])
     parsed = read_cfg(cfg)
     network = plan(parsed, batch_norm=batch_norm)
     notes: list[str] = []
 
     def note(sentence: str) -> None:
-        notes.append(sentence)
-        on_note(sentence)
+        notes.append(printable(sentence))
+        on_note(notes[-1])
 
     with WeightsReader.open(weights) as reader:
         check_weights(network, reader)
         description = describe(network, reader, names=names, resize=resize, note=note)
         import_keras()
-        tensors = connect(network)
-        built = assemble(network, tensors)
+        floats = reader.read_ahead()
         arrays = read_arrays(network, reader)
-        set_arrays(network, built, arrays)
-        if verify or (verify is None and is_small(network)):
-            for sentence in prove(network, tensors, reader, by_layer=bool(verify)):
-                note(sentence)
-        kept = kept_arrays(network, arrays)
-        del arrays  # from here on the model holds them
-        save_model(built, model, description, kept=kept)
-        return Conversion(model, network, description, reader.taken, reader.total, tuple(notes))
+    tensors = connect(network)
+    built = assemble(network, tensors)
+    set_arrays(network, built, arrays)
+    kept = kept_arrays(network, arrays)
+    check: Callable[[Path], None] | None = None
+    if verify or (verify is None and is_small(network)):
+        layers = keras_layer_names(network, tensors, built)
+        check = partial(_verify, network, layers, floats, reader.header.transposed, bool(verify), note)
+    del arrays, floats  # unless they are needed to verify the file, the model holds all there is
+    description = replace(description, weights_sha256=reader.sha256)
+    save_model(built, model, description, kept=kept, check=check)
+    return Conversion(model, network, description, reader.taken, reader.total, tuple(notes))
 
 
-def prove(network: Network, tensors: Mapping[int, Any], weights: WeightsReader, *, by_layer: bool) -> list[str]:
-    """Run the network beside a plain NumPy one and say how they differ; `VerificationError` when they do."""
-    floats = np.fromfile(weights.path, "<f4", offset=weights.header.size_bytes)
-    comparisons = compare(network, tensors, floats, transposed=weights.header.transposed)
+def _verify(
+    network: Network,
+    keras_layers: Mapping[int, str],
+    floats: NDArray[np.float32],
+    transposed: bool,
+    by_layer: bool,
+    note: Callable[[str], None],
+    saved: Path,
+) -> None:
+    """Load a saved model and compare it with the NumPy network; the result is a note, a difference an error."""
+    model = import_keras().models.load_model(saved, compile=False, safe_mode=True)
+    comparisons = verify_model(network, keras_layers, model, floats, transposed=transposed)
     worst = max(comparisons, key=lambda one: one.difference)
-    table = [str(one) for one in comparisons] if by_layer else []
-    return [*table, f"verified: at most {worst.difference:.1e} of a layer's range from Darknet's sums ({worst.layer})"]
+    for comparison in comparisons if by_layer else ():
+        note(str(comparison))
+    note(f"verified: at most {worst.difference:.1e} of a layer's range from Darknet's result ({worst.layer})")
 
 
 def describe(
@@ -129,7 +150,7 @@ def describe(
     return Description(
         cfg=cfg.text,
         cfg_sha256=cfg.sha256,
-        weights_sha256=file_sha256(weights.path),
+        weights_sha256="",  # known when they have been read
         width=network.picture.width,
         height=network.picture.height,
         channels=network.picture.channels,

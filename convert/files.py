@@ -125,11 +125,24 @@ def replacing(
     try:
         with _naming(path):
             yield private
-            _finish(private, target, sync)
+            rename_whole(private, target, sync=sync)
     finally:
         with suppress(OSError):
             private.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def rename_whole(written: Path, path: Path, *, sync: Callable[[int], None] = os.fsync) -> None:
+    """Flush a complete file to disk and give it its final name in the same folder. Raises `OSError`.
+
+    For files that outlive a killed run, such as a download to be resumed; all others are written with `replacing`.
+    """
+    _flush(written, sync)
+    with suppress(FileNotFoundError):
+        written.chmod(stat.S_IMODE(path.stat().st_mode))
+    written.replace(path)
+    with suppress(OSError):  # some systems do not open folders
+        _flush(path.parent, sync)
 
 
 def write_whole(path: Path, data: bytes | memoryview, *, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
@@ -235,16 +248,6 @@ def _private_file(target: Path, path: Path) -> tuple[Path, int]:
     with suppress(OSError):
         _lock_open_file(descriptor)
     return private, descriptor
-
-
-def _finish(private: Path, target: Path, sync: Callable[[int], None]) -> None:
-    """Flush a file to disk and give it its final name. Raises `OSError`."""
-    _flush(private, sync)
-    with suppress(FileNotFoundError):
-        private.chmod(stat.S_IMODE(target.stat().st_mode))
-    private.replace(target)
-    with suppress(OSError):  # some systems do not open folders
-        _flush(target.parent, sync)
 
 
 def _flush(path: Path, sync: Callable[[int], None]) -> None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 KINDS = ("Gaussian_yolo", "detection", "region", "yolo")
 """The cfg sections that are heads."""
+
+YOLO_POINTS = ("center", "left_top", "right_bottom")
+"""What `yolo_point` may say."""
+
+MOST_ANCHORS = 10_000
+LARGEST_ANCHOR = 1e6
+"""Pixels."""
+
+LARGEST_SCALE = 100.0
+"""Of `scale_x_y` and `beta_nms`; 2 is the largest in use."""
 
 NMS_KINDS = ("default", "diounms", "greedynms")
 """The kinds of suppression that a cfg may name."""
@@ -72,15 +83,51 @@ class Head:
         return 9 if self.kind == "Gaussian_yolo" else 5
 
     def check(self) -> None:
-        """Raise `ValueError` for what no cfg could have said."""
-        for name, least in (("layer", 0), ("stride", 1), ("classes", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} {value!r} of a head is less than {least} or no integer")
-        if self.nms_kind not in NMS_KINDS:
-            raise ValueError(f"nms_kind {self.nms_kind!r} is not known; expected one of {', '.join(NMS_KINDS)}")
-        if not self.anchors or min(min(pair) for pair in self.anchors) <= 0:
-            raise ValueError(f"layer {self.layer} has no anchors, or one without a size")
+        """Raise `ValueError` for values that no cfg can lead to."""
+        for name, integer, least in (
+            ("layer", self.layer, 0),
+            ("stride", self.stride, 1),
+            ("classes", self.classes, 1),
+        ):
+            if not is_integer(integer, least, 2**31):
+                raise ValueError(f"{name} {integer!r} of a head is no integer from {least} on")
+        for name, word, known in (
+            ("kind", self.kind, KINDS),
+            ("nms_kind", self.nms_kind, NMS_KINDS),
+            ("yolo_point", self.yolo_point, YOLO_POINTS),
+        ):
+            if word not in known:
+                raise ValueError(f"{name} {word!r} is not known; expected one of {', '.join(known)}")
+        for name, flag in (
+            ("new_coords", self.new_coords),
+            ("softmax", self.softmax),
+            ("square_root", self.square_root),
+        ):
+            if not isinstance(flag, bool):
+                raise ValueError(f"{name} {flag!r} of layer {self.layer} is neither true nor false")
+        if not 0 < len(self.anchors) <= MOST_ANCHORS:
+            raise ValueError(f"layer {self.layer} has {len(self.anchors)} anchors; expected 1 to {MOST_ANCHORS}")
+        for side in chain.from_iterable(self.anchors):
+            if not 0 < side <= LARGEST_ANCHOR:
+                raise ValueError(f"layer {self.layer} has an anchor side of {side}; expected up to {LARGEST_ANCHOR:g}")
+        if not 0 <= self.scale_x_y <= LARGEST_SCALE:
+            raise ValueError(f"scale_x_y {self.scale_x_y!r} is not from 0 to {LARGEST_SCALE:g}")
+        if not 0 <= self.beta_nms <= LARGEST_SCALE:
+            raise ValueError(f"beta_nms {self.beta_nms!r} is not from 0 to {LARGEST_SCALE:g}")
+        self._check_tree()
+
+    def _check_tree(self) -> None:
+        if not isinstance(self.tree_file, str):
+            raise ValueError(f"tree_file {self.tree_file!r} is no text")
+        if self.tree and len(self.tree) != self.classes:
+            raise ValueError(
+                f"a tree of {len(self.tree)} classes does not fit the {self.classes} of layer {self.layer}"
+            )
+        for number, parent in enumerate(self.tree):
+            if not is_integer(parent, -1, number - 1):
+                raise ValueError(
+                    f"class {number} of the tree has {parent!r} for its parent; expected a class before it"
+                )
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object."""
@@ -92,4 +139,9 @@ class Head:
         if data["kind"] not in KINDS:
             raise ValueError(f"a head of kind {data['kind']!r} is not known; update yolo3")
         anchors = tuple((float(width), float(height)) for width, height in data["anchors"])
-        return cls(**{**data, "anchors": anchors, "tree": tuple(map(int, data.get("tree", ())))})
+        return cls(**{**data, "anchors": anchors, "tree": tuple(data.get("tree", ()))})
+
+
+def is_integer(value: object, least: int, most: int) -> bool:
+    """Whether a value read from JSON is an integer of this range."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

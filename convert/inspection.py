@@ -13,7 +13,8 @@ from convert.head import Head
 from convert.model_file import check_layers, read_description
 from convert.names import configs_folder
 from convert.network import Network, fitting_class_count, plan
-from convert.recognise import recognise
+from convert.recognise import check_regular, recognise
+from convert.text import printable
 from convert.weights import FLOAT_BYTES, Header, WeightsReader, unreadable
 from convert.weights_content import damage
 
@@ -25,18 +26,21 @@ def inspect(path: Path | str, weights: Path | str | None = None) -> str:
 
     Raises the errors of `convert.errors` for a file that is none of them, or is damaged; the message says how.
     """
-    path = Path(path)
+    return "\n".join(map(printable, _lines(Path(path), weights)))
+
+
+def _lines(path: Path, weights: Path | str | None) -> Iterator[str]:
     if path.suffix == ".h5":
-        return "\n".join(_model(path))
-    if path.suffix == ".cfg" or weights is not None:
+        yield from _model(path)
+    elif path.suffix == ".cfg" or weights is not None:
         network = plan(read_cfg(path))
-        lines = list(_cfg(network))
+        yield from _cfg(network)
         if weights is not None:
             with WeightsReader.open(weights) as reader:
                 check_weights(network, reader)
-            lines.append(f"{weights}: fits, {network.parameter_count:,} floats")
-        return "\n".join(lines)
-    return "\n".join(_weights(path))
+            yield f"{weights}: fits, {network.parameter_count:,} floats"
+    else:
+        yield from _weights(path)
 
 
 def _cfg(network: Network) -> Iterator[str]:
@@ -110,6 +114,7 @@ def _tiny_mask_trap(network: Network) -> bool:
 
 def _weights(path: Path) -> Iterator[str]:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             start = file.read(4096)
     except OSError as error:

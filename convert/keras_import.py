@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from convert.errors import WorkError
+
+LEAST_BYTES = 3 << 30
+"""Address space that a process needs to start TensorFlow; it uses a fifth of it."""
+
 
 def import_keras() -> Any:
-    """The `keras` module; the first call takes some seconds. Its messages are shown only if the import fails."""
+    """The `keras` module; the first call takes some seconds. Its messages are shown only if the import fails.
+
+    Raises `WorkError` where the process may not use enough memory: there TensorFlow would end it without a word.
+    """
     if "keras" in sys.modules:
         return sys.modules["keras"]
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_BYTES:
+        raise WorkError(
+            f"this process may use {limit >> 20} MB of address space (ulimit -v); "
+            f"TensorFlow needs {LEAST_BYTES >> 20} MB"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with held_back_stderr():
         import absl.logging

@@ -10,9 +10,7 @@ import errno
 import json
 import math
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,53 +20,41 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ModelFileError, OutputError, WorkError
-from convert.head import Head
-from convert.layers.layer import Dialect
-from convert.recognise import recognise
+from convert.errors import ModelFileError, OutputError, WriteError
+from convert.files import check_output, replacing
+from convert.hdf5 import check_storage, content_sha256, first_line, opened
+from convert.head import Head, is_integer
+from convert.keras_shapes import SHAPES, check_sizes, read_layers
+from convert.layers.layer import BATCH_NORMS, LARGEST_MAP, LARGEST_SIDE, Dialect
+from convert.text import printable
 from convert.weights import Header
 
 ATTRIBUTE = "yolo3"
+"""The root attribute that holds the description."""
+
+CONFIG = "model_config"
+"""The root attribute in which Keras keeps the layers."""
+
+DIGEST = "yolo3_content_sha256"
+"""The root attribute with the SHA-256 of the description, the layers and all arrays."""
+
+DIGESTED = (ATTRIBUTE, CONFIG)
+WEIGHTS = "model_weights"
 KEPT = "darknet_parameters"
 """The group of arrays from the .weights file that no Keras variable holds as they are."""
+
+KERAS_MODULES = {"keras", "keras.initializers", "keras.layers"}
+"""Where Keras may import from when it loads a model file."""
+
+SIDE = 416
+"""Pixels: the input of a model without a description, to work out its size."""
 
 SCHEMA = 1
 RESIZE_MODES = ("letterbox", "stretch")
 LAYER_BYTES = 8192
 """What an .h5 holds for a layer besides its numbers, at most; for YOLOv3 it is some 3 KB."""
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-KERAS_LAYERS = frozenset(
-    {
-        "Activation",
-        "Add",
-        "AveragePooling2D",
-        "BatchNormalization",
-        "Concatenate",
-        "Conv2D",
-        "Cropping2D",
-        "DepthwiseConv2D",
-        "Dropout",
-        "ELU",
-        "EinsumDense",
-        "GlobalAveragePooling2D",
-        "InputLayer",
-        "LeakyReLU",
-        "MaxPooling2D",
-        "Maximum",
-        "Multiply",
-        "Permute",
-        "ReLU",
-        "Rescaling",
-        "Reshape",
-        "Softmax",
-        "Subtract",
-        "UnitNormalization",
-        "UpSampling2D",
-        "ZeroPadding2D",
-    }
-)
+KERAS_LAYERS = frozenset(SHAPES) | {"InputLayer"}
 """What a model file may hold. Anything else, a Lambda above all, could run code of its own when loaded."""
 
 
@@ -103,6 +89,11 @@ class Description:
     schema: int = SCHEMA
 
     @property
+    def is_converted(self) -> bool:
+        """Whether the model was made from a .cfg and .weights, rather than trained or adopted."""
+        return bool(self.cfg and self.weights_sha256)
+
+    @property
     def stride(self) -> int:
         """The coarsest stride: input sides must be multiples of it."""
         return max((head.stride for head in self.heads), default=1)
@@ -122,17 +113,33 @@ class Description:
         if data["resize"] not in RESIZE_MODES:
             raise ValueError(f"resize {data['resize']!r} is neither letterbox nor stretch")
         data["heads"] = tuple(Head.from_json(head) for head in data["heads"])
-        data["names"] = tuple(map(str, data["names"]))
+        if not isinstance(data["names"], list):
+            raise ValueError("names are no list")
+        # Names end up on terminals and as lines of other files.
+        data["names"] = tuple(map(printable, data["names"]))
         data["weights_header"] = Header(**data["weights_header"])
         description = cls(**data)
         description.check()
         return description
 
     def check(self) -> None:
-        """Raise `ValueError` for what cannot be: sizes that are none, heads that do not fit their classes."""
-        for name in ("width", "height", "channels"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)!r} is no number of pixels")
+        """Raise `ValueError` for values that no conversion writes, such as heads that do not fit their classes."""
+        for name, text in (
+            ("cfg", self.cfg),
+            ("cfg_sha256", self.cfg_sha256),
+            ("weights_sha256", self.weights_sha256),
+            ("fixed_size", self.fixed_size),
+        ):
+            if not isinstance(text, str):
+                raise ValueError(f"{name} {text!r} is no text")
+        for name, side in (("width", self.width), ("height", self.height), ("channels", self.channels)):
+            if not is_integer(side, 1, LARGEST_SIDE):
+                raise ValueError(f"{name} {side!r} is no integer from 1 to {LARGEST_SIDE}")
+        if self.width * self.height * self.channels > LARGEST_MAP:
+            raise ValueError(f"an input of {self.width}x{self.height}x{self.channels} is too large")
+        if self.batch_norm not in BATCH_NORMS:
+            raise ValueError(f"batch_norm {self.batch_norm!r} is not known; expected one of {', '.join(BATCH_NORMS)}")
+        self.weights_header.check()
         for head in self.heads:
             head.check()
             if head.classes != len(self.names):
@@ -143,7 +150,7 @@ class Description:
 
 
 def read_description(path: Path | str) -> Description:
-    """Read what a model file says of itself; `ModelFileError` when it is missing, damaged or not ours."""
+    """Read the description of a model file; `ModelFileError` when it is missing, damaged or not ours."""
     with opened(path) as file:
         text = file.attrs.get(ATTRIBUTE)
         if text is None:
@@ -153,18 +160,31 @@ def read_description(path: Path | str) -> Description:
             )
     try:
         return Description.from_json(str(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path}: its description is damaged ({error}); convert the network again") from None
 
 
-def check_layers(path: Path | str) -> None:
-    """Raise `ModelFileError` unless the file holds built-in Keras layers of the known kinds only."""
+def check_layers(path: Path | str, *, digest: bool = True) -> None:
+    """Raise `ModelFileError` unless Keras can load the file safely.
+
+    It must hold built-in Keras layers of the known kinds only and must not refer to other files. Unless `digest` is
+    False, its content must have the SHA-256 that was stored with it; older files have none.
+    """
     with opened(path) as file:
-        config = file.attrs.get("model_config")
+        arrays = check_storage(file)
+        _check_config(path, file, arrays)
+        if digest:
+            _check_digest(file, arrays)
+
+
+def _check_config(path: Path | str, file: h5py.File, arrays: Iterable[h5py.Dataset]) -> None:
+    """Raise `ModelFileError` unless the layers are of known kinds and make a network of a reasonable size."""
     try:
-        layers = json.loads(config)["config"]["layers"]
+        config = json.loads(file.attrs.get(CONFIG))["config"]
+        layers = config["layers"]
         found = {(str(layer.get("module", "keras.layers")), str(layer["class_name"])) for layer in layers}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        modules = set(_modules(config))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelFileError(f"{path}: holds no Keras model; convert the network again") from None
     for module, kind in sorted(found):
         if module != "keras.layers" or kind not in KERAS_LAYERS:
@@ -172,26 +192,65 @@ def check_layers(path: Path | str) -> None:
                 f"{path}: holds a layer of kind {module}.{kind}, which yolo3 never writes; "
                 "it is not loaded, because such a layer can run code of its own"
             )
+    if modules - KERAS_MODULES:
+        raise ModelFileError(
+            f"{path}: refers to {sorted(modules - KERAS_MODULES)[0]}, which yolo3 never does; "
+            "it is not loaded, because that can run code of its own"
+        )
+    try:
+        description = Description.from_json(str(file.attrs[ATTRIBUTE])) if ATTRIBUTE in file.attrs else None
+        check_sizes(
+            read_layers(layers),
+            height=description.height if description else SIDE,
+            width=description.width if description else SIDE,
+            stored_numbers=sum(array.size for array in arrays),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        raise ModelFileError(
+            f"{path}: its layers do not make a network ({first_line(error)}); convert the network again"
+        ) from None
 
 
-def read_variables(path: Path | str) -> Callable[[str, str], NDArray[np.float32]]:
+def _modules(config: Any) -> Iterator[str]:
+    """The modules that anything in a configuration is to be imported from."""
+    if isinstance(config, dict):
+        if "module" in config:
+            yield str(config["module"])
+        for value in config.values():
+            yield from _modules(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _modules(value)
+
+
+def _check_digest(file: h5py.File, arrays: Iterable[h5py.Dataset]) -> None:
+    stored = file.attrs.get(DIGEST)
+    if stored is not None and str(stored) != content_sha256(file, arrays, DIGESTED):
+        raise ModelFileError(
+            f"{file.filename}: its numbers are not those that were written (SHA-256 differs); convert the network "
+            "again, or take a copy of the file that is not damaged"
+        )
+
+
+def read_variables(path: Path | str, *, digest: bool = True) -> Callable[[str, str], NDArray[np.float32]]:
     """A function from a Keras layer's and a variable's name to its value; needs no Keras.
 
-    An empty layer name stands for the arrays that are kept beside the model.
-
-    The whole file is read at once: every variable's name is unique in it.
+    An empty layer name stands for the arrays that are kept beside the model. The whole file is read at once: every
+    variable's name is unique in it. Raises `ModelFileError` for a damaged file; `digest` is as for `check_layers`.
     """
     values: dict[tuple[str, str], NDArray[np.float32]] = {}
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            layer, *_, variable = name.split("/")
-            values[layer, variable.removesuffix(":0")] = np.asarray(item, np.float32)
-
     with opened(path) as file:
-        file["model_weights"].visititems(visit)
-        for name, item in file.get(KEPT, {}).items():
-            values["", name] = np.asarray(item, np.float32)
+        arrays = check_storage(file)
+        if digest:
+            _check_digest(file, arrays)
+        if WEIGHTS not in file:
+            raise ModelFileError(f"{path}: damaged (it has no {WEIGHTS}); convert the network again")
+        for array in arrays:
+            top, *middle, variable = array.name.strip("/").split("/")
+            if top == WEIGHTS and middle:
+                values[middle[0], variable.removesuffix(":0")] = np.asarray(array, np.float32)
+            elif top == KEPT:
+                values["", variable] = np.asarray(array, np.float32)
     return lambda layer, variable: values[layer, variable]
 
 
@@ -201,32 +260,34 @@ def save_model(
     description: Description,
     *,
     kept: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    check: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a Keras model and its description, under another name until the file is whole.
+    """Write a Keras model and its description; an existing file is replaced when the new one is whole.
 
-    A file of the same name is replaced only when yolo3 made it from a cfg and weights, so that it can be made
-    again. Raises `OutputError` when the folder cannot be written to, `WorkError` when the disk is full.
+    `check` is called with the complete file under a temporary name; if it raises, nothing is written. Raises
+    `OutputError` when the folder cannot be written to, `WriteError` when the disk is full.
     """
     path = Path(path)
-    check_replaceable(path)
+    if path.suffix != ".h5":
+        raise OutputError(f"{path}: expected a name that ends in .h5")
     text = description.as_json()
-    aside = path.with_name(f".{path.stem[:40]}.{os.getpid()}.part.h5")
-    try:
-        _reserve(aside, model, text, kept)
-        model.save(aside)
-        with h5py.File(aside, "r+") as file:
-            file.attrs[ATTRIBUTE] = text
-            for name, value in kept.items():
-                file[f"{KEPT}/{name}"] = value
-        aside.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise WorkError(f"{path}: could not be written ({_first_line(error)}); is the disk full?") from None
-    finally:
-        aside.unlink(missing_ok=True)
+    with replacing(path) as private:
+        try:
+            _reserve(private, model, text, kept)
+            model.save(private)
+            with h5py.File(private, "r+") as file:
+                file.attrs[ATTRIBUTE] = text
+                for name, value in kept.items():
+                    file[f"{KEPT}/{name}"] = value
+                file.attrs[DIGEST] = content_sha256(file, check_storage(file), DIGESTED)
+        except (OSError, RuntimeError) as error:
+            raise WriteError(f"{path}: could not be written ({first_line(error)}); is the disk full?") from None
+        if check:
+            check(private)
 
 
 def _reserve(path: Path, model: Any, text: str, kept: Mapping[str, NDArray[np.float32]]) -> None:
-    # A disk that fills up while HDF5 writes can crash the whole process, so its space is asked for beforehand.
+    # A disk that fills up while HDF5 writes can crash the whole process, so the space is reserved beforehand.
     floats = sum(math.prod(variable.shape) for variable in model.variables) + sum(map(np.size, kept.values()))
     size = 4 * floats + LAYER_BYTES * (len(model.layers) + len(kept)) + len(text.encode())
     with path.open("wb") as file:
@@ -239,59 +300,26 @@ def _reserve(path: Path, model: Any, text: str, kept: Mapping[str, NDArray[np.fl
                 raise
 
 
-def check_replaceable(path: Path | str) -> None:
-    """Raise `OutputError` unless a model may be written to this path; makes the folder when it is missing."""
+def check_replaceable(path: Path | str, *, inputs: Iterable[Path | str] = ()) -> None:
+    """Raise `OutputError` unless `convert` may write a model to this path.
+
+    An existing file is replaced only if it was converted from a cfg and weights, so that it can be made again; a model
+    that was trained or adopted cannot.
+    """
     path = Path(path)
     if path.suffix != ".h5":
         raise OutputError(f"{path}: expected a name that ends in .h5")
+    check_output(path, overwrite=True, inputs=inputs)
+    if not path.exists():
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass  # what a folder says of its permissions is not always so; a file in it tells
-    except OSError as error:
-        raise OutputError(f"{path}: its folder cannot be written to ({error.strerror}); choose another") from None
-    try:
-        is_folder, is_there = path.is_dir(), path.exists()
-    except OSError as error:  # a name that is too long, for one
-        raise OutputError(f"{path}: cannot be written to ({error.strerror}); choose another name") from None
-    if is_folder:
-        raise OutputError(f"{path}: a folder of this name is there; choose another name")
-    if is_there:
-        try:
-            read_description(path)
-        except ModelFileError:
-            raise OutputError(
-                f"{path}: is there already and was not made by yolo3 convert; move it away or choose another name"
-            ) from None
-
-
-@contextmanager
-def opened(path: Path | str) -> Iterator[h5py.File]:
-    """An .h5 file open for reading; `ModelFileError` when it is none."""
-    path = Path(path)
-    try:
-        with path.open("rb") as raw:
-            start = raw.read(4096)
-    except FileNotFoundError:
-        raise ModelFileError(
-            f"{path}: no such file; expected a model made by `yolo3 convert CFG WEIGHTS {path.name}`"
+        found = read_description(path)
+    except ModelFileError:
+        raise OutputError(
+            f"{path}: exists already and was not made by yolo3 convert; move it away or choose another name"
         ) from None
-    except OSError as error:
-        what = "a folder" if isinstance(error, IsADirectoryError) else f"cannot be read ({error.strerror})"
-        raise ModelFileError(f"{path}: {what}; expected a model made by `yolo3 convert`") from None
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        damaged = f"damaged or cut short ({_first_line(error)})"
-        found = damaged if start.startswith(HDF5_SIGNATURE) else recognise(start) or "not an HDF5 file"
-        raise ModelFileError(f"{path}: {found}; expected a model made by `yolo3 convert`") from None
-    with file:
-        try:
-            yield file
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise ModelFileError(f"{path}: damaged ({_first_line(error)}); convert the network again") from None
-
-
-def _first_line(error: Exception) -> str:
-    # HDF5 puts file names, times and addresses into further lines.
-    return str(error).partition("\n")[0]
+    if not found.is_converted:
+        made = "was trained" if found.cfg else "was adopted"
+        raise OutputError(
+            f"{path}: exists already and {made}, so it cannot be made again; move it away or choose another name"
+        )

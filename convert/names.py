@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convert.errors import NamesError
 from convert.recognise import read_regular, recognise
+from convert.text import printable
 
 KNOWN_LISTS = {80: "coco.names", 20: "voc.names"}
 """The lists of `configs/` that a network of so many classes gets when none is named."""
@@ -24,14 +25,16 @@ def read_names(path: Path | str, classes: int | None = None) -> tuple[str, ...]:
         data = read_regular(path)
     except FileNotFoundError:
         raise NamesError(f"{path}: no such file; expected class names, one a line") from None
-    except OSError as error:
-        raise NamesError(f"{path}: cannot be read ({error.strerror}); expected class names") from None
+    except (OSError, MemoryError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it does not fit into memory"
+        raise NamesError(f"{path}: cannot be read ({reason}); expected class names") from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = recognise(data[:4096]) or f"byte {error.start} is not UTF-8"
         raise NamesError(f"{path}: {what}; expected class names in UTF-8, one a line") from None
-    names = tuple(line.strip() for line in text.rstrip().split("\n"))
+    # Names end up on terminals and as lines of other files.
+    names = tuple(printable(line.strip()) for line in text.rstrip().split("\n"))
     empty = [number for number, name in enumerate(names, 1) if not name]
     if empty:
         raise NamesError(f"{path}, line {empty[0]}: empty; expected a class name on every line")

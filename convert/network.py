@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,14 +14,14 @@ from convert.cfg import ALEXEYAB_KEYS, Cfg
 from convert.errors import CfgError, WeightsError
 from convert.keras_import import import_keras
 from convert.layers import KINDS, KNOWN
-from convert.layers.layer import PICTURE, Before, Dialect, Layer, Parameter, Shape
+from convert.layers.layer import LARGEST_MAP, LARGEST_SIDE, PICTURE, Before, Dialect, Layer, Parameter, Shape
 from convert.weights import Header, WeightsReader
 
-LARGEST_SIDE = 16384
-"""Pixels; a network input beyond this is a slip of the pen."""
-
 LARGEST_NETWORK = 2**31
-"""Floats; Darknet itself counts them in an int."""
+"""Floats in the weights; Darknet itself counts them in an int."""
+
+MOST_LAYERS = 10_000
+"""Sections of a cfg after `[net]`. The largest networks in use have fewer than 1,000."""
 
 Arrays = list[list[NDArray[np.float32]]]
 """Per layer its parameters, in Darknet's order and shapes."""
@@ -85,22 +85,29 @@ def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
     height, width = (_side(cfg, key) for key in ("height", "width"))
     channels = net.integer("channels", 3, minimum=1, maximum=1024)
     darknet: Dialect = "pjreddie" if batch_norm == "pjreddie" else written_for(cfg)
-    before = Before(Shape(height, width, channels), (), darknet, batch_norm)
-    total = 0
-    for section in cfg.layers:
+    layers: list[Layer] = []
+    picture, total = Shape(height, width, channels), 0
+    if picture.size > LARGEST_MAP:
+        raise net.error(f"has an input of {picture}, more than {LARGEST_MAP} numbers", "width")
+    if len(cfg.layers) > MOST_LAYERS:
+        raise cfg.layers[MOST_LAYERS].error(f"is one layer too many; expected at most {MOST_LAYERS}")
+    for index, section in enumerate(cfg.layers):
         if section.kind not in KNOWN:
             raise CfgError(
                 f"{cfg.path}, line {section.line}: section [{section.kind}] is not supported; "
                 f"known are {', '.join(sorted(KINDS))}"
             )
+        before = Before(picture, layers, index, darknet, batch_norm)
         layer = KNOWN[section.kind](section, before)
         if min(layer.shape.height, layer.shape.width) < 1:
             raise section.error(f"leaves nothing of its input of {before.shape}: the network input is too small")
         total += layer.parameter_count
-        if max(layer.shape.size, total) > LARGEST_NETWORK:
-            raise section.error("makes the network larger than 2^31 numbers; a slip of the pen?")
-        before = replace(before, layers=(*before.layers, layer))
-    return Network(cfg, before.picture, before.layers, darknet, batch_norm)
+        if total > LARGEST_NETWORK:
+            raise section.error(f"makes the network larger than {LARGEST_NETWORK} floats; is a number wrong?")
+        if layer.shape.size > LARGEST_MAP:
+            raise section.error(f"makes a map of {layer.shape}, more than {LARGEST_MAP} numbers; is a number wrong?")
+        layers.append(layer)
+    return Network(cfg, picture, tuple(layers), darknet, batch_norm)
 
 
 def written_for(cfg: Cfg) -> Dialect:
@@ -170,6 +177,12 @@ def assemble(network: Network, tensors: Mapping[int, Any]) -> Any:
     return keras.Model(tensors[PICTURE], outputs, name="darknet")
 
 
+def keras_layer_names(network: Network, tensors: Mapping[int, Any], model: Any) -> dict[int, str]:
+    """For each layer of the model the name of the Keras layer that gives its output, from `connect` and `assemble`."""
+    names = {id(layer.output): str(layer.name) for layer in model.layers}
+    return {index: names[id(tensors[index])] for index in sorted(network.used)}
+
+
 def _output(layer: Layer, tensor: Any, keras: Any) -> Any:
     if layer.head or layer.shape.height * layer.shape.width > 1:
         return tensor
@@ -191,6 +204,19 @@ def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
         for derived in layer.derived:
             variable = getattr(model.get_layer(derived.keras_layer), derived.keras_variable)
             variable.assign(derived.compute(named).reshape(variable.shape))
+
+
+def derived_variables(network: Network, model: Any) -> list[Any]:
+    """The variables of a model that no parameter of the .weights file is: constants, and what is computed from others.
+
+    Training must leave them as they are, or the network cannot go back to Darknet.
+    """
+    return [
+        getattr(model.get_layer(derived.keras_layer), derived.keras_variable)
+        for layer in network.layers
+        if layer.index in network.used
+        for derived in layer.derived
+    ]
 
 
 def kept_arrays(network: Network, arrays: Arrays) -> dict[str, NDArray[np.float32]]:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from convert.cfg import Section
 
+LARGEST_BYTES = 1 << 24
+"""Of a .tree file. The largest in use, of ImageNet's 21,000 classes, has half a megabyte."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -38,16 +41,19 @@ def find_tree(section: Section) -> Tree | None:
     named = Path(section.text("tree"))
     folder = Path(section.path).parent
     for path in (named, folder / named, folder.parent / named, folder / named.name):
-        if path.is_file():
-            try:
+        try:
+            if path.is_file():
                 return read_tree(path)
-            except (OSError, ValueError) as error:
-                raise section.error(f"tree={named}: {path} cannot be read ({error})", "tree") from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise section.error(f"tree={named}: {path} cannot be read ({reason})", "tree") from None
     return None
 
 
 def read_tree(path: Path) -> Tree:
     """Read lines of a name and its parent's number; `ValueError` for a line that has neither."""
+    if path.stat().st_size > LARGEST_BYTES:
+        raise ValueError(f"more than {LARGEST_BYTES} bytes")
     parents: list[int] = []
     for number, line in enumerate(path.read_text("utf-8", errors="replace").split("\n"), 1):
         fields = line.split()

@@ -1,30 +1,30 @@
-"""The proof of a conversion: the Keras network beside the NumPy one, layer by layer, on a test picture."""
+"""Verification of a conversion: the Keras model beside the NumPy network, layer by layer, on a test picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import VerificationError
+from convert.errors import CfgError, VerificationError
 from convert.keras_import import import_keras
-from convert.layers.layer import PICTURE, Layer
-from convert.network import Network
+from convert.layers.layer import Layer
+from convert.network import Network, plan
 from convert.reference import forward
 
 TOLERANCE = 2e-4
-"""Of a layer's range of values; what float32 sums in another order differ by is a hundredth of that."""
+"""Part of a layer's range of values. The order in which float32 numbers are summed makes a hundredth of that."""
 
 SMALL_PARAMETERS = 25_000_000
 SMALL_FLOPS = 6e9
-SMALL_OUTPUTS = 100_000_000
-"""Up to these (floats, FLOPs, numbers in all maps) a network is verified unasked: it takes a second or two."""
+SMALL_OUTPUTS = 50_000_000
+"""Up to these (floats, FLOPs, numbers in all maps) every conversion is verified: it takes a second or two."""
 
 CELLS = 3
-"""Of the coarsest grid, each way, in the test picture."""
+"""Cells of the coarsest grid in the height of the test picture; one more in its width."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +45,40 @@ def is_small(network: Network) -> bool:
     height, width = picture_size(network)
     share = height * width / (network.picture.height * network.picture.width)
     numbers = sum(layer.shape.size for layer in network.layers)
+    work = network.flops + sum(layer.work for layer in network.layers)
     return (
-        network.parameter_count <= SMALL_PARAMETERS
-        and network.flops * share <= SMALL_FLOPS
-        and numbers * share <= SMALL_OUTPUTS
+        network.parameter_count <= SMALL_PARAMETERS and work * share <= SMALL_FLOPS and numbers * share <= SMALL_OUTPUTS
     )
 
 
 def picture_size(network: Network) -> tuple[int, int]:
-    """Rows and columns of the test picture: a few cells of the coarsest grid, or the only size there is."""
+    """Rows and columns of the test picture: a few cells of the coarsest grid, or the only size there is.
+
+    Convolutions and windows without padding need a larger picture. The size is doubled until every layer has an output.
+    """
     picture = network.picture
     if network.fixed_size:
         return picture.height, picture.width
-    stride = max(int(layer.shape.stride) for layer in network.layers if not layer.shape.pooled)
-    return min(picture.height, CELLS * stride), min(picture.width, (CELLS + 1) * stride)
+    stride = max((int(layer.shape.stride) for layer in network.layers if not layer.shape.pooled), default=1)
+    height, width = CELLS * stride, (CELLS + 1) * stride
+    while height < picture.height or width < picture.width:
+        size = min(picture.height, height), min(picture.width, width)
+        try:
+            plan(network.cfg.with_size(*size), batch_norm=network.batch_norm)
+        except CfgError:
+            height, width = 2 * height, 2 * width
+        else:
+            return size
+    return picture.height, picture.width
 
 
-def verify(
-    network: Network, tensors: Mapping[int, Any], floats: NDArray[np.float32], *, transposed: bool
+def verify_model(
+    network: Network, keras_layers: Mapping[int, str], model: Any, floats: NDArray[np.float32], *, transposed: bool
 ) -> list[Comparison]:
-    """Compare every layer; `tensors` are `connect`'s, `floats` the whole .weights file after its header.
+    """Compare every layer of a Keras model, loaded from its file, with the NumPy network.
 
-    Raises `VerificationError` when a layer differs by more than `TOLERANCE`.
+    `keras_layers` names the Keras layer that gives each layer's output, `floats` are the whole .weights file after its
+    header. Raises `VerificationError` when a layer differs by more than `TOLERANCE`.
     """
     height, width = picture_size(network)
     picture = np.random.default_rng(3).uniform(0, 1, (network.picture.channels, height, width)).astype(np.float32)
@@ -79,25 +91,21 @@ def verify(
         batch_norm=network.batch_norm,
     )
     used = [layer for layer in network.layers if layer.index in network.used]
-    found = _outputs([tensors[PICTURE], *(tensors[layer.index] for layer in used)], picture.transpose(1, 2, 0)[None])
+    outputs = [model.get_layer(keras_layers[layer.index]).output for layer in used]
+    found = import_keras().Model(model.inputs, outputs).predict_on_batch(picture.transpose(1, 2, 0)[None])
+    found = found if isinstance(found, list) else [found]
     comparisons = [
         _compare(layer, keras_map[0], expected[layer.index]) for layer, keras_map in zip(used, found, strict=True)
     ]
-    worst = max(comparisons, key=lambda one: one.difference)
-    if not worst.difference <= TOLERANCE:
-        first = next(one for one in comparisons if not one.difference <= TOLERANCE)
+    wrong = [one for one in comparisons if not one.difference <= TOLERANCE]
+    if wrong:
         raise VerificationError(
-            f"{network.cfg.path}: the converted network computes something else than Darknet from {first.layer} on "
-            f"(a difference of {first.difference:.1e} of its range; expected at most {TOLERANCE:g}). Nothing was "
-            "written. If the weights are sound, this is a mistake in yolo3: please report it with the cfg"
+            f"{network.cfg.path}: the converted network does not compute what Darknet computes, from "
+            f"{wrong[0].layer} on (it differs by {wrong[0].difference:.1e} of the layer's range; expected at most "
+            f"{TOLERANCE:g}). Nothing was written. If the weights are sound, this is a bug in yolo3: please report it "
+            "with the cfg"
         )
     return comparisons
-
-
-def _outputs(tensors: Sequence[Any], batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-    """The values of all tensors but the first, which is the input."""
-    outputs = import_keras().Model(tensors[0], list(tensors[1:])).predict_on_batch(batch)
-    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def _compare(layer: Layer, keras_map: NDArray[np.float32], darknet_map: NDArray[np.float32]) -> Comparison:
@@ -108,12 +116,12 @@ def _compare(layer: Layer, keras_map: NDArray[np.float32], darknet_map: NDArray[
     if keras_map.size != darknet_map.size:
         return Comparison(layer.name, f"{keras_map.shape} {darknet_map.shape}", float("inf"))
     ours, theirs = keras_map.ravel(), darknet_map.ravel()
-    # Weights with NaN in them make both networks useless; there is nothing to compare where Darknet has no number.
+    # Weights with NaN in them make both networks useless: there is nothing to compare where Darknet has no number.
     finite = np.isfinite(theirs)
     if not finite.any():
         return Comparison(layer.name, "no finite number", 0.0)
     ours, theirs = ours[finite].astype(np.float64), theirs[finite].astype(np.float64)
-    # A map of nearly one value has no range to speak of; float32 itself is coarse beside it.
+    # A map of nearly one value has hardly a range: compare with the precision of float32 at that value.
     spread = max(float(np.ptp(theirs)), float(np.abs(theirs).max()) / 1000) or 1.0
     difference = float(np.abs(ours - theirs).max()) / spread
     return Comparison(layer.name, "x".join(map(str, darknet_map.shape)), difference)

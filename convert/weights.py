@@ -1,4 +1,4 @@
-"""The .weights byte stream: its header, a reader that knows what it has read, and a writer.
+"""The .weights byte stream: its header, a reader that keeps track of what it has read, and a writer.
 
 Layout (Darknet's `load_weights_upto` and `save_weights_upto` in parser.c), little endian throughout:
 
@@ -11,6 +11,8 @@ A `major` or `minor` above 1000 marks connected layers stored transposed.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import struct
 from collections.abc import Iterable
@@ -53,6 +55,13 @@ class Header:
         """20, or 16 for files of before version 0.2."""
         return 20 if self.long_seen else 16
 
+    def check(self) -> None:
+        """Raise `ValueError` for numbers that do not fit into a file."""
+        try:
+            self.pack()
+        except (struct.error, TypeError) as error:
+            raise ValueError(f"a weights header of {self} cannot be written ({error})") from None
+
     def pack(self) -> bytes:
         """The header as it stands in a file."""
         seen = struct.pack("<Q" if self.long_seen else "<I", self.seen)
@@ -75,7 +84,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the ledger: where a layer's parameter came from."""
+    """One row of the ledger: where in the file a layer's parameter was."""
 
     layer: str
     parameter: str
@@ -85,7 +94,7 @@ class Entry:
 
 @dataclass
 class WeightsReader:
-    """Reads floats in order and keeps a ledger of who got them.
+    """Reads floats in order and keeps a ledger of the parameters they belong to.
 
     A context manager: `with WeightsReader.open(path) as weights: weights.take("layer 0", "biases", (16,))`.
     """
@@ -103,6 +112,8 @@ class WeightsReader:
     """Floats read so far."""
 
     ledger: list[Entry] = field(default_factory=list)
+    _ahead: NDArray[np.float32] | None = None
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -123,23 +134,44 @@ class WeightsReader:
         except OSError as error:  # a pipe, for one, has no size and cannot be read twice
             file.close()
             raise unreadable(path, error) from None
-        return cls(str(path), header, body // FLOAT_BYTES, body % FLOAT_BYTES, file)
+        reader = cls(str(path), header, body // FLOAT_BYTES, body % FLOAT_BYTES, file)
+        reader._digest.update(header.pack())
+        return reader
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what has been read: of the whole file, once all floats of a sound file are read."""
+        return self._digest.hexdigest()
+
+    def read_ahead(self) -> NDArray[np.float32]:
+        """Read all floats that are left, and return them; what `take` gives from now on are views of this array."""
+        self._ahead = self._read(self.total - self.taken)
+        return self._ahead
 
     def take(self, layer: str, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """The next floats, as an array of `shape`; `WeightsError` when fewer are left."""
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         offset = self.header.size_bytes + self.taken * FLOAT_BYTES
         if count > self.total - self.taken:
             raise WeightsError(
                 f"{self.path}, offset {offset}: {layer} needs {count} floats for its {parameter}, "
                 f"{self.total - self.taken} are left"
             )
+        if self._ahead is None:
+            values = self._read(count)
+        else:
+            values, self._ahead = self._ahead[:count], self._ahead[count:]
+        self.ledger.append(Entry(layer, parameter, offset, count))
+        self.taken += count
+        return values.reshape(shape)
+
+    def _read(self, count: int) -> NDArray[np.float32]:
+        offset = self._file.tell()
         values = np.fromfile(self._file, "<f4", count)
         if values.size != count:
             raise WeightsError(f"{self.path}, offset {offset}: the file became shorter while it was read")
-        self.ledger.append(Entry(layer, parameter, offset, count))
-        self.taken += count
-        return values.astype(np.float32, copy=False).reshape(shape)
+        self._digest.update(values.data)
+        return values.astype(np.float32, copy=False)
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +193,7 @@ def write_weights(file: BinaryIO, arrays: Iterable[NDArray[np.float32]], header:
 
 
 def unreadable(path: Path, error: OSError) -> WeightsError:
-    """Why a weights file cannot be opened, in plain words."""
+    """The error for a weights file that cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return WeightsError(
             f"{path}: no such file; expected Darknet weights (scripts/download_weights fetches the published ones)"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
-from convert.layers.layer import Before, Derived, Layer, Parameter, Shape, Tensor
+from convert.layers.layer import LARGEST_CONSTANT, LARGEST_MAP, Before, Derived, Layer, Parameter, Shape, Tensor
 from convert.layers.normalisation import batch_norm, batch_norm_parameters
 from convert.layers.pieces import constant
 
@@ -83,6 +83,10 @@ def local(section: Section, before: Before) -> Layer:
     )
     places, patch = shape.height * shape.width, source.channels * size * size
     name = f"local_{index}"
+    if patch * size * size > LARGEST_CONSTANT:
+        raise section.error(f"size={size} is too large for {source.channels} channels", "size")
+    if shape.height < 1 or shape.width < 1 or filters * places > LARGEST_MAP or patch * places > LARGEST_MAP:
+        raise section.error(f"makes a map of {shape} from {source}, which is none or too large")
 
     def picks() -> NDArray[np.float32]:
         kernel = np.zeros((size, size, source.channels, size * size), np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
-from convert.layers.layer import Before, Derived, Layer, Parameter, Shape, Tensor
+from convert.layers.layer import LARGEST_MAP, Before, Derived, Layer, Parameter, Shape, Tensor
 from convert.layers.normalisation import batch_norm, batch_norm_parameters
 from convert.layers.pieces import constant, every
 from convert.layers.refusal import refuse
@@ -119,6 +119,9 @@ def _read(section: Section, source: Shape) -> _Settings:
             f"expected {(size - 1) // 2}",
             "dilation",
         )
+    border = 2 * padding * dilation
+    if (source.height + border) * (source.width + border) * source.channels > LARGEST_MAP:
+        raise section.error(f"pads its input of {source} to more than {LARGEST_MAP} numbers", "padding")
     return _Settings(
         filters,
         size,

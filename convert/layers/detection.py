@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from convert.cfg import Section
-from convert.head import NMS_KINDS, Head
-from convert.layers.layer import Before, Layer, Shape, Tensor
+from convert.head import LARGEST_ANCHOR, LARGEST_SCALE, MOST_ANCHORS, NMS_KINDS, YOLO_POINTS, Head
+from convert.layers.layer import LARGEST_SIDE, Before, Layer, Shape, Tensor
 from convert.layers.pieces import channels, flat
 from convert.layers.refusal import refuse
 from convert.tree import find_tree
-
-LARGEST_NUM = 10_000
-"""Anchors; more is a slip of the pen."""
-
-YOLO_POINTS = ("center", "left_top", "right_bottom")
 
 
 def yolo(section: Section, before: Before) -> Layer:
@@ -33,7 +28,7 @@ def gaussian_yolo(section: Section, before: Before) -> Layer:
 
 def _yolo_like(section: Section, before: Before, *, new_coords: bool = False, yolo_point: str = "center") -> Layer:
     classes = section.integer("classes", 20, minimum=1)
-    total = section.integer("num", 1, minimum=1, maximum=LARGEST_NUM)
+    total = section.integer("num", 1, minimum=1, maximum=MOST_ANCHORS)
     mask = section.integers("mask") or tuple(range(total))
     numbers = section.numbers("anchors")
     if len(numbers) != 2 * total:
@@ -48,10 +43,10 @@ def _yolo_like(section: Section, before: Before, *, new_coords: bool = False, yo
         stride=int(before.shape.stride),
         anchors=tuple((numbers[2 * index], numbers[2 * index + 1]) for index in mask),
         classes=classes,
-        scale_x_y=section.number("scale_x_y", 1.0),
+        scale_x_y=_scale(section, "scale_x_y", 1.0),
         new_coords=new_coords,
         nms_kind=section.choice("nms_kind", NMS_KINDS, "default"),
-        beta_nms=section.number("beta_nms", 0.6),
+        beta_nms=_scale(section, "beta_nms", 0.6),
         yolo_point=yolo_point,
     )
     return _head_layer(section, before, head)
@@ -67,7 +62,7 @@ def region(section: Section, before: Before) -> Layer:
     if section.integer("coords", 4) != 4:
         raise section.error(f"coords={section.text('coords')} (masks beside the boxes) is not supported", "coords")
     classes = section.integer("classes", 20, minimum=1)
-    number = section.integer("num", 1, minimum=1, maximum=LARGEST_NUM)
+    number = section.integer("num", 1, minimum=1, maximum=MOST_ANCHORS)
     numbers = section.numbers("anchors")
     if len(numbers) < 2 * number:
         raise section.error(f"has {len(numbers)} numbers in anchors=; expected num={number} pairs", "anchors")
@@ -157,12 +152,21 @@ def detection(section: Section, before: Before) -> Layer:
 def _check_anchors(section: Section, numbers: Sequence[float]) -> None:
     if min(numbers) <= 0:
         raise section.error(f"has an anchor side of {min(numbers):g}; expected pixels above 0", "anchors")
+    if max(numbers) > LARGEST_ANCHOR:
+        raise section.error(f"has an anchor side of {max(numbers):g}; expected at most {LARGEST_ANCHOR:g}", "anchors")
+
+
+def _scale(section: Section, key: str, default: float) -> float:
+    value = section.number(key, default)
+    if not 0 <= value <= LARGEST_SCALE:
+        raise section.error(f"{key}={value:g} is not from 0 to {LARGEST_SCALE:g}", key)
+    return value
 
 
 def _head_layer(section: Section, before: Before, head: Head) -> Layer:
     """The identity, checked to have the channels that the head needs."""
     source = before.shape
-    if source.stride.denominator != 1:
+    if source.stride.denominator != 1 or source.stride > LARGEST_SIDE:
         raise section.error(f"has cells of {source.stride} network input pixels; expected whole pixels")
     if source.channels != head.channels:
         raise section.error(

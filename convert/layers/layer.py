@@ -17,11 +17,23 @@ from convert.head import Head
 Tensor = Any
 """A symbolic Keras tensor, NHWC."""
 
-PICTURE = -1
-"""The index by which a layer names the network's input."""
-
 Dialect = Literal["alexeyab", "pjreddie"]
 """The two Darknets that compute a few things differently; hank-ai's is AlexeyAB's in all that matters here."""
+
+BATCH_NORMS: tuple[Dialect, ...] = ("alexeyab", "pjreddie")
+"""Whose batch normalisation can be folded in."""
+
+LARGEST_SIDE = 16384
+"""Pixels of a network's input."""
+
+LARGEST_MAP = 2**27
+"""Numbers in the map of a layer, with its padding: 512 MiB. YOLOv3's largest has that at an input of 2048x2048."""
+
+LARGEST_CONSTANT = 2**24
+"""Numbers in an array that is not in the weights file."""
+
+PICTURE = -1
+"""The index by which a layer names the network's input."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,9 @@ class Layer:
     flops: int = 0
     """Multiplications and additions for one picture of the cfg's size."""
 
+    work: int = 0
+    """Comparisons for the same picture, which Darknet does not count."""
+
     fixed_size: str = ""
     """Why this layer ties the network to one input size; empty when it does not."""
 
@@ -140,20 +155,20 @@ class Layer:
 
 @dataclass(frozen=True)
 class Before:
-    """The layers that stand before a section: what it can read from."""
+    """What a section can read from: the picture and the layers before it."""
 
     picture: Shape
-    layers: tuple[Layer, ...] = ()
+    layers: Sequence[Layer] = ()
+    """The layers so far. One list may serve all sections of a network: those from `index` on do not count."""
+
+    index: int = 0
+    """The index that the section's own layer gets."""
+
     darknet: Dialect = "alexeyab"
     """Whose Darknet decides where the two compute different things."""
 
     batch_norm: Dialect = "alexeyab"
     """Whose batch normalisation is folded in."""
-
-    @property
-    def index(self) -> int:
-        """The index that the next layer gets."""
-        return len(self.layers)
 
     @property
     def previous(self) -> int:

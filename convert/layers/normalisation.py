@@ -16,8 +16,6 @@ BATCH_NORM_EPSILON = 1e-5
 PJREDDIE_EPSILON = 1e-6
 """Added after the root by pjreddie's CPU code (`normalize_cpu`, blas.c)."""
 
-BATCH_NORMS: tuple[Dialect, ...] = ("alexeyab", "pjreddie")
-
 
 def batch_norm(tensor: Tensor, name: str) -> Tensor:
     """The Keras layer whose variables `batch_norm_parameters` fills."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convert.cfg import Section
 from convert.layers.activation import read_activation
-from convert.layers.layer import PICTURE, Before, Layer, Parameter, Shape, Tensor
+from convert.layers.layer import LARGEST_CONSTANT, PICTURE, Before, Layer, Parameter, Shape, Tensor
 from convert.layers.pieces import constant
 
 
@@ -53,6 +53,10 @@ def implicit(section: Section, before: Before) -> Layer:
     filters = section.integer("filters", 128, minimum=1)
     atoms = section.integer("atoms", 1, minimum=1)
     name = f"implicit_{index}"
+    if picture.channels * filters * atoms > LARGEST_CONSTANT:
+        raise section.error(
+            f"filters={filters} with atoms={atoms} is too large for a network of {picture.channels} channels"
+        )
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import Conv2D, GlobalAveragePooling2D, Reshape

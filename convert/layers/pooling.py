@@ -11,6 +11,9 @@ from convert.layers.layer import Before, Layer, Shape, Tensor
 from convert.layers.pieces import channels, every
 from convert.layers.refusal import refuse
 
+LARGEST_WINDOW = 64
+"""Rows and columns of a pooling window. Each window is computed at every cell, so a large one would take hours."""
+
 
 def maxpool(section: Section, before: Before) -> Layer:
     """`[maxpool]`: out = (in + padding - size) / stride + 1, the first window begins at -(padding // 2).
@@ -41,6 +44,9 @@ def _windows(
     stride_x = section.integer("stride_x", stride, minimum=1)
     stride_y = section.integer("stride_y", stride, minimum=1)
     size = section.integer("size", stride, minimum=1)
+    if size > LARGEST_WINDOW:
+        key = "size" if "size" in section else "stride"
+        raise section.error(f"{key}={size} is too large a window; expected at most {LARGEST_WINDOW}", key)
     padding = section.integer("padding", size - 1, minimum=0)
     if padding > size - 1:
         raise section.error(f"padding={padding} is more than size - 1 = {size - 1}; not supported", "padding")
@@ -75,7 +81,8 @@ def _windows(
             tensor = Cropping2D(((first, far), (first, far)), name=f"{name}_crop")(tensor)
         return every(tensor, *strides, name)
 
-    return Layer(section, before.index, (before.previous,), shape, build), written_strides
+    work = source.size * size * size
+    return Layer(section, before.index, (before.previous,), shape, build, work=work), written_strides
 
 
 def _over_channels(section: Section, before: Before) -> Layer:

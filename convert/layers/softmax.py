@@ -38,12 +38,19 @@ def softmax(section: Section, before: Before) -> Layer:
         tensor = _tempered(inputs[0], 1 if spatial else temperature, index)
         if spatial or (one_cell and groups == 1):
             return Softmax(name=f"softmax_{index}")(tensor)
-        if groups == 1:
-            return Softmax(axis=[1, 2, 3], name=f"softmax_{index}")(tensor)
-        tensor = Reshape((groups, source.channels // groups), name=f"groups_{index}")(tensor)
-        return Reshape((1, 1, source.channels), name=f"ungroup_{index}")(Softmax(name=f"softmax_{index}")(tensor))
+        # A softmax over several axes is not possible: Keras loads `axis=[1, 2, 3]` from an .h5 as the last axis alone.
+        tensor = Reshape((groups, source.size // groups), name=f"groups_{index}")(tensor)
+        tensor = Softmax(name=f"softmax_{index}")(tensor)
+        return Reshape((source.height, source.width, source.channels), name=f"ungroup_{index}")(tensor)
 
-    return Layer(section, index, (before.previous,), source, build)
+    return Layer(
+        section,
+        index,
+        (before.previous,),
+        source,
+        build,
+        fixed_size="" if spatial or source.pooled else "its softmax is over the whole map",
+    )
 
 
 def _tempered(tensor: Tensor, temperature: float, index: int) -> Tensor:

@@ -12,6 +12,9 @@ from convert.reference.activations import activate
 from convert.reference.forward_pass import Array, ForwardPass
 from convert.tree import find_tree
 
+PATCHES = 1 << 24
+"""Numbers in the patches of a convolution that are in memory at a time: 64 MiB."""
+
 
 def im2col(x: Array, size: int, stride_y: int, stride_x: int, padding: int, dilation: int = 1) -> Array:
     """(channels * size * size, rows, columns) of the patches (`im2col_cpu_ext`, im2col.c)."""
@@ -52,15 +55,28 @@ def convolutional(section: Section, state: ForwardPass) -> Array:
     state.convolutions[here] = weights
     *vectors, kernel = weights
 
-    parts = []
-    for number, part in enumerate(np.split(x, groups)):
-        patches = im2col(part, size, *((1, 1) if blur else strides), padding * dilation, dilation)
-        own = kernel[number * filters // groups : (number + 1) * filters // groups]
-        parts.append((own @ patches.reshape(patches.shape[0], -1)).reshape(-1, *patches.shape[1:]))
-    result = np.concatenate(parts)
+    padded = np.pad(x, ((0, 0), (padding * dilation,) * 2, (padding * dilation,) * 2))
+    parts = np.split(padded, groups)
+    kernels = np.split(kernel, groups)
+    steps = (1, 1) if blur else strides
+    result = np.concatenate([convolved(*pair, size, steps, dilation) for pair in zip(parts, kernels, strict=True)])
     result = state.normalised(result, tuple(vectors)) if normalise else result + vectors[0].reshape(-1, 1, 1)
     result = activate(section.text("activation", "logistic"), result)
     return blurred(result, blur, strides) if blur else result
+
+
+def convolved(x: Array, kernel: Array, size: int, strides: tuple[int, int], dilation: int) -> Array:
+    """The matrix product with the patches of a padded map, a strip of rows at a time."""
+    extent = dilation * (size - 1) + 1
+    rows, columns = ((side - extent) // step + 1 for side, step in zip(x.shape[1:], strides, strict=True))
+    strip = max(1, PATCHES // (x.shape[0] * size * size * columns))
+    result = np.empty((kernel.shape[0], rows, columns), np.float32)
+    for top in range(0, rows, strip):
+        bottom = min(top + strip, rows)
+        part = x[:, top * strides[0] : (bottom - 1) * strides[0] + extent]
+        patches = im2col(part, size, *strides, 0, dilation)
+        result[:, top:bottom] = (kernel @ patches.reshape(patches.shape[0], -1)).reshape(-1, bottom - top, columns)
+    return result
 
 
 def blurred(x: Array, kind: int, strides: tuple[int, int]) -> Array:
@@ -73,28 +89,17 @@ def blurred(x: Array, kind: int, strides: tuple[int, int]) -> Array:
     return result
 
 
-def windows(section: Section, x: Array, combine: Callable[[NDArray[np.float32]], Array], *, blur: int = 0) -> Array:
-    """`combine` of each pooling window, what lies outside the map being NaN."""
+def pooled(section: Section, x: Array, combine: Callable[[Array, int], Array], *, blur: int = 0) -> Array:
+    """`combine` of the rows, then of the columns of each pooling window, as far as it lies inside the map."""
     stride = section.integer("stride", 1)
     strides = section.integer("stride_y", stride), section.integer("stride_x", stride)
-    step_y, step_x = (1, 1) if blur else strides
     size = section.integer("size", stride)
     padding = section.integer("padding", size - 1)
-    rows = (x.shape[1] + padding - size) // step_y + 1
-    columns = (x.shape[2] + padding - size) // step_x + 1
-    before, room = padding // 2, size + max(step_y, step_x)
-    padded = np.pad(x, ((0, 0), (before, room), (before, room)), constant_values=np.nan)
-    stack = np.stack(
-        [
-            padded[
-                :, down : down + step_y * (rows - 1) + 1 : step_y, right : right + step_x * (columns - 1) + 1 : step_x
-            ]
-            for down in range(size)
-            for right in range(size)
-        ]
-    )
-    result = combine(stack)
-    return blurred(result, blur, strides) if blur else result
+    for axis, step in enumerate((1, 1) if blur else strides, 1):
+        starts = range(-(padding // 2), x.shape[axis] + padding - size - padding // 2 + 1, step)
+        parts = [x.take(range(max(0, first), min(x.shape[axis], first + size)), axis) for first in starts]
+        x = np.stack([combine(part, axis) for part in parts], axis)
+    return blurred(x, blur, strides) if blur else x
 
 
 def maxpool(section: Section, state: ForwardPass) -> Array:
@@ -103,12 +108,12 @@ def maxpool(section: Section, state: ForwardPass) -> Array:
     if section.flag("maxpool_depth"):
         out = section.integer("out_channels", 1)
         return np.stack([x[first::out].max(axis=0) for first in range(out)])
-    return windows(section, x, lambda stack: np.fmax.reduce(stack), blur=section.integer("antialiasing", 0))
+    return pooled(section, x, lambda part, axis: part.max(axis), blur=section.integer("antialiasing", 0))
 
 
 def local_avgpool(section: Section, state: ForwardPass) -> Array:
-    """`forward_local_avgpool_layer`."""
-    return windows(section, state.last, lambda stack: np.nanmean(stack, axis=0))
+    """`forward_local_avgpool_layer`: the mean of what lies inside the map."""
+    return pooled(section, state.last, lambda part, axis: part.mean(axis))
 
 
 def avgpool(section: Section, state: ForwardPass) -> Array:

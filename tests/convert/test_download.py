@@ -20,9 +20,11 @@ from pathlib import Path
 import pytest
 
 from convert.cfg import read_cfg
-from convert.download import NETWORKS, PublishedFile, fetch, first_byte, main, next_command, wrong_content
+from convert.download import fetch, main, next_command
 from convert.errors import DownloadError, OutputError, WorkError
+from convert.http_transfer import first_byte, wrong_content
 from convert.network import plan
+from convert.published import NETWORKS, PublishedFile
 
 CHECKOUT = Path(__file__).parents[2]
 HALF = 150_000
@@ -169,20 +171,20 @@ def test_cut_connection_is_resumed(server: Server, tmp_path: Path, capsys: pytes
 
 
 def test_part_of_an_earlier_run_is_resumed(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "net.weights.part").write_bytes(DATA[:HALF])
+    (tmp_path / "net.weights.yolo3-part").write_bytes(DATA[:HALF])
     assert_only(fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path))
     assert server.requests == [("/good", f"bytes={HALF}-")]
     assert "100%" in capsys.readouterr().err
 
 
 def test_whole_part_needs_no_request(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "net.weights.part").write_bytes(DATA)
+    (tmp_path / "net.weights.yolo3-part").write_bytes(DATA)
     assert_only(fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path))
     assert server.requests == []
 
 
 def test_server_without_range_begins_anew(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "net.weights.part").write_bytes(OTHER[:HALF])
+    (tmp_path / "net.weights.yolo3-part").write_bytes(OTHER[:HALF])
     assert_only(fetch_quickly(published(server.address("/plain", without_range(DATA))), tmp_path))
     assert server.requests == [("/plain", f"bytes={HALF}-")]
 
@@ -202,16 +204,39 @@ def elsewhere(handler: Handler) -> None:
     ],
 )
 def test_useless_part_is_begun_anew(server: Server, tmp_path: Path, part: bytes, first: Answer) -> None:
-    (tmp_path / "net.weights.part").write_bytes(part)
+    (tmp_path / "net.weights.yolo3-part").write_bytes(part)
     assert_only(fetch_quickly(published(server.address("/once", first, whole(DATA))), tmp_path))
     assert server.requests == [("/once", f"bytes={HALF}-"), ("/once", None)]
 
 
 @pytest.mark.parametrize("part", [pytest.param(OTHER, id="as long"), pytest.param(DATA + b"more", id="longer")])
 def test_wrong_part_of_full_length_is_begun_anew(server: Server, tmp_path: Path, part: bytes) -> None:
-    (tmp_path / "net.weights.part").write_bytes(part)
+    (tmp_path / "net.weights.yolo3-part").write_bytes(part)
     assert_only(fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path))
     assert server.requests == [("/good", None)]
+
+
+def rude(handler: Handler) -> None:
+    handler.send_response_only(403, "\x1b[2J\x1b[31mPay here")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def test_what_a_server_says_does_not_act_on_the_terminal(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DownloadError) as caught:
+        fetch_quickly(published(server.address("/rude", rude)), tmp_path)
+    told = str(caught.value) + capsys.readouterr().err
+    assert told.count(r"HTTP 403 \x1b[2J\x1b[31mPay here") == 2
+    assert "\x1b" not in told
+
+
+def test_a_file_of_the_users_with_a_usual_name_is_left_alone(server: Server, tmp_path: Path) -> None:
+    mine = tmp_path / "net.weights.part"
+    mine.write_bytes(OTHER)
+    fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path)
+    assert mine.read_bytes() == OTHER
 
 
 def test_overloaded_server_is_asked_again(server: Server, tmp_path: Path) -> None:
@@ -258,7 +283,7 @@ def test_refusal_leads_to_the_next_address(
 
 
 def test_wrong_bytes_that_all_came_from_one_address_are_not_fetched_there_again(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "net.weights.part").write_bytes(DATA[:HALF])
+    (tmp_path / "net.weights.yolo3-part").write_bytes(DATA[:HALF])
     file = published(server.address("/bad", without_range(OTHER)), server.address("/good", whole(DATA)))
     assert_only(fetch_quickly(file, tmp_path))
     assert server.requests == [("/bad", f"bytes={HALF}-"), ("/good", None)]
@@ -274,7 +299,7 @@ def test_unreachable_server_leads_to_the_next_address(server: Server, tmp_path: 
 
 
 def test_refusals_leave_the_part_for_the_next_address(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "net.weights.part").write_bytes(DATA[:HALF])
+    (tmp_path / "net.weights.yolo3-part").write_bytes(DATA[:HALF])
     bad = [server.address("/page", page("text/html")), server.address("/403", status(403))]
     assert_only(fetch_quickly(published(*bad, server.address("/good", whole(DATA))), tmp_path))
     assert server.requests[-1] == ("/good", f"bytes={HALF}-")
@@ -328,7 +353,7 @@ def test_all_addresses_fail(server: Server, tmp_path: Path) -> None:
         f"  {addresses[0]}: HTTP 403 Forbidden",
         f"  {addresses[1]}: sent a web page (HTML), not the file",
         f"  {addresses[2]}: wrong bytes: SHA-256 {hashlib.sha256(OTHER).hexdigest()}, expected {file.sha256}",
-        f"It can also be put there by hand: {tmp_path / 'net.weights'}, 300000 bytes with SHA-256 {file.sha256}",
+        f"You can also put it there yourself: {tmp_path / 'net.weights'}, 300000 bytes with SHA-256 {file.sha256}",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -340,7 +365,7 @@ def test_connection_that_is_always_cut(server: Server, tmp_path: Path) -> None:
     lost = "connection lost after 150,000 of 300,000 bytes; tried 3 times"
     assert f"  {address}: {lost}\n150,000 of 300,000 bytes are here; run this again" in str(caught.value)
     assert len(server.requests) == 3
-    assert (tmp_path / "net.weights.part").read_bytes() == DATA[:HALF]
+    assert (tmp_path / "net.weights.yolo3-part").read_bytes() == DATA[:HALF]
 
 
 @pytest.mark.parametrize("content", [pytest.param(b"mine", id="shorter"), pytest.param(OTHER, id="of the same size")])
@@ -355,7 +380,7 @@ def test_another_file_of_that_name_is_never_touched(server: Server, tmp_path: Pa
 
 def test_a_folder_of_that_name(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.weights").mkdir()
-    with pytest.raises(OutputError, match=r"net\.weights: cannot be looked into: Is a directory"):
+    with pytest.raises(OutputError, match=r"net\.weights: cannot be read: Is a directory"):
         fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path)
 
 
@@ -383,8 +408,8 @@ def test_folder_without_permission(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full plays the full disk")
 def test_full_disk(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "net.weights.part").symlink_to("/dev/full")
-    with pytest.raises(WorkError, match=r"net\.weights\.part: cannot be written: No space left") as caught:
+    (tmp_path / "net.weights.yolo3-part").symlink_to("/dev/full")
+    with pytest.raises(WorkError, match=r"net\.weights\.yolo3-part: cannot be written: No space left") as caught:
         fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path)
     assert caught.value.exit_code == 1
     assert not isinstance(caught.value, DownloadError)
@@ -483,7 +508,8 @@ def test_command_ends_with_one_message(
 INTERRUPTIBLE = """
 import signal, sys
 from pathlib import Path
-from convert.download import PublishedFile, main
+from convert.download import main
+from convert.published import PublishedFile
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits a deaf one
 file = PublishedFile("net.weights", 300000, sys.argv[1], (sys.argv[2],))
 sys.exit(main(["toy", "--to", sys.argv[3]], networks={"toy": (file,)}))
@@ -493,7 +519,7 @@ sys.exit(main(["toy", "--to", sys.argv[3]], networks={"toy": (file,)}))
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_interrupted_download_goes_on_later(server: Server, tmp_path: Path) -> None:
     file = published(server.address("/slow", stall, whole(DATA)))
-    part = tmp_path / "net.weights.part"
+    part = tmp_path / "net.weights.yolo3-part"
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE, file.sha256, file.addresses[0], str(tmp_path)],
         cwd=CHECKOUT,

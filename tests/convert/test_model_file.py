@@ -44,7 +44,7 @@ DESCRIPTION = Description(
     height=96,
     channels=3,
     resize="stretch",
-    names=("car", "猫", 'a "quoted" \\ name\x00'),
+    names=("car", "猫", 'a "quoted" \\ name'),
     heads=(
         Head("yolo", 82, 32, ((116, 90), (156.5, 198)), 3, 1.05, True, "diounms", 0.7),
         Head("yolo", 94, 16, ((10, 13),), 3),
@@ -149,6 +149,14 @@ HEAD = json.loads(DESCRIPTION.as_json())["heads"][0]
         pytest.param(changed(heads=[{"kind": "yolo"}]), "damaged", id="head without anchors"),
         pytest.param(changed(heads=7), "damaged", id="heads are a number"),
         pytest.param(changed(weights_header={"colour": 1}), "damaged", id="header of something else"),
+        pytest.param(changed(weights_header={"seen": -1}), "cannot be written", id="header that fits no file"),
+        pytest.param(changed(names="abc"), "names are no list", id="names are a text"),
+        pytest.param(changed(cfg=7), "cfg 7 is no text", id="cfg is a number"),
+        pytest.param(changed(batch_norm="mine"), "batch_norm 'mine' is not known", id="batch_norm"),
+        pytest.param(changed(width=True), "width True is no integer", id="width is a flag"),
+        pytest.param(changed(width=32000), "width 32000 is no integer from 1 to 16384", id="width too large"),
+        pytest.param(changed(width=16000, height=16000), "an input of 16000x16000x3 is too large", id="area too large"),
+        pytest.param("[" * 100_000, "damaged", id="nested too deeply"),
     ],
 )
 def test_a_damaged_description_is_refused(text: str, words: str, tmp_path: Path) -> None:
@@ -460,12 +468,44 @@ def test_nothing_else_is_replaced(kind: str, other_h5: Path, small_h5: Path, tmp
         path.mkdir()
     else:
         path.write_bytes(data)
-    words = "a folder of this name" if data is None else "is there already and was not made by yolo3 convert; move it"
+    words = "is a folder" if data is None else "exists already and was not made by yolo3 convert; move it"
     with refused(path, words, OutputError):
         check_replaceable(path)
-    with refused(path, words, OutputError):
-        save_model(FakeModel(save_nothing), path, DESCRIPTION)
     assert data is None or path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("changes", "made"),
+    [
+        pytest.param({"weights_sha256": ""}, "was trained", id="trained"),
+        pytest.param({"cfg": "", "cfg_sha256": ""}, "was adopted", id="adopted"),
+    ],
+)
+def test_a_model_that_cannot_be_made_again_is_not_replaced(changes: dict[str, Any], made: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    save_model(FakeModel(save_empty), path, replace(DESCRIPTION, **changes))
+    with refused(path, f"exists already and {made}, so it cannot be made again; move it away", OutputError):
+        check_replaceable(path)
+    save_model(FakeModel(save_empty), path, DESCRIPTION)
+    check_replaceable(path)
+
+
+def test_an_input_is_not_replaced(small_h5: Path) -> None:
+    with refused(small_h5, "is the input", OutputError):
+        check_replaceable(small_h5, inputs=[str(small_h5)])
+
+
+def test_a_file_that_fails_its_check_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+
+    def check(saved: Path) -> None:
+        assert read_description(saved) == DESCRIPTION
+        assert not path.exists()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        save_model(FakeModel(save_empty), path, DESCRIPTION, check=check)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["model", "model.keras", "model.h5.txt", "model.H5", ".h5"])
@@ -484,14 +524,14 @@ def test_a_missing_folder_is_made(tmp_path: Path) -> None:
 def test_a_path_through_a_file_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file" / "model.h5", tmp_path / "file" / "folder" / "model.h5"):
-        with pytest.raises(OutputError, match="cannot be written to"):
+        with pytest.raises(OutputError, match="file is not a folder"):
             check_replaceable(path)
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_name_that_is_too_long_cannot_be_written_to(tmp_path: Path) -> None:
     path = tmp_path / f"{'m' * 300}.h5"
-    with refused(path, r"cannot be written to \(File name too long\)", OutputError):
+    with refused(path, "cannot be written: File name too long", OutputError):
         check_replaceable(path)
 
 
@@ -506,7 +546,7 @@ def test_a_folder_of_somebody_elses_cannot_be_written_to(tmp_path: Path) -> None
     folder.mkdir()
     folder.chmod(0)
     try:
-        with without_privileges(), pytest.raises(OutputError, match=r"cannot be written to \(Permission denied\)"):
+        with without_privileges(), pytest.raises(OutputError, match="cannot be written: Permission denied"):
             check_replaceable(folder / "model.h5")
     finally:
         folder.chmod(0o700)

@@ -30,9 +30,9 @@ def test_writings_of_one_list(data: bytes, names: Path) -> None:
     assert read_names(names) == read_names(names, 3) == ("car", "traffic light", "猫")
 
 
-def test_a_name_may_hold_other_line_separators_of_unicode(names: Path) -> None:
-    names.write_text("a\u2028b\nc\x0bd\n", encoding="utf-8")
-    assert read_names(names) == ("a\u2028b", "c\x0bd")
+def test_characters_that_act_on_a_terminal_or_begin_a_line_are_escaped(names: Path) -> None:
+    names.write_text("a\u2028b\nc\x0bd\n\x1b[2Jcar\rdog\n", encoding="utf-8")
+    assert read_names(names) == (r"a\u2028b", r"c\x0bd", r"\x1b[2Jcar\rdog")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""HDF5 files opened without trust: they may be damaged, or made to do harm.
+
+HDF5 lets a file refer to others, say that it holds more than it does, and compress terabytes into kilobytes. Keras
+writes none of that, so none of it is read: every number that is used stands in the file itself, as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from convert.errors import ModelFileError
+from convert.recognise import check_regular, recognise
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+EXPECTED = "expected a model made by `yolo3 convert`"
+
+MOST_OBJECTS = 100_000
+"""Groups and datasets in a file. YOLOv3's has 600."""
+
+MOST_TEXT_BYTES = 2 << 30
+"""What the texts of one attribute may come to. Several of them can refer to the same bytes."""
+
+HEAP = b"GCOL\x01\0\0\0"
+"""How a heap of texts of variable length begins; its size in bytes follows."""
+
+DAMAGE = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What h5py raises somewhere for a file whose bytes are wrong."""
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[h5py.File]:
+    """An .h5 file open for reading; `ModelFileError` when it cannot be, or is damaged where the block reads it."""
+    path = Path(path)
+    try:
+        check_regular(path)
+        with path.open("rb") as raw:
+            start = raw.read(4096)
+    except FileNotFoundError:
+        raise ModelFileError(
+            f"{path}: no such file; expected a model made by `yolo3 convert CFG WEIGHTS {path.name}`"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        what = "a folder" if isinstance(error, IsADirectoryError) else f"cannot be read ({reason})"
+        raise ModelFileError(f"{path}: {what}; {EXPECTED}") from None
+    try:
+        file = h5py.File(path, "r")
+    except DAMAGE as error:
+        damaged = f"damaged or cut short ({first_line(error)})"
+        found = damaged if start.startswith(SIGNATURE) else recognise(start) or "not an HDF5 file"
+        raise ModelFileError(f"{path}: {found}; {EXPECTED}") from None
+    try:
+        with file:
+            yield file
+    except DAMAGE as error:
+        raise ModelFileError(f"{path}: damaged ({first_line(error)}); convert the network again") from None
+
+
+def check_storage(file: h5py.File) -> list[h5py.Dataset]:
+    """All arrays of the file; `ModelFileError` unless everything is stored in it, plainly and only once."""
+    size = Path(file.filename).stat().st_size
+    longest = size  # of a text of variable length
+    numbers, texts = 0, _attribute_sizes(file, file, size)
+    arrays = []
+    for item in _objects(file):
+        texts = max(texts, _attribute_sizes(item, file, size))
+        if isinstance(item, h5py.Dataset):
+            numbers += _stored_bytes(item, file)
+            arrays.append(item)
+    if numbers > size:
+        raise ModelFileError(f"{file.filename}: claims to hold more numbers than it has bytes; {EXPECTED}")
+    if texts * longest > MOST_TEXT_BYTES:
+        longest = _largest_heap(Path(file.filename))
+    if texts * longest > MOST_TEXT_BYTES:
+        raise ModelFileError(f"{file.filename}: claims to hold {texts} texts of {longest} bytes each; {EXPECTED}")
+    return arrays
+
+
+def _objects(file: h5py.File) -> Iterator[Any]:
+    """All groups and datasets below the root; `ModelFileError` for links out of the file or in a circle."""
+    seen = {h5py.h5o.get_info(file.id).addr}
+    left = [file["/"]]
+    while left:
+        group = left.pop()
+        for name in sorted(group):
+            link = group.get(name, getlink=True)
+            where = f"{group.name.rstrip('/')}/{name}"
+            if not isinstance(link, h5py.HardLink):
+                raise ModelFileError(f"{file.filename}: {where} is a link to another place; {EXPECTED}")
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen or len(seen) > MOST_OBJECTS:
+                what = "is stored twice" if address in seen else "is one object too many"
+                raise ModelFileError(f"{file.filename}: {where} {what}; {EXPECTED}")
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                left.append(item)
+            elif not isinstance(item, h5py.Dataset):
+                raise ModelFileError(f"{file.filename}: {where} is no array; {EXPECTED}")
+            yield item
+
+
+def content_sha256(file: h5py.File, arrays: Iterable[h5py.Dataset], texts: tuple[str, ...]) -> str:
+    """SHA-256 of arrays, with their names, kinds and shapes, and of the root attributes `texts`."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(json.dumps([text, str(file.attrs.get(text))]).encode())
+    for item in sorted(arrays, key=lambda item: str(item.name)):
+        digest.update(json.dumps([item.name, item.dtype.str, item.shape]).encode())
+        digest.update(np.ascontiguousarray(item[()]).data)
+    return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error: HDF5 puts file names, times and addresses into further lines."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _stored_bytes(item: h5py.Dataset, file: h5py.File) -> int:
+    where = f"{file.filename}: {item.name}"
+    properties = item.id.get_create_plist()
+    if item.external or item.is_virtual:
+        raise ModelFileError(f"{where} is stored in another file; {EXPECTED}")
+    if properties.get_layout() == h5py.h5d.CHUNKED or properties.get_nfilters():
+        raise ModelFileError(f"{where} is stored in chunks or compressed; {EXPECTED}")
+    if item.dtype.kind not in "biuf":
+        raise ModelFileError(f"{where} holds no numbers but {item.dtype}; {EXPECTED}")
+    if item.id.get_storage_size() != item.nbytes:
+        raise ModelFileError(f"{where} holds {item.id.get_storage_size()} bytes of {item.nbytes}; {EXPECTED}")
+    return int(item.nbytes)
+
+
+def _attribute_sizes(item: Any, file: h5py.File, size: int) -> int:
+    """The most texts of variable length in an attribute; `ModelFileError` for one that is larger than the file."""
+    most = 0
+    for name in item.attrs:
+        attribute = h5py.h5a.open(item.id, name.encode("utf-8", "surrogateescape"))
+        kind = attribute.get_type()
+        elements = attribute.get_space().get_simple_extent_npoints()
+        if elements * kind.get_size() > size:
+            raise ModelFileError(
+                f"{file.filename}: the attribute {name} of {item.name} claims more bytes than the file has; {EXPECTED}"
+            )
+        if kind.get_class() == h5py.h5t.VLEN or (kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()):
+            most = max(most, elements)
+    return most
+
+
+def _largest_heap(path: Path) -> int:
+    """Bytes of the largest heap for texts of variable length; none of them can be longer."""
+    largest = 0
+    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(HEAP)
+        while at >= 0:
+            largest = max(largest, int.from_bytes(data[at + len(HEAP) : at + len(HEAP) + 8], "little"))
+            at = data.find(HEAP, at + 1)
+    return largest
