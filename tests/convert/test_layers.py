@@ -580,11 +580,11 @@ HEAD = "[convolutional]\nfilters=14\n[yolo]\nnum=2\nanchors=1,1, 2,2\nclasses=2\
         pytest.param("[convolutional]\nsize=17\n", 4, "leaves nothing of its input of 16x16x3", id="nothing is left"),
         pytest.param(
             "[convolutional]\nsize=2147483647\npad=1\nfilters=1000\n",
-            3,
+            4,
             "pads its input of 16x16x3 to more than",
             id="kernel",
         ),
-        pytest.param("[convolutional]\npadding=2147483647\n", 4, "pads its input of 16x16x3 to more than", id="map"),
+        pytest.param("[convolutional]\npadding=2147483647\n", 5, "pads its input of 16x16x3 to more than", id="map"),
         pytest.param("[maxpool]\nsize=2\npadding=2\n", 6, r"padding=2 is more than size - 1 = 1", id="maxpool padding"),
         pytest.param("[upsample]\nstride=0\n", 5, "stride=0", id="upsample to nothing"),
         pytest.param("[dropout]\nprobability=1\n", 5, r"probability=1.0 is not in 0\.\.1", id="dropout of all"),
