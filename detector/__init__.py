@@ -1,4 +1,4 @@
-"""A picture in, boxes out; frames in, files out: `Detector.open("yolov3.h5").detect("dog.jpg")`."""
+"""Object detection with Darknet's networks: `Detector.open("yolov3.h5").detect("dog.jpg")`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ __all__ = ["Detections", "Detector", "Settings", "Yolo3Error"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for, so that the command line answers at once.
+    # Imported on first use, so that the command line answers at once.
     if name == "Detections":
         from detector.detections import Detections
 
@@ -27,3 +27,7 @@ def __getattr__(name: str) -> Any:
 
         return Settings
     raise AttributeError(f"module 'detector' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

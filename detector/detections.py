@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import supervision as sv
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The boxes found in one picture; iterate for `(xyxy, confidence, class_id, name)`, index by mask or slice.
+    """The boxes found in one picture, best first.
 
-    `xyxy`, `confidence` and `class_id` are the attribute names of the supervision library, so its annotators
-    and trackers take this object's arrays as they are.
+    Iterate for `(xyxy, confidence, class_id, name)`. Index with a number, a slice, a mask or an array of indices, all
+    of which give `Detections` again. The attributes have the names of the supervision library; `to_supervision` makes
+    its own object of them.
     """
 
     xyxy: NDArray[np.float32]
@@ -53,7 +60,11 @@ class Detections:
         for box, confidence, class_id in zip(self.xyxy, self.confidence, self.class_id, strict=True):
             yield box, float(confidence), int(class_id), self.names[class_id]
 
-    def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.intp] | list[int]) -> Detections:
+    def __getitem__(self, chosen: int | slice | NDArray[np.bool_] | NDArray[np.intp] | list[int] | list[bool]) -> Self:
+        if isinstance(chosen, int | np.integer):
+            if not -len(self) <= chosen < len(self):
+                raise IndexError(f"there are {len(self)} boxes, and none with the index {chosen}")
+            chosen = slice(int(chosen), int(chosen) + 1 or None)
         return replace(
             self,
             xyxy=self.xyxy[chosen],
@@ -65,6 +76,41 @@ class Detections:
     def __repr__(self) -> str:
         found = ", ".join(f"{name} {confidence:.2f}" for _, confidence, _, name in self[:5])
         return f"Detections({len(self)}: {found}{', …' if len(self) > 5 else ''})"
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each box's class."""
+        return [self.names[class_id] for class_id in self.class_id]
+
+    def to_json(self) -> str:
+        """The boxes as a JSON array of objects; see `as_records`."""
+        return json.dumps(self.as_records(), ensure_ascii=False)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas data frame with a row per box.
+
+        Its columns are xmin, ymin, xmax, ymax (pixels), confidence, class_id, name, and tracker_id where boxes are
+        tracked. Needs pandas.
+        """
+        import pandas as pd
+
+        columns: dict[str, Any] = dict(zip(("xmin", "ymin", "xmax", "ymax"), self.xyxy.T, strict=True))
+        columns |= {"confidence": self.confidence, "class_id": self.class_id, "name": self.class_names}
+        if self.tracker_id is not None:
+            columns["tracker_id"] = self.tracker_id
+        return pd.DataFrame(columns)
+
+    def to_supervision(self) -> sv.Detections:
+        """A `supervision.Detections` with the class names where its annotators expect them. Needs supervision."""
+        import supervision as sv
+
+        return sv.Detections(
+            xyxy=self.xyxy,
+            confidence=self.confidence,
+            class_id=self.class_id,
+            tracker_id=self.tracker_id,
+            data={"class_name": np.array(self.class_names, dtype=str)},
+        )
 
     def as_records(self) -> list[dict[str, object]]:
         """One JSON-ready object per box: class_id, name, confidence (4 decimals), box (2 decimals, pixels).

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +19,25 @@ from detector.errors import ModelFileError
 from detector.heads.boxes import to_edges
 from detector.heads.decode import decode
 from detector.heads.nms import suppress
+from detector.images.addresses import is_url
 from detector.images.letterbox import Fit, fit_picture
 from detector.images.modes import Resize
 from detector.images.planes import Planes
-from detector.images.reading import read_picture
+from detector.images.reading import PictureSource, read_picture
+from detector.picture_detections import PictureDetections
 from detector.profiling import Stopwatch
-from detector.settings import Settings
+from detector.settings import Options, Settings
 from detector.video.frames import Frame, VideoInfo
+
+Picture = PictureSource | Planes
+"""Anything that `Detector.detect` takes for a picture."""
 
 
 class Detector:
-    """Finds objects in pictures with one network; holds no state from one picture to the next.
+    """Detects objects in pictures with one network; keeps no state from one picture to the next.
 
-    `Detector.open("yolov3.h5")` for a model file; the constructor takes the parts, for tests and other engines.
+    `Detector.open("yolov3.h5")` opens a model file; the constructor takes the parts, for tests and other engines. A
+    detector that was opened from a file can be pickled: the copy opens the file again.
     """
 
     def __init__(
@@ -41,59 +47,60 @@ class Detector:
         settings: Settings | None = None,
         *,
         stopwatch: Stopwatch | None = None,
+        model: OpenedModel | None = None,
     ) -> None:
         self.description = description
         self.engine = engine
         self.settings = settings or Settings()
         self.stopwatch = stopwatch or Stopwatch()
-        """How long resizing, the network and making boxes of its output took so far."""
+        """How long resizing, the network and decoding its output took so far."""
+        self.model = model
+        """The file that the network is from; None where it was not opened from one."""
         self._width, self._height = self.settings.input_size(description)
         self._resize: Resize = self.settings.resize or cast(Resize, description.resize)
         self._class_ids = self.settings.class_ids(description)
-        # Darknet takes the suppression's kind from the cfg's last layer.
+        # Darknet takes the kind of suppression from the last layer of the cfg.
         self._last_head = max(description.heads, key=lambda head: head.layer)
 
     @classmethod
     def open(
         cls,
-        model: Path | str | OpenedModel,
+        model: str | os.PathLike[str] | OpenedModel,
         settings: Settings | None = None,
         *,
         on_note: Callable[[str], object] = lambda note: None,
         stopwatch: Stopwatch | None = None,
         workers: int = 1,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Detector:
-        """Open a model file made by `convert`; options are those of `Settings`, by name.
+        """Open a model file made by `convert`; the options are the fields of `Settings`.
 
-        `on_note` gets a line about the engine picked and about anything slow. `workers` is for callers that
-        detect from so many threads (see `open_engine`).
-        Raises `ModelFileError` for a file that is not one, `SettingsError` for an option out of range, `EngineError`
-        for an engine that is not installed or cannot run the network.
+            Detector.open("yolov3.h5", classes=["person"], size=(608, 352), confidence=0.5)
+
+        `on_note` is called with the engine picked and before anything slow. `workers` is the number of threads that
+        will detect at a time (see `open_engine`). Raises `ModelFileError` for a file that is not a model with boxes,
+        `SettingsError` for an option out of range, and `EngineError` for an engine that is not installed or cannot run
+        the network.
         """
         if settings is not None and options:
             raise TypeError("give settings or single options, not both")
         settings = settings or Settings(**options)
-        opened = model if isinstance(model, OpenedModel) else OpenedModel.read(model)
-        model, description = opened.path, opened.description
-        if not description.heads:
-            raise ModelFileError(
-                f"{model}: a classifier; it names whole pictures and finds no objects in them. "
-                "Expected a network with [yolo] heads"
-            )
-        for head in description.heads:
-            if head.tree_file and not head.tree:
-                raise ModelFileError(
-                    f"{model}: its classes are a hierarchy, and {head.tree_file} was not there when it was converted; "
-                    "put that file beside the cfg and convert again"
-                )
-        if description.channels != 3:
-            raise ModelFileError(f"{model}: takes pictures of {description.channels} channels; expected 3 (RGB)")
+        opened = model if isinstance(model, OpenedModel) else OpenedModel.read(os.fspath(model))
+        _check_detects(opened)
         # What the settings ask of the network is checked before the engine takes its seconds to start.
-        settings.input_size(description)
-        settings.class_ids(description)
+        settings.input_size(opened.description)
+        settings.class_ids(opened.description)
         engine = open_engine(settings.engine, opened, threads=settings.threads, workers=workers, on_note=on_note)
-        return cls(description, engine, settings, stopwatch=stopwatch)
+        return cls(opened.description, engine, settings, stopwatch=stopwatch, model=opened)
+
+    def __reduce__(self) -> tuple[Callable[..., Detector], tuple[str, Settings, int]]:
+        if self.model is None:
+            raise TypeError("only a Detector that was opened from a model file can be pickled")
+        return _reopen, (str(self.model.path.absolute()), self.settings, self.workers)
+
+    def __repr__(self) -> str:
+        name = self.model.path.name if self.model else self.engine.name
+        return f"Detector({name}, {len(self.names)} classes, {self._width}x{self._height}, {self.engine.name})"
 
     def prepare(self, info: VideoInfo) -> None:
         """Get ready for the frames of a video before memory fills with them."""
@@ -110,13 +117,41 @@ class Detector:
         """The network's class names."""
         return self.description.names
 
-    def detect(self, picture: Any, *, pixel_aspect: float = 1.0) -> Detections:
-        """Find objects in a picture: an RGB uint8 array (height, width, 3), a path or URL, a Pillow image, or planes.
+    @overload
+    def detect(self, picture: Picture, *, bgr: bool = False, pixel_aspect: float = 1.0) -> PictureDetections: ...
 
-        `pixel_aspect` is a pixel's width over its height as displayed; boxes are in the picture's own pixels whatever
-        their shape. Raises `PictureError` when it cannot be opened.
+    @overload
+    def detect(
+        self, picture: list[Any] | tuple[Any, ...], *, bgr: bool = False, pixel_aspect: float = 1.0
+    ) -> list[PictureDetections]: ...
+
+    def detect(
+        self, picture: Picture | list[Any] | tuple[Any, ...], *, bgr: bool = False, pixel_aspect: float = 1.0
+    ) -> PictureDetections | list[PictureDetections]:
+        """Detect objects in a picture, or in each of a list of pictures.
+
+        A picture is a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, a video's planes,
+        or an array: uint8 (height, width, 3), red first. OpenCV's arrays (`cv2.imread`, `VideoCapture.read`) have blue
+        first: pass `bgr=True` for them. `pixel_aspect` is a pixel's width over its height as displayed; boxes are in
+        the picture's own pixels. Raises `PictureError` for what cannot be read as a picture.
         """
-        pixels = picture if isinstance(picture, Planes) else self.read(picture)
+        if isinstance(picture, list | tuple):
+            return [self.detect(one, bgr=bgr, pixel_aspect=pixel_aspect) for one in picture]
+        if isinstance(picture, Planes):
+            return self._with_source(self._detect(picture, pixel_aspect), picture, bgr=False)
+        if bgr and not isinstance(picture, np.ndarray):
+            raise TypeError("bgr=True is for arrays; files and Pillow images know the order of their channels")
+        pixels = self.read(picture)
+        found = self._detect(np.ascontiguousarray(pixels[..., ::-1]) if bgr else pixels, pixel_aspect)
+        # What can be read only once, or only over the network, is kept; a file is read again when it is drawn.
+        kept = picture if isinstance(picture, bytes | os.PathLike | np.ndarray) or _is_path(picture) else pixels
+        return self._with_source(found, kept, bgr=bgr)
+
+    def detect_frame(self, frame: Frame) -> Detections:
+        """Detect objects in a frame of a video; boxes are in its stored pixels."""
+        return self._detect(frame.image, float(frame.pixel_aspect))
+
+    def _detect(self, pixels: NDArray[np.uint8] | Planes, pixel_aspect: float) -> Detections:
         with self.stopwatch["resize"]:
             fit = self.fit(pixels.shape[1], pixels.shape[0], pixel_aspect=pixel_aspect)
             batch = fit.network_input(pixels, self.settings.interpolation)[None]
@@ -125,12 +160,14 @@ class Detector:
         with self.stopwatch["boxes"]:
             return self.interpret(outputs, fit)
 
-    def detect_frame(self, frame: Frame) -> Detections:
-        """Find objects in a frame of a video; boxes are in its stored pixels."""
-        return self.detect(frame.image, pixel_aspect=float(frame.pixel_aspect))
+    @staticmethod
+    def _with_source(found: Detections, source: Picture, *, bgr: bool) -> PictureDetections:
+        return PictureDetections(
+            found.xyxy, found.confidence, found.class_id, found.names, found.tracker_id, source=source, bgr=bgr
+        )
 
-    def read(self, picture: Any) -> NDArray[np.uint8]:
-        """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays come back as they are."""
+    def read(self, picture: PictureSource) -> NDArray[np.uint8]:
+        """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays are returned as they are."""
         return read_picture(picture, as_darknet=self.settings.interpolation == "darknet")
 
     def fit(self, picture_width: int, picture_height: int, *, pixel_aspect: float = 1.0) -> Fit:
@@ -173,3 +210,29 @@ class Detector:
             candidates.class_id[kept],
             self.names,
         )
+
+
+def _check_detects(opened: OpenedModel) -> None:
+    """Raise `ModelFileError` unless the model finds boxes in RGB pictures."""
+    model, description = opened.path, opened.description
+    if not description.heads:
+        raise ModelFileError(
+            f"{model}: a classifier; it names whole pictures and finds no objects in them. "
+            "Expected a network with [yolo] heads"
+        )
+    for head in description.heads:
+        if head.tree_file and not head.tree:
+            raise ModelFileError(
+                f"{model}: its classes are a hierarchy, and {head.tree_file} was not there when it was converted; "
+                "put that file beside the cfg and convert again"
+            )
+    if description.channels != 3:
+        raise ModelFileError(f"{model}: takes pictures of {description.channels} channels; expected 3 (RGB)")
+
+
+def _reopen(path: str, settings: Settings, workers: int) -> Detector:
+    return Detector.open(path, settings, workers=workers)
+
+
+def _is_path(picture: PictureSource) -> bool:
+    return isinstance(picture, str) and not is_url(picture)

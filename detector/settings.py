@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from detector.errors import SettingsError
 from detector.images.modes import Interpolation, Resize, Shape
@@ -33,6 +33,22 @@ _CHOICES = {
 _FEW_NAMES = 20
 _LOGGED_ONLY_WHEN_SET = ("max_detections", "agnostic")
 """Settings that frame logs of earlier versions do not have."""
+
+
+class Options(TypedDict, total=False):
+    """The fields of `Settings` as keyword arguments of other functions, such as `Detector.open`."""
+
+    confidence: float
+    nms: float
+    size: int | str | tuple[int, int] | None
+    resize: Resize | None
+    shape: Shape
+    interpolation: Interpolation
+    classes: str | Sequence[str | int] | None
+    engine: EngineName
+    threads: int | None
+    max_detections: int | None
+    agnostic: bool
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ FLOORS = (
     "convert detector.detections detector.errors detector.profiling",
     "detector.images detector.engines detector.heads detector.datasets",
     "detector.drawing detector.video detector.settings",
-    "detector.detector detector.logs detector.tracking detector.recognition",
+    "detector.detector detector.picture_detections detector.logs detector.tracking detector.recognition",
     "detector.pipeline detector.tiling detector.evaluation",
     "detector.training detector.service detector.archive",
     "detector.cli",

@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -170,6 +171,61 @@ def test_pictures_of_every_kind_give_the_same_boxes(colour_model, flag, tmp_path
         assert [name for *_, name in detections] == ["red", "blue"]
         np.testing.assert_allclose(detections.xyxy, [[0, 0, 32, 32], [32, 64, 64, 96]], atol=1e-3)
         np.testing.assert_allclose(detections.confidence, 1, atol=1e-4)
+
+
+def test_what_people_pass_as_pictures(colour_model, flag, tmp_path):
+    path = tmp_path / "flag.png"
+    Image.fromarray(flag).save(path)
+    detector = Detector.open(colour_model)
+
+    with path.open("rb") as file:
+        many = detector.detect([flag, str(path), path.read_bytes(), file, Image.open(path)])
+
+    assert [found.class_names for found in many] == [["red", "blue"]] * 5
+    assert detector.detect(flag[..., ::-1], bgr=True).class_names == ["red", "blue"]
+    assert detector.detect(flag[..., ::-1]).class_names == ["blue", "red"]
+    assert detector.detect([]) == []
+    with pytest.raises(TypeError, match="bgr=True is for arrays"):
+        detector.detect(path, bgr=True)
+
+
+def test_detections_of_a_picture_are_drawn_and_saved(colour_model, flag, tmp_path):
+    path = tmp_path / "flag.png"
+    Image.fromarray(flag).save(path)
+    detector = Detector.open(colour_model)
+    before = flag.copy()
+
+    plots = [detector.detect(picture).plot() for picture in (flag, path, path.read_bytes(), Image.open(path))]
+
+    assert (plots[0] != flag).any()
+    assert all((plot == plots[0]).all() for plot in plots)
+    assert (flag == before).all()
+    bgr = detector.detect(flag[..., ::-1], bgr=True)
+    assert (bgr.plot()[..., ::-1] == plots[0]).all()
+    for found, name in ((detector.detect(path), "a.png"), (bgr, "b.png")):
+        found.save(tmp_path / name)
+        with Image.open(tmp_path / name) as saved:
+            assert (np.asarray(saved) == plots[0]).all()
+    assert (detector.detect(flag)[:0].plot() == flag).all()
+
+
+def test_a_detector_is_opened_as_people_write_it_and_pickled(colour_model, flag):
+    detector = Detector.open(str(colour_model), classes=["red", 1], size=(128, 96), confidence=0.3)
+
+    assert detector.detect(flag).class_names == ["red"]
+    assert repr(detector) == f"Detector({colour_model.name}, 3 classes, 128x96, {detector.engine.name})"
+    copy = pickle.loads(pickle.dumps(detector))
+    assert copy.settings == detector.settings
+    assert (copy.detect(flag).xyxy == detector.detect(flag).xyxy).all()
+    with pytest.raises(TypeError, match="opened from a model file"):
+        pickle.dumps(Detector(DESCRIPTION, FakeEngine()))
+
+
+def test_the_package_lists_what_it_exports():
+    import detector
+
+    assert {"Detections", "Detector", "Settings", "Yolo3Error"} <= set(dir(detector))
+    assert all(hasattr(detector, name) for name in detector.__all__)
 
 
 def test_only_the_chosen_classes(colour_model, flag):

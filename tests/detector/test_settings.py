@@ -2,12 +2,13 @@ import re
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_type_hints
 
 import pytest
 import typer
 
 from detector.errors import SettingsError
-from detector.settings import Settings
+from detector.settings import Options, Settings
 
 
 def test_settings_go_into_a_log_as_they_are():
@@ -30,6 +31,10 @@ def test_settings_of_later_versions_are_logged_only_when_set():
     assert (record["max_detections"], record["agnostic"]) == (5, True)
     assert record["classes"] == ["person", 2]
     assert record["size"] == "416x320"
+
+
+def test_options_are_the_fields_of_settings():
+    assert get_type_hints(Options) == get_type_hints(Settings)
 
 
 def test_the_command_has_every_setting_with_the_same_default():
