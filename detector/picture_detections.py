@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
-from detector.drawing.boxes import draw
 from detector.images.planes import Planes
 from detector.images.reading import PictureSource, read_picture, write_picture
 
@@ -37,6 +36,8 @@ class PictureDetections(Detections):
         `line_width` and `text_size` are in pixels and follow the picture's size unless given. For a picture that was
         given as BGR the copy is BGR too. Raises `PictureError` when the file of the picture can no longer be read.
         """
+        from detector.drawing.boxes import draw  # text and its fonts take a tenth of the start
+
         if self.source is None:
             raise ValueError("these detections belong to no picture; draw them with detector.drawing.boxes.draw")
         picture = np.array(self.source.rgb if isinstance(self.source, Planes) else read_picture(self.source))

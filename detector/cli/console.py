@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Never, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from detector.cli.exit_codes import OF_STATUS
+from detector.cli.progress import LineProgress
 from detector.images.addresses import without_credentials
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
+    from detector.pipeline.loop import Progress
     from detector.video.status import RunStatus
 
 Item = TypeVar("Item")
@@ -52,20 +52,30 @@ def note_printer(quiet: bool) -> Callable[[str], None]:
 
 def progress(
     items: Iterable[Item], *, quiet: bool = False, unit: str = "it", desc: str | None = None, total: int | None = None
-) -> tqdm[Item]:
-    """`items` with a progress bar on standard error that disappears at the end."""
+) -> Iterable[Item]:
+    """`items` with a progress bar on standard error that disappears at the end; lines where that is no terminal."""
+    if quiet:
+        return items
+    if not sys.stderr.isatty():
+        return LineProgress(items, unit=unit, desc=desc, total=total, write=_print_note)
     from tqdm import tqdm
 
-    return tqdm(items, desc=desc, total=total, unit=unit, disable=quiet, leave=False, dynamic_ncols=True)
+    return tqdm(items, desc=desc, total=total, unit=unit, leave=False, dynamic_ncols=True)
 
 
 @contextlib.contextmanager
-def frame_progress(quiet: bool, total: int | None) -> Iterator[tqdm[Never]]:
+def frame_progress(quiet: bool, total: int | None) -> Iterator[Progress | None]:
     """A bar with frames per second and, where the number of frames is known, the time left."""
-    from tqdm import tqdm
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        with LineProgress[None](unit="frame", total=total, write=_print_note) as lines:
+            yield lines
+    else:
+        from tqdm import tqdm
 
-    with tqdm(total=total, unit="frame", disable=quiet, dynamic_ncols=True) as bar:
-        yield bar
+        with tqdm(total=total, unit="frame", dynamic_ncols=True) as bar:
+            yield bar
 
 
 def _print_note(note: str) -> None:

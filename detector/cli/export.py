@@ -26,6 +26,18 @@ LOG_ENDINGS: dict[LogFormat, str] = {
 """What a log's name ends with once it is exported."""
 
 
+MODEL_SUFFIXES: dict[str, ModelFormat] = {".tflite": "litert", ".onnx": "onnx", ".xml": "openvino"}
+
+LOG_SUFFIXES: dict[str, tuple[LogFormat, ...]] = {
+    ".csv": ("csv",),
+    ".parquet": ("parquet",),
+    ".json": ("coco", "darknet", "labelstudio"),
+    ".txt": ("mot",),
+    "": ("yolo",),
+}
+"""The formats that a file of a name's suffix may have; no suffix is a folder."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
     app.command("export")(export_verb)
@@ -34,7 +46,7 @@ def register(app: typer.Typer) -> None:
 def export_verb(
     source: Annotated[Path, typer.Argument(metavar="MODEL.h5|LOG.jsonl", help="a model, or a frame log")],
     out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="needed for a model; a folder for some")] = None,
-    to: Annotated[Format | None, typer.Option(help="the format; for a model litert, for a log csv by default")] = None,
+    to: Annotated[Format | None, typer.Option(help="the format; default: by the name of OUT, csv without one")] = None,
     precision: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="of a model's weights; less is smaller, less exact")
     ] = "float32",
@@ -54,17 +66,47 @@ def export_verb(
     if a_log:
         from detector.logs.exports import export_log
 
-        log_format = cast(LogFormat, to or "csv")
+        log_format = cast(LogFormat | None, to) or _log_format(out)
         if out == Path("-"):
             export_log(source, log_format, sys.stdout, with_confidence=with_confidence)
             return
         target = out or source.with_name(source.stem + LOG_ENDINGS[log_format])
         boxes = export_log(source, log_format, target, overwrite=overwrite, with_confidence=with_confidence)
-        print(f"Wrote {boxes} boxes to {target}")
+        print(f"Wrote {boxes} boxes to {target} ({log_format})")
         return
     from detector.engines.compiling import export
 
     if out is None:
         raise SettingsError(f"{source}: name the file to write; for savedmodel a folder")
-    written = export(source, out, to=cast(ModelFormat, to or "litert"), precision=precision, overwrite=overwrite)
-    print(f"Wrote {' and '.join(map(str, reversed(written)))}")
+    model_format = cast(ModelFormat | None, to) or _model_format(out)
+    written = export(source, out, to=model_format, precision=precision, overwrite=overwrite)
+    print(f"Wrote {' and '.join(map(str, reversed(written)))} ({model_format})")
+
+
+def _log_format(out: Path | None) -> LogFormat:
+    """The format that the output's name stands for; csv where there is none."""
+    from detector.errors import SettingsError
+
+    if out is None or out == Path("-"):
+        return "csv"
+    for log_format, ending in LOG_ENDINGS.items():
+        if out.name.endswith(ending):
+            return log_format
+    formats = LOG_SUFFIXES.get(out.suffix.lower(), ())
+    if len(formats) != 1:
+        choices = formats or get_args(LogFormat)
+        raise SettingsError(f"{out}: the name does not say which format; add --to with one of {', '.join(choices)}")
+    return formats[0]
+
+
+def _model_format(out: Path) -> ModelFormat:
+    from detector.errors import SettingsError
+
+    if not out.suffix:
+        return "savedmodel"
+    found = MODEL_SUFFIXES.get(out.suffix.lower())
+    if found is None:
+        raise SettingsError(
+            f"{out}: the name does not say which format; expected .tflite, .onnx, .xml, or a folder's name; or add --to"
+        )
+    return found

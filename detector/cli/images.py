@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -26,38 +27,71 @@ def image_verb(
     settings: Settings,
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="folder for annotated copies")] = None,
-    json: Annotated[str | None, typer.Option(help="file for one JSON object per picture; - for stdout")] = None,
+    json: Annotated[
+        str | None, typer.Option(help="file for one JSON object per picture; - for standard output")
+    ] = None,
+    save_txt: Annotated[Path | None, typer.Option(help="folder for YOLO label files")] = None,
+    crops: Annotated[Path | None, typer.Option(help="folder for a picture of each object")] = None,
+    blur: Annotated[
+        str | None, typer.Option(help="make these classes unrecognisable in copies and crops, such as person,car")
+    ] = None,
+    hide_labels: Annotated[bool, typer.Option("--hide-labels", help="draw boxes without labels")] = False,
+    hide_confidence: Annotated[bool, typer.Option("--hide-confidence", help="draw labels without numbers")] = False,
+    line_width: Annotated[
+        int | None, typer.Option(min=1, max=100, help="of boxes, in pixels; default: by the picture's size")
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in pictures."""
+    """Detect objects in pictures."""
+    from convert.opened_model import OpenedModel
     from detector.detector import Detector
+    from detector.errors import SettingsError
     from detector.images.finding import find_pictures
     from detector.images.reading import read_picture
-    from detector.pipeline.annotate_images import Copies, json_file, run_batch
+    from detector.pipeline.annotate_images import json_file, run_batch
+    from detector.pipeline.picture_outputs import (
+        Copies,
+        Hidden,
+        JsonLines,
+        ObjectCrops,
+        PictureOutput,
+        Style,
+        YoloLabels,
+    )
 
+    if (blur or hide_labels or hide_confidence or line_width) and not (out or crops):
+        raise SettingsError("nothing to draw on: name a folder for copies with --out")
     sources = find_pictures(pictures)
-    copies = Copies.plan(sources, out, overwrite=overwrite) if out else None
-    lines: contextlib.AbstractContextManager[IO[str] | None] = contextlib.nullcontext()
+    on_note = console.note_printer(quiet)
+    style = Style(not hide_labels, not hide_confidence, line_width)
+    copies = Copies.plan(sources, out, overwrite=overwrite, style=style) if out else None
+    drawn: list[PictureOutput] = [copies] if copies else []
+    if crops:
+        drawn.append(ObjectCrops(sources, crops, overwrite=overwrite))
+    if blur:
+        hidden = replace(settings, classes=blur).class_ids(OpenedModel.read(model).description)
+        drawn = [Hidden(frozenset([] if hidden is None else hidden.tolist()), drawn)]
+    outputs = [*drawn, YoloLabels.plan(sources, save_txt, overwrite=overwrite)] if save_txt else drawn
+    lines: contextlib.AbstractContextManager[TextIO | None] = contextlib.nullcontext()
     if json == "-":
         lines = contextlib.nullcontext(sys.stdout)
     elif json:
         written = copies.paths.values() if copies else ()
         lines = json_file(Path(json), overwrite=overwrite, inputs=[*sources, model, *written])
     with lines as json_lines:
-        opened = functools.cache(lambda: Detector.open(model, settings, on_note=console.note_printer(quiet)))
-        if len(sources) > 1:  # a single picture is looked at before the network
+        opened = functools.cache(lambda: Detector.open(model, settings, on_note=on_note))
+        if len(sources) > 1:  # a single picture is read before the network
             opened()
         failed = run_batch(
             sources,
             lambda picture: opened().detect(picture),
-            read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet"),
+            [JsonLines(json_lines, copies), *outputs] if json_lines else outputs,
+            read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet", on_note=on_note),
             say=console.ignore if json == "-" else console.say,
             complain=console.complain,
-            copies=copies,
-            json_lines=json_lines,
             progress=functools.partial(console.progress, quiet=quiet or len(sources) == 1, unit="picture"),
         )
     if failed:
-        # One picture that is no picture is a wrong command; among several it is work partly done.
+        # A single bad picture is a wrong command; among several it is work done in part.
         raise typer.Exit(INPUT_WRONG if len(sources) == 1 else WORK_FAILED)

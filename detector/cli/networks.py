@@ -1,4 +1,4 @@
-"""The verbs that make, describe and take over networks: convert, inspect, adopt."""
+"""The verbs for networks themselves: convert, inspect, adopt, download, classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from detector.cli.console import note_printer
-from detector.cli.options import Quiet
+from detector.cli.options import DEFAULT_MODEL, Quiet
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +16,8 @@ def register(app: typer.Typer) -> None:
     app.command("convert")(convert_verb)
     app.command("inspect")(inspect_verb)
     app.command("adopt")(adopt_verb)
+    app.command("download")(download_verb)
+    app.command("classes")(classes_verb)
 
 
 def convert_verb(
@@ -96,3 +98,32 @@ def adopt_verb(
             on_note=note_printer(quiet),
         )
     )
+
+
+def download_verb(
+    network: Annotated[str, typer.Argument(metavar="NAME", help="a published network, such as yolov3-tiny")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="folder for the files")] = DEFAULT_MODEL.parent,
+) -> None:
+    """Download a published network's Darknet files, checked against their digests."""
+    from convert.download import NETWORKS, fetch, next_command
+    from detector.errors import SettingsError
+
+    if network not in NETWORKS:
+        raise SettingsError(
+            f"{network!r} is not a network that can be downloaded; expected one of {', '.join(NETWORKS)}"
+        )
+    paths = [fetch(file, to) for file in NETWORKS[network]]
+    for path in paths:
+        print(path)
+    print(f"next: {next_command(network, paths)}")
+
+
+def classes_verb(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="a model, made by yolo3 convert")],
+) -> None:
+    """List a model's classes: their ids, as --classes takes them, and their names."""
+    from convert.model_file import read_description
+    from convert.text import printable
+
+    for number, name in enumerate(read_description(model).names):
+        print(f"{number:4} {printable(name)}")

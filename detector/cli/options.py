@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -14,9 +15,56 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from detector.errors import SettingsError
+
 DEFAULT_MODEL = Path("model_data/yolov3.h5")
 
-Model = Annotated[Path, typer.Option(help="the model, made by yolo3 convert")]
+SETTINGS_FILE = Path("yolo3.toml")
+"""Of the current folder; its `model` is the model that is used where none is named."""
+
+
+def find_model(model: Path) -> Path:
+    """The model file that an option means: itself, `model_data/NAME.h5` for NAME, or the one in `yolo3.toml`.
+
+    Raises `SettingsError` with the commands to type for a published network that was not converted yet.
+    """
+    if model == DEFAULT_MODEL and SETTINGS_FILE.is_file():
+        model = _model_of(SETTINGS_FILE) or model
+    if os.path.exists(model):  # noqa: PTH110 - False, too, for names that a file system does not take
+        return model
+    bare = not model.suffix and len(model.parts) == 1
+    converted = DEFAULT_MODEL.with_name(f"{model.name}.h5")
+    if bare and converted.is_file():
+        return converted
+    if bare or model.parent == DEFAULT_MODEL.parent:
+        from convert.download import NETWORKS
+
+        name = model.name if bare else model.stem
+        if name in NETWORKS:
+            raise SettingsError(
+                f"{model}: no such model; type: yolo3 download {name}, then the command that it prints"
+            )
+    return model
+
+
+def _model_of(file: Path) -> Path | None:
+    import tomllib
+
+    try:
+        model = tomllib.loads(file.read_text("utf-8")).get("model")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: cannot be read ({error})") from None
+    if model is not None and not isinstance(model, str):
+        raise SettingsError(f'{file}: model = {model!r} is not a name; expected model = "FILE.h5"')
+    return Path(model) if model else None
+
+
+Model = Annotated[
+    Path,
+    typer.Option(
+        envvar="YOLO3_MODEL", callback=find_model, help="the model, made by yolo3 convert; or model in yolo3.toml"
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
 

@@ -71,7 +71,8 @@ def video_verb(
     profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in a video."""
+    """Detect objects in a video."""
+    from detector.errors import SettingsError
     from detector.pipeline.annotate_video import VideoOptions, annotate_video
     from detector.pipeline.outputs import Outputs
     from detector.tracking.frame_skipping import FrameSkipping
@@ -79,6 +80,8 @@ def video_verb(
     from detector.video.section import Section
     from detector.video.writing.codecs import VideoSettings
 
+    if video.isdecimal() and not Path(video).exists():
+        raise SettingsError(f"{video}: no such video; for a camera type: yolo3 webcam {video}")
     encoding = VideoSettings(crf=quality, codec=codec, audio=audio)
     outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
     options = VideoOptions(
@@ -116,7 +119,7 @@ def webcam_verb(
     profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in a live camera, or in several at once with a recording and a log each."""
+    """Detect objects in a live camera, or in several at once with a recording and a log each."""
     from detector.errors import SettingsError, Yolo3Error
     from detector.pipeline.outputs import Outputs
     from detector.pipeline.watch import CameraOptions, watch_camera, watch_cameras

@@ -1,75 +1,38 @@
-"""A batch of pictures: each one's boxes printed, drawn into a copy, written as JSON; a bad one does not stop it."""
+"""A batch of pictures: what was found in each is printed and written; a bad picture does not stop the others."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from convert.files import check_output, make_folder, replacing, write_whole
+from convert.files import check_output, replacing, write_whole
 from detector.detections import Detections
-from detector.errors import OutputError, PictureError
+from detector.errors import PictureError
 from detector.images.addresses import is_url, without_credentials
-from detector.images.finding import output_name
-from detector.images.reading import read_picture, write_picture
-
-Picture = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Where the annotated copies of a batch go: one name for each source, none of them taken."""
-
-    paths: dict[str, Path] = field(default_factory=dict)
-
-    @classmethod
-    def plan(cls, sources: Sequence[str], folder: Path, *, overwrite: bool = False) -> Copies:
-        """Choose the names before any work; `OutputError` when one would replace a file.
-
-        Two pictures of one name from different folders get `-2`, `-3`, … A source is never replaced, not even with
-        `overwrite`.
-        """
-        make_folder(folder)
-        originals = {Path(source).resolve() for source in sources if not is_url(source)}
-        paths: dict[str, Path] = {}
-        taken: set[str] = set()
-        for source in sources:
-            path = folder / output_name(source, taken=taken)
-            taken.add(path.name)
-            if path.resolve() in originals:
-                raise OutputError(f"{path}: is one of the pictures to read; choose another --out folder")
-            check_output(path, overwrite=overwrite)
-            paths[source] = path
-        return cls(paths)
+from detector.images.reading import read_picture
+from detector.pipeline.picture_outputs import Picture, PictureOutput
 
 
 def run_batch(
     sources: Sequence[str],
     detect: Callable[[Picture], Detections],
+    outputs: Sequence[PictureOutput] = (),
     *,
     read: Callable[[str], Picture] = read_picture,
     say: Callable[[str], None] = print,
     complain: Callable[[str], None] = print,
-    copies: Copies | None = None,
-    json_lines: IO[str] | None = None,
     progress: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> int:
     """Detect in every source and return how many could not be read.
 
-    `say` gets the lines for people, `complain` one line for each bad picture, `json_lines` one object for each good
-    one; `progress` wraps the sources, as tqdm does. Raises `WriteError` and `OutputError` when an output cannot be
-    written.
+    `say` gets the lines for people, `complain` one line for each bad picture, `outputs` each good one; `progress`
+    wraps the sources, as tqdm does. Raises `WriteError` and `OutputError` when an output cannot be written.
     """
     failed = 0
     for source in progress(sources):
-        shown = without_credentials(source)
         try:
             picture = read(source)
         except PictureError as error:
@@ -77,18 +40,10 @@ def run_batch(
             complain(str(error))
             continue
         detections = detect(picture)
-        for line in describe(shown, detections):
+        for line in describe(without_credentials(source), detections):
             say(line)
-        if json_lines:
-            record = as_record(shown, picture, detections)
-            json_lines.write(_json_line(record, json_lines))
-            json_lines.flush()
-        if copies:
-            from detector.drawing.boxes import draw  # text and its fonts take a tenth of the start
-
-            drawn = np.array(picture)
-            draw(drawn, detections)
-            write_picture(copies.paths[source], drawn)
+        for output in outputs:
+            output.write(source, picture, detections)
     return failed
 
 
@@ -99,14 +54,8 @@ def describe(source: str, detections: Detections) -> Iterator[str]:
         yield f"{name} {confidence:.2f} ({left:.0f}, {top:.0f}) ({right:.0f}, {bottom:.0f})"
 
 
-def as_record(source: str, picture: Picture, detections: Detections) -> dict[str, Any]:
-    """The JSON object of one picture."""
-    height, width = picture.shape[:2]
-    return {"source": source, "width": width, "height": height, "detections": detections.as_records()}
-
-
 @contextmanager
-def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> Iterator[IO[str]]:
+def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> Iterator[TextIO]:
     """A text file that appears under its name when it is complete, unless nothing was written to it.
 
     A run that fails leaves its lines as `NAME.part`, if there is no such file. `inputs` are files that must not be
@@ -128,13 +77,3 @@ def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Pat
 
 class _NothingWritten(Exception):  # noqa: N818 - it is no error
     """There is nothing to make a file of."""
-
-
-def _json_line(record: dict[str, Any], stream: IO[str]) -> str:
-    """One line of JSON; names that the stream's encoding does not hold are escaped."""
-    line = json.dumps(record, ensure_ascii=False)
-    try:
-        line.encode(getattr(stream, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        line = json.dumps(record)
-    return line + "\n"

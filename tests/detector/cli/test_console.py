@@ -1,5 +1,8 @@
 """What the command prints, and its exit codes."""
 
+import io
+import sys
+
 import pytest
 import typer
 
@@ -42,15 +45,32 @@ def test_results_and_errors_go_their_own_ways(capsys):
 def test_quiet_progress_prints_nothing(capsys):
     assert list(console.progress([1, 2, 3], quiet=True, unit="picture")) == [1, 2, 3]
     with console.frame_progress(True, 9) as bar:
-        bar.update(3)
+        assert bar is None
 
     assert capsys.readouterr() == ("", "")
 
 
-def test_progress_names_its_unit(capsys):
-    assert list(console.progress(iter("ab"), desc="checking", unit="picture", total=2)) == ["a", "b"]
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
-    assert "picture" in capsys.readouterr().err
+
+def test_a_terminal_gets_bars(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert list(console.progress(iter("ab"), desc="checking", unit="picture", total=2)) == ["a", "b"]
+    with console.frame_progress(False, 9) as bar:
+        bar.update(9)
+
+    assert "picture" in sys.stderr.getvalue()
+    assert "9/9" in sys.stderr.getvalue()
+
+
+def test_what_is_no_terminal_gets_no_bars(capsys):
+    assert list(console.progress("ab", unit="picture")) == ["a", "b"]
+    with console.frame_progress(False, 9) as bar:
+        bar.update(9)
+
+    assert capsys.readouterr().err == ""
 
 
 def test_no_password_is_ever_printed(capsys):

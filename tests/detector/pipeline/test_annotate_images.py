@@ -7,7 +7,8 @@ from PIL import Image
 
 from detector.detections import Detections
 from detector.errors import OutputError, PictureError, WriteError
-from detector.pipeline.annotate_images import Copies, json_file, run_batch
+from detector.pipeline.annotate_images import json_file, run_batch
+from detector.pipeline.picture_outputs import Copies, Hidden, JsonLines, ObjectCrops, Style, YoloLabels
 
 NAMES = ("dog", "Vögelchen")
 
@@ -55,7 +56,7 @@ def test_a_bad_picture_does_not_stop_the_others():
 def test_one_json_object_per_picture_and_line():
     written = io.StringIO()
 
-    run_batch(["dog.jpg", "bad.jpg", "b.jpg"], two_boxes, read=blank, json_lines=written, complain=lambda line: None)
+    run_batch(["dog.jpg", "bad.jpg", "b.jpg"], two_boxes, [JsonLines(written)], read=blank, complain=lambda line: None)
 
     records = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [record["source"] for record in records] == ["dog.jpg", "b.jpg"]
@@ -83,7 +84,7 @@ def test_copies_are_drawn_and_the_picture_itself_is_not(tmp_path):
     picture = np.full((600, 400, 3), 90, np.uint8)
     copies = Copies.plan(["photos/dog.png"], tmp_path / "out")
 
-    run_batch(["photos/dog.png"], two_boxes, read=lambda source: picture, copies=copies, say=lambda line: None)
+    run_batch(["photos/dog.png"], two_boxes, [copies], read=lambda source: picture, say=lambda line: None)
 
     drawn = np.asarray(Image.open(tmp_path / "out" / "dog.png"))
     assert (drawn != 90).any()
@@ -165,3 +166,91 @@ def test_nothing_written_leaves_no_file(tmp_path):
         pass
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_names_the_copy_it_belongs_to(tmp_path):
+    written, copies = io.StringIO(), Copies.plan(["http://me:secret@host/dog.jpg"], tmp_path)
+
+    JsonLines(written, copies).write("http://me:secret@host/dog.jpg", blank(""), found())
+
+    record = json.loads(written.getvalue())
+    assert (record["source"], record["copy"]) == ("http://host/dog.jpg", str(tmp_path / "dog.jpg"))
+
+
+def test_yolo_labels(tmp_path):
+    labels = YoloLabels.plan(["a/dog.jpg", "b/dog.png", "empty.jpg"], tmp_path / "labels")
+
+    for source in ("a/dog.jpg", "b/dog.png"):
+        labels.write(source, blank(source), found((100, 150, 300, 450, 0.97, 1)))
+    labels.write("empty.jpg", blank(""), found())
+
+    assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == [
+        "classes.txt",
+        "dog-2.txt",
+        "dog.txt",
+        "empty.txt",
+    ]
+    assert (tmp_path / "labels" / "dog.txt").read_text() == "1 0.500000 0.500000 0.500000 0.500000\n"
+    assert (tmp_path / "labels" / "empty.txt").read_text() == ""
+    assert (tmp_path / "labels" / "classes.txt").read_text("utf-8") == "dog\nVögelchen\n"
+    with pytest.raises(OutputError, match="--overwrite"):
+        YoloLabels.plan(["a/dog.jpg"], tmp_path / "labels")
+    with pytest.raises(OutputError, match="--overwrite"):
+        YoloLabels.plan(["other.jpg"], tmp_path / "labels")
+
+
+def test_objects_are_cut_out(tmp_path):
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[10:30, 20:50] = (0, 0, 255)
+    crops = ObjectCrops(["a/dog.jpg", "b/dog.png"], tmp_path / "crops")
+
+    for source in ("a/dog.jpg", "b/dog.png"):
+        crops.write(source, picture, found((20, 10, 50, 30, 0.9, 0)))
+
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg")) == [
+        "crops/dog/dog-2_0.jpg",
+        "crops/dog/dog_0.jpg",
+    ]
+    with Image.open(tmp_path / "crops" / "dog" / "dog_0.jpg") as crop:
+        assert crop.size == (30, 20)
+        assert np.asarray(crop)[..., 2].min() > 200
+    with pytest.raises(OutputError, match="not empty"):
+        ObjectCrops(["a.jpg"], tmp_path / "crops")
+    assert ObjectCrops(["a.jpg"], tmp_path / "crops", overwrite=True)
+
+
+def test_a_class_name_never_leads_out_of_the_folder(tmp_path):
+    detections = Detections(
+        np.array([[0, 0, 9, 9]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), ("../../etc",)
+    )
+
+    ObjectCrops(["a.jpg"], tmp_path / "in" / "crops").write("a.jpg", blank(""), detections)
+
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg")] == ["in/crops/______etc/a_0.jpg"]
+
+
+def test_hidden_objects_are_in_no_output_in_clear(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    seen = []
+
+    class Output:
+        def write(self, source, picture, detections):
+            seen.append(picture)
+
+    Hidden(frozenset({1}), [Output()]).write("a.png", noise, found((30, 30, 60, 60, 0.9, 1), (70, 0, 100, 25, 0.8, 0)))
+
+    (picture,) = seen
+    assert len(np.unique(picture[30:60, 30:60].reshape(-1, 3), axis=0)) < 60
+    assert (picture[:25, 70:100] == noise[:25, 70:100]).all()
+
+
+def test_the_style_of_boxes(tmp_path):
+    def drawn(**options):
+        copies = Copies.plan(["a.png"], tmp_path, overwrite=True, style=Style(**options))
+        copies.write("a.png", blank(""), two_boxes(None))
+        return np.asarray(Image.open(tmp_path / "a.png"))
+
+    plain, no_labels, thick = drawn(), drawn(labels=False), drawn(labels=False, line_width=9)
+    no_number = drawn(confidence=False)
+    assert (plain > 0).sum() > (no_number > 0).sum() > (no_labels > 0).sum()
+    assert (thick > 0).sum() > 2 * (no_labels > 0).sum()
