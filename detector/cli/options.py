@@ -41,9 +41,7 @@ def find_model(model: Path) -> Path:
 
         name = model.name if bare else model.stem
         if name in NETWORKS:
-            raise SettingsError(
-                f"{model}: no such model; type: yolo3 download {name}, then the command that it prints"
-            )
+            raise SettingsError(f"{model}: no such model; type: yolo3 download {name}, then the command that it prints")
     return model
 
 
