@@ -105,7 +105,8 @@ def download_verb(
     to: Annotated[Path, typer.Option(metavar="DIR", help="folder for the files")] = DEFAULT_MODEL.parent,
 ) -> None:
     """Download a published network's Darknet files, checked against their digests."""
-    from convert.download import NETWORKS, fetch, next_command
+    from convert.download import fetch, next_command
+    from convert.published import NETWORKS
     from detector.errors import SettingsError
 
     if network not in NETWORKS:

@@ -37,7 +37,7 @@ def find_model(model: Path) -> Path:
     if bare and converted.is_file():
         return converted
     if bare or model.parent == DEFAULT_MODEL.parent:
-        from convert.download import NETWORKS
+        from convert.published import NETWORKS
 
         name = model.name if bare else model.stem
         if name in NETWORKS:
