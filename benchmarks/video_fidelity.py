@@ -96,7 +96,7 @@ def row(path: Path, folder: Path) -> str:
     try:
         with VideoFile(path) as video:
             writer = VideoWriter(
-                target, video.info, sound_from=path, settings=VideoSettings(crf=_HIGH_QUALITY), overwrite=True
+                target, video.info, audio_from=path, settings=VideoSettings(crf=_HIGH_QUALITY), overwrite=True
             )
             summary = run(video, lambda frame: Detections.empty(), [writer])
     except Yolo3Error as error:

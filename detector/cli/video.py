@@ -1,4 +1,4 @@
-"""The verbs for moving pictures: video, webcam."""
+"""The verbs for moving pictures: video, webcam, recover."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("video")(with_options(Settings)(video_verb))
     app.command("webcam")(with_options(Settings)(webcam_verb))
+    app.command("recover")(recover_verb)
 
 
 def video_verb(
@@ -66,6 +67,9 @@ def video_verb(
     codec: Codec = None,
     quality: Quality = None,
     audio: Audio = "auto",
+    deinterlace: Annotated[
+        Literal["auto", "off"], typer.Option(help="auto makes whole pictures of interlaced frames")
+    ] = "auto",
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
     profile: Profile = False,
@@ -92,6 +96,7 @@ def video_verb(
         skipping=FrameSkipping(every, carry, skip_still),
         section=Section.of(start, end),
         fps=None if fps is None else parse_rate(fps),
+        deinterlace=deinterlace,
     )
     result = annotate_video(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))
     leave(_conclude(result, outputs, quiet))
@@ -152,6 +157,20 @@ def webcam_verb(
         say(f"{camera}:")
         codes.append(_conclude(result_or_error, outputs.numbered(number), quiet))
     leave(max(codes))
+
+
+def recover_verb(
+    part: Annotated[Path, typer.Argument(metavar="PART", help="what the run left, such as OUT.mp4.yolo3-part1.mp4")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="the video to write")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a video of what a failed or killed run left."""
+    from detector.pipeline.recover import recover
+
+    found = recover(part, out, overwrite=overwrite)
+    print(f"Recovered {found.frames} frames, without audio")
+    print(f"Wrote {out}")
+    print(f"No longer needed: {', '.join(map(str, found.parts))}")
 
 
 def _conclude(result: RunResult, outputs: Outputs, quiet: bool) -> int:

@@ -18,11 +18,19 @@ from detector.errors import SettingsError
 from detector.logs.frame_log import FrameLog, RunRecord
 from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
-from detector.pipeline.resume import ResumedFrames, ResumePoint, find_resume_point, journal_path, last_detected
+from detector.pipeline.resume import (
+    ResumedFrames,
+    ResumePoint,
+    find_resume_point,
+    journal_path,
+    last_detected,
+    run_digest,
+)
 from detector.profiling import Stopwatch
 from detector.settings import Settings
 from detector.tracking.frame_skipping import EVERY_FRAME, FrameSkipping, FrameSkippingDetector
 from detector.video.frames import Detect, Frame, OpenedVideo, Sink, VideoInfo
+from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.opening import open_video
 from detector.video.section import WHOLE, Section
 from detector.video.status import RunStatus
@@ -73,6 +81,7 @@ class VideoOptions:
     section: Section = WHOLE
     fps: Fraction | None = None
     """Pictures per second, for folders and patterns."""
+    deinterlace: Deinterlace = "auto"
 
     def check(self) -> None:
         """Raise `SettingsError` for options that contradict each other."""
@@ -84,7 +93,14 @@ class VideoOptions:
     def open_video(self) -> OpenedVideo:
         """Open the source."""
         darknet = self.settings.interpolation == "darknet"
-        return open_video(self.source, section=self.section, fps=self.fps, as_darknet=darknet)
+        return open_video(
+            self.source, section=self.section, fps=self.fps, as_darknet=darknet, deinterlace=self.deinterlace
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """The settings in the log: what the boxes depend on."""
+        interlaced = {} if self.deinterlace == "auto" else {"deinterlace": self.deinterlace}
+        return {**self.settings.as_json(), **self.skipping.as_json(), **self.section.as_json(), **interlaced}
 
 
 def annotate_video(
@@ -106,9 +122,10 @@ def annotate_video(
         outputs.refuse_model(options.model)
         outputs.refuse_existing(options.source)
         model = OpenedModel.read(options.model)
-        settings = {**options.settings.as_json(), **options.skipping.as_json(), **options.section.as_json()}
-        record = run_record(video.info, model, settings)
-        point = find_resume_point(outputs.video, journal, record) if outputs.resume else ResumePoint()
+        record = run_record(video.info, model, options.as_json())
+        digest = run_digest(record, outputs.encoding)
+        found = find_resume_point(outputs.video, journal, record, digest=digest) if outputs.resume else None
+        point = found or ResumePoint()
         if point.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
             return RunResult(frames=0, boxes=0, seconds=0.0, status=RunStatus.COMPLETE, notes=(note,))
@@ -188,11 +205,11 @@ def _sinks(
         writer = VideoWriter(
             outputs.video,
             video.info,
-            sound_from=video.sound_from,
+            audio_from=video.audio_from,
             settings=outputs.encoding,
             overwrite=overwrite,
-            resumable=True,
             kept=point.parts,
+            run_digest=run_digest(record, outputs.encoding),
         )
         sinks.append(writer)
     return sinks

@@ -18,10 +18,12 @@ from detector.pipeline.crops import Crops
 from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar
 from detector.video.frames import Frame, OpenedVideo, Sink
+from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.image_sequence import is_picture_series
 from detector.video.reading.opening import open_video
 from detector.video.section import Section
 from detector.video.status import RunStatus
+from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
 
 
@@ -90,8 +92,9 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
     options.boxes.check(logged.run)
     fps = logged.run.frame_rate if is_picture_series(str(options.source)) else None
     section = Section.logged(logged.run.settings)
+    deinterlace: Deinterlace = "off" if logged.run.settings.get("deinterlace") == "off" else "auto"
     with (
-        open_video(options.source, section=section, fps=fps) as video,
+        open_video(options.source, section=section, fps=fps, deinterlace=deinterlace) as video,
         lock_outputs(*(path for path in (options.video,) if path)),
     ):
         logged.check_size(video.info.width, video.info.height, options.source)
@@ -116,6 +119,10 @@ def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list
     if options.sheet:
         sinks.append(ContactSheet(options.sheet, options.log, boxes, overwrite=options.overwrite))
     if options.video:
-        writer = VideoWriter(options.video, video.info, sound_from=video.sound_from, overwrite=options.overwrite)
-        sinks.append(writer)
+        settings = VideoSettings(location=not boxes.blur)
+        sinks.append(
+            VideoWriter(
+                options.video, video.info, audio_from=video.audio_from, settings=settings, overwrite=options.overwrite
+            )
+        )
     return sinks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from detector.logs.frame_log import (
 )
 from detector.video.frames import Detect, Frame, Gap, Source
 from detector.video.status import RunStatus
-from detector.video.writing.parts import Part, kept_of, part_path, parts_left
+from detector.video.writing.codecs import VideoSettings
+from detector.video.writing.parts import Part, kept_of, made_by, part_path, parts_left
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,20 @@ def journal_path(video: Path) -> Path:
     return part_path(video).with_suffix(".jsonl")
 
 
-def find_resume_point(video: Path | None, log: Path, run: RunRecord) -> ResumePoint:
-    """How far an earlier run into these files came; `OutputError` where it was another run than this one."""
+def run_digest(run: RunRecord, encoding: VideoSettings) -> str:
+    """What identifies the parts of a video: a digest of everything that its pictures depend on.
+
+    The model counts by its own digest, as its file may have moved.
+    """
+    known = {**asdict(run), "model": None, "encoding": [encoding.codec, encoding.crf, encoding.preset]}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def find_resume_point(video: Path | None, log: Path, run: RunRecord, *, digest: str) -> ResumePoint:
+    """How far an earlier run into these files came; `OutputError` where it was another run than this one.
+
+    `digest` is that of `run_digest`: parts that do not have it were made by another run, or encoded differently.
+    """
     if not log.exists() or b"\n" not in log.read_bytes()[: 1 << 24]:
         if video is not None and video.exists():
             raise OutputError(f"{video}: cannot be resumed, as there is no log of how it was made; pass --overwrite")
@@ -108,11 +123,23 @@ def find_resume_point(video: Path | None, log: Path, run: RunRecord) -> ResumePo
     if not left and video.exists() and progress.frames and progress.status is not RunStatus.FAILED:
         if progress.status is RunStatus.COMPLETE:
             return ResumePoint(progress, (), progress.frames, complete=True)
-        # Finished early, by Ctrl-C say: now it is the first part of a longer one.
+        # Finished early, by Ctrl-C for instance: now it is the first part of a longer one.
+        _check_made_by(video, digest)
         left = [part_path(video)]
         video.rename(left[0])
+    for part in left:
+        _check_made_by(part, digest)
     parts = tuple(kept_of(left))
     return ResumePoint(progress, parts, min(progress.frames, sum(part.frames for part in parts)))
+
+
+def _check_made_by(path: Path, digest: str) -> None:
+    """Refuse to continue, and in the end to replace, a video that another run made."""
+    if kept_of([path]) and made_by(path) != digest:
+        raise OutputError(
+            f"{path}: was made by another run, or with other options such as --quality or --codec; "
+            "move it away, give the same options, or pass --overwrite"
+        )
 
 
 def last_detected(log: Path, *, before: int) -> int:

@@ -221,8 +221,8 @@ class OpenedVideo(OpenedSource, Protocol):
     files: Sequence[str]
     """What is read, and so must not be written."""
 
-    sound_from: str | None
-    """The video whose sound and subtitles go with the pictures; None where there is none."""
+    audio_from: str | None
+    """The video whose audio and subtitles are carried over; None where there is none."""
 
 
 Detect = Callable[[Frame], Detections]

@@ -1,4 +1,4 @@
-"""Which part of a video to read, in times as a player shows them."""
+"""A section of a video, in times as a player shows them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?|\.\d{1
 
 @dataclass(frozen=True)
 class Section:
-    """From the first frame at or after `start` to the last one before `end`; seconds from the video's beginning.
+    """The frames at or after `start` and before `end`, in seconds from the video's beginning.
 
-    Raises `SettingsError` where the end does not come after the start.
+    Raises `SettingsError` where the end is not after the start.
     """
 
     start: Fraction | None = None
@@ -36,12 +36,12 @@ class Section:
     @classmethod
     def of(cls, start: str | None, end: str | None) -> Section:
         """The section between two times as a user writes them: seconds, or [HH:]MM:SS[.fff]."""
-        # From the beginning is all there is before: a picture or a sound that comes later stays later.
+        # A start of 0 is no start at all: pictures or audio that begin later keep their distance.
         return cls(_seconds("start", start) or None, _seconds("end", end))
 
     @classmethod
     def logged(cls, settings: Mapping[str, object]) -> Section:
-        """The section that a frame log's settings name."""
+        """The section that is named in a frame log's settings."""
         return cls(_logged_seconds(settings, "start"), _logged_seconds(settings, "end"))
 
     def end_not_reached(self, name: str, ends: Fraction) -> str:
@@ -49,7 +49,7 @@ class Section:
         return f"{name}: ends at {spoken(ends)}, before the end asked for, {spoken(self.end or ends)}"
 
     def as_json(self) -> dict[str, float]:
-        """What a frame log says of it; nothing of what was not asked for."""
+        """The settings in a frame log, without those that were not given."""
         given = {"start": self.start, "end": self.end}
         return {name: float(seconds) for name, seconds in given.items() if seconds is not None}
 
@@ -59,18 +59,18 @@ WHOLE = Section()
 
 @dataclass(frozen=True)
 class Span:
-    """A section on the source's own clock, and where that clock stands when a copy's stands at 0."""
+    """A section on the source's own clock, and the time on that clock at which a copy starts."""
 
     shift_seconds: Fraction = Fraction(0)
 
     begin_seconds: Fraction | None = None
-    """The first moment to carry over; None for all there is from the beginning."""
+    """The first moment to carry over; None for the beginning."""
 
     end_seconds: Fraction | None = None
-    """The first moment not to carry over; None for all there is to the end."""
+    """The first moment not to carry over; None for the end."""
 
     def holds(self, start: Fraction, end: Fraction) -> bool:
-        """Whether any of what goes on from one moment to another lies within."""
+        """Whether anything between two moments lies within it."""
         begun = self.begin_seconds is None or end > self.begin_seconds or start >= self.begin_seconds
         return begun and (self.end_seconds is None or start < self.end_seconds)
 
@@ -79,7 +79,7 @@ WHOLE_SPAN = Span()
 
 
 def start_after_end(name: str, start: Fraction, ends: Fraction) -> SettingsError:
-    """What to say where a video `ends` before the section starts."""
+    """The error for a video that `ends` before the section starts."""
     return SettingsError(
         f"{name}: the start asked for, {spoken(start)}, is after its last frame, which ends at {spoken(ends)}; "
         "give an earlier start"
@@ -87,7 +87,7 @@ def start_after_end(name: str, start: Fraction, ends: Fraction) -> SettingsError
 
 
 def empty_section(name: str, section: Section, following: Fraction) -> SettingsError:
-    """What to say where no frame begins within the section, and `following` is when the next one does."""
+    """The error for a section in which no frame begins; `following` is when the next one does."""
     start, end = section.start or Fraction(0), section.end or Fraction(0)
     return SettingsError(
         f"{name}: has no frame from {spoken(start)} to {spoken(end)}; the next is at {spoken(following)}; "

@@ -1,4 +1,4 @@
-"""How a run ended, and what that means for the files it was writing."""
+"""How a run ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from detector.errors import StreamError
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error: the user has seen enough
+class Stopped(Exception):  # noqa: N818 - not an error
     """The user ended the run at a frame of their choosing, for instance by closing the window."""
 
 
@@ -31,7 +31,7 @@ class RunStatus(StrEnum):
 
     @classmethod
     def of(cls, error: BaseException | None) -> RunStatus:
-        """The ending that an exception, or none, stands for."""
+        """The status that an exception stands for, or None."""
         if error is None:
             return cls.COMPLETE
         if isinstance(error, Stopped):
@@ -44,5 +44,5 @@ class RunStatus(StrEnum):
 
     @property
     def keeps_output(self) -> bool:
-        """Whether what was written so far is worth finishing under its final name."""
+        """Whether outputs are finished under their final names."""
         return self is not RunStatus.FAILED

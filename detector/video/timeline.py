@@ -1,21 +1,21 @@
-"""Timestamps put in order: a file may lack them, repeat them or jump back, an encoder needs them to rise."""
+"""Repair of timestamps: a file may lack them, repeat them or jump back, but an encoder needs them to increase."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 _SPLICE = Fraction(1)
-"""Seconds back that are no longer a frame out of order but another recording joined on."""
+"""A jump back of this many seconds is the start of another recording, not a frame out of order."""
 
 _GAP = Fraction(3600)
-"""Seconds forward that are no longer a pause but a damaged timestamp, or another recording."""
+"""A jump forward of this many seconds is a damaged timestamp or another recording, not a pause."""
 
 _MP4_TICKS = 2**31 - 1
-"""The longest that MP4 can show one frame."""
+"""The longest duration of one frame in MP4."""
 
 
 class Timeline:
-    """Gives each timestamp of one stream its place; those that rise by themselves are left as they are."""
+    """Makes the timestamps of one stream increase; those that already do are left as they are."""
 
     def __init__(self, time_base: Fraction, *, step: int) -> None:
         self._splice_ticks = max(1, int(_SPLICE / time_base))
@@ -26,12 +26,12 @@ class Timeline:
         self._last: int | None = None
         self._next = 0
         self.missing = 0
-        """Timestamps that were not there."""
+        """How many timestamps were missing."""
         self.moved = 0
-        """Timestamps that did not rise, or rose beyond belief."""
+        """How many timestamps did not increase, or jumped too far."""
 
     def place(self, pts: int | None, duration: int | None = None) -> int:
-        """The timestamp to use, in ticks, greater than the one before; `duration` tells where the next is due."""
+        """The timestamp to use, in ticks, greater than the one before; `duration` says where the next is due."""
         if pts is None:
             self.missing += 1
             placed = self._next
@@ -39,12 +39,12 @@ class Timeline:
             placed = pts + self._shift
             step = 1 if self._last is None else placed - self._last
             if step <= -self._splice_ticks or step >= self._gap_ticks:
-                # All that follows belongs to another recording and moves with it.
+                # All that follows belongs to another recording and is shifted with it.
                 self.moved += 1
                 self._shift += self._next - placed
                 placed = self._next
             elif self._last is not None and step <= 0:
-                # Only this one is wrong: give way as little as possible, so that its successors keep theirs.
+                # Only this one is wrong: move it by as little as possible, so that the next ones can stay.
                 self.moved += 1
                 placed = self._last + 1
         self._last = placed

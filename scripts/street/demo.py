@@ -112,7 +112,7 @@ def draw_clip(places: Places, clip: Clip) -> None:
     )
     with (
         FrameLog(places.truth, record, overwrite=True) as log,
-        VideoWriter(places.clip, info, sound_from=sound, overwrite=True) as video,
+        VideoWriter(places.clip, info, audio_from=sound, overwrite=True) as video,
     ):
         for number, shot in enumerate(_bar(clip, len(clip), "drawing")):
             frame = Frame(number, number, info.time_base, shot.picture, duration=1)
@@ -147,7 +147,7 @@ def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
         sheet = ContactSheet(places.out / "street.png", video.info.frame_count or 1)
         sinks: list[Sink] = [
             FrameLog(places.out / "street.jsonl", record, overwrite=True, inputs=[places.clip]),
-            VideoWriter(places.out / "street.mp4", video.info, sound_from=places.clip, overwrite=True),
+            VideoWriter(places.out / "street.mp4", video.info, audio_from=places.clip, overwrite=True),
             sheet,
         ]
         with tqdm(total=video.info.frame_count, desc="finding", unit="frame", leave=False) as bar:

@@ -23,12 +23,13 @@ from cv2.utils import logging
 from detector.errors import CameraError, StreamError, VideoError
 from detector.video.frames import Frame, OpenedSource, Picture, VideoInfo
 from detector.video.reading.containers import is_address
+from detector.video.reading.interrupting import TIMEOUT_SECONDS as TIMEOUT_SECONDS
+from detector.video.reading.interrupting import interruptible
 from detector.video.reading.network_stream import Memory, NetworkStream
 from detector.video.reading.reconnecting import Connection, LiveStream
 from detector.video.reading.video_file import ARRIVAL_TICK_SECONDS, VideoFile
 from detector.video.timeline import Timeline
 
-TIMEOUT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _INDICES_TRIED = 5
 _CLOSE_SECONDS = 1.0
@@ -165,7 +166,8 @@ def open_camera(
         memory = Memory()
         try:
             return LiveStream(
-                lambda: NetworkStream(name, timeout_seconds=timeout_seconds, memory=memory), on_note=on_note
+                lambda: interruptible(lambda: NetworkStream(name, timeout_seconds=timeout_seconds, memory=memory)),
+                on_note=on_note,
             )
         except VideoError as error:
             raise CameraError(str(error)) from None

@@ -1,4 +1,4 @@
-"""Videos opened for reading, with FFmpeg's complaints put in words that say what to think of the file."""
+"""Opening a video, with error messages that say what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -8,31 +8,38 @@ from time import monotonic
 
 from detector.errors import VideoError
 from detector.video.ffmpeg import av
+from detector.video.reading.pipes import PIPE_HINT, PipeReader
 
 DAMAGE = (av.FFmpegError, IndexError, UnicodeDecodeError, MemoryError)
-"""What PyAV raises on files whose bytes make no sense."""
-
+"""What PyAV raises for damaged files."""
 
 _RTSP = {"rtsp_transport": "tcp"}
-"""Over UDP pictures arrive torn wherever the network is busy, and a camera that is gone is not noticed."""
+"""Over UDP, pictures are damaged when the network is busy, and the loss of a camera goes unnoticed."""
 
 
 def is_address(name: str) -> bool:
-    """Whether a video is named by a network address and not by a path."""
+    """Whether a name is a network address and not a path."""
     return "://" in name
 
 
 def open_container(
-    name: str, *, timeout_seconds: float | None = None, options: dict[str, str] | None = None
+    name: str,
+    *,
+    timeout_seconds: float | None = None,
+    options: dict[str, str] | None = None,
+    pipe: PipeReader | None = None,
 ) -> av.container.InputContainer:
-    """The video of this path or address, or `VideoError`; the timeout bounds opening and each read."""
+    """Open the video of this path or address, or raise `VideoError`.
+
+    The timeout bounds opening and each read. `pipe` holds the bytes where the path is a pipe.
+    """
     if not is_address(name):
         _check_file(name)
     started = monotonic()
     try:
         container = av.open(
             # The prefix keeps FFmpeg from taking "12:30.mp4" for an address.
-            name if is_address(name) else f"file:{name}",
+            pipe or (name if is_address(name) else f"file:{name}"),
             mode="r",
             metadata_errors="replace",
             timeout=timeout_seconds,
@@ -42,12 +49,14 @@ def open_container(
         if timeout_seconds is not None and monotonic() - started >= timeout_seconds:
             raise VideoError(f"{name}: nothing came within {timeout_seconds:g} seconds") from None
         why = "its index is missing, as when a recording or download was cut off"
-        if is_address(name) or not _lacks_index(Path(name)):
+        if pipe is not None:
+            why = f"{reason(error)}; {PIPE_HINT}"
+        elif is_address(name) or not _lacks_index(Path(name)):
             why = reason(error)
         raise VideoError(f"{name}: cannot be read as a video: {why}") from None
     if container.format.name == "tty":  # FFmpeg's name for text, which it would play as a teletype
         container.close()
-        raise VideoError(f"{name}: is a text, not a video")
+        raise VideoError(f"{name}: is a text file, not a video")
     if not is_address(name) and container.format.name.endswith(("_pipe", "image2")):  # FFmpeg's names for pictures
         container.close()
         raise single_picture(name)
@@ -55,7 +64,7 @@ def open_container(
 
 
 def single_picture(name: str) -> VideoError:
-    """What to say of a picture that does not move."""
+    """The error for a picture where a video is expected."""
     return VideoError(
         f"{name}: is a single picture, not a video; use `yolo3 image`, or give a folder of pictures, "
         "or a pattern in quotes such as 'frames/*.png'"
@@ -63,7 +72,7 @@ def single_picture(name: str) -> VideoError:
 
 
 def _check_file(name: str) -> None:
-    """Say what FFmpeg would only say in its own words."""
+    """Raise `VideoError` for a file that cannot be opened, with a better message than FFmpeg's."""
     path = Path(name)
     try:
         if path.is_dir():
@@ -86,18 +95,18 @@ def counted(number: int, noun: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What is wrong, by an exception of `DAMAGE`."""
+    """What an exception of `DAMAGE` says is wrong."""
     if isinstance(error, EOFError):
         return "it ends before its first frame"
     if isinstance(error, av.error.InvalidDataError):
-        return "it is damaged, or no video"
+        return "it is damaged or not a video"
     if isinstance(error, av.FFmpegError):
         return str(error.strerror or error)
     return f"it is damaged ({type(error).__name__})"
 
 
 def _lacks_index(path: Path) -> bool:
-    """Whether this is an MP4 or MOV file without the `moov` box that says where its frames are."""
+    """Whether this is an MP4 or MOV file without its `moov` box, the index of its frames."""
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
         position, kinds = 0, list[bytes]()

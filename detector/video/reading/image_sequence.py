@@ -80,7 +80,7 @@ class _Shown:
 class _PictureVideo(OpenedVideo):
     """What a series and an animation share: opened once, iterated once, nothing to close."""
 
-    sound_from = None
+    audio_from = None
 
     def __init__(self) -> None:
         self._notes: list[str] = []

@@ -1,4 +1,4 @@
-"""A video that comes over a network, in the ways that such videos differ from files."""
+"""Videos from a network: their pace, playlists, and how they end."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from detector.errors import StreamError, VideoError
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame
 from detector.video.reading.containers import counted, open_container
+from detector.video.reading.demuxer import Demuxer
 from detector.video.reading.reconnecting import StreamFinished
 from detector.video.reading.video_file import VideoFile
 
 _EARLY_SECONDS = 0.5
-"""A recording that ends this much before the end it promises has broken off."""
+"""A recording that ends this much before its promised end has broken off."""
 
 _REMEMBERED_PACKETS = 20_000
-"""More than a playlist lists: a minute of segments is 1,500 packets."""
+"""More packets than a playlist lists: a minute of segments is 1,500 packets."""
 
 _HLS = {"max_reload": "1000000", "m3u8_hold_counters": "1000000"}
-"""How often a playlist without news is read again: as often as the timeout allows. FFmpeg, when it has counted to its
-own limit, passes over the segment that comes next. Other formats do not know these options."""
+"""How often a playlist without news is read again: as often as the timeout allows. At its own limit, FFmpeg would skip
+the next segment. Other formats ignore these options."""
 
 _LATE_SECONDS = 1.0
-"""A frame this late, or due this far ahead, starts the clock anew."""
+"""A frame this late, or this far ahead, restarts the clock."""
 
 
 class Memory:
-    """Which packets of a stream were read, from one connection to the next.
+    """The packets of a stream that were read, kept from one connection to the next.
 
-    A packet is known by its timestamp and by all bytes since the keyframe before it: pictures that stand still are
-    encoded alike again and again.
+    A packet is identified by its timestamp and all bytes since the keyframe before it, as still pictures are encoded
+    alike again and again.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class Memory:
         """The timestamp of the last packet that was new."""
 
     def knows(self, packet: av.Packet[Any]) -> bool:
-        """Whether this packet was read before; from now on it was."""
+        """Whether this packet was read before. It is remembered."""
         self._since_keyframe = crc32(bytes(packet), 0 if packet.is_keyframe else self._since_keyframe)
         key = packet.pts or 0, self._since_keyframe
         if key in self._known:
@@ -61,16 +62,16 @@ class Memory:
 
 
 class Pace:
-    """Lets frames go when their timestamps say, as a player does.
+    """Delays frames until their timestamps say, as a player does.
 
-    Where they come late, or their times jump, the clock is set to the frame at hand.
+    The clock is set to the current frame when frames come late or their times jump.
     """
 
     def __init__(self) -> None:
         self._started: float | None = None
 
     def wait(self, seconds: float) -> None:
-        """Return when the frame of this timestamp is due, after a second at most."""
+        """Wait until the frame of this timestamp is due, for a second at most."""
         now = monotonic()
         if self._started is None or now - (self._started + seconds) > _LATE_SECONDS:
             self._started = now - seconds
@@ -80,14 +81,47 @@ class Pace:
         sleep(min(max(ahead, 0.0), _LATE_SECONDS))
 
 
+class _PlaylistDemuxer(Demuxer):
+    """Leaves out what earlier connections to the same HLS playlist have read; other formats are read as they are."""
+
+    def __init__(self, name: str, memory: Memory, *, timeout_seconds: float, options: dict[str, str]) -> None:
+        self._memory = memory
+        self._left_at = memory.newest
+        self._again: set[int | None] = set()
+        self._is_over = False
+        super().__init__(name, timeout_seconds=timeout_seconds, live=True, options=options)
+
+    @property
+    def is_playlist(self) -> bool:
+        """Whether it is HLS."""
+        return self.container.format.name == "hls"
+
+    @property
+    def has_nothing_new(self) -> bool:
+        """Whether the playlist has ended and all that was read of it is known."""
+        return self._is_over and bool(self._again)
+
+    def decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        """The frames that a packet completes, without those that were read before."""
+        if packet is not None and self.is_playlist:
+            self._is_over = self.container.duration is not None
+            # A playlist that has ended meanwhile begins at its first segment, perhaps long before it was lost.
+            before = self._is_over and (self._left_at or 0) > (packet.pts or 0)
+            if self._memory.knows(packet) or before:
+                self._again.add(packet.pts)
+            else:
+                self._again.discard(packet.pts)
+        return [frame for frame in super().decode_packet(packet) if frame.pts not in self._again]
+
+
 class NetworkStream(VideoFile):
     """A live video from an address, or a recording from one, which is played at its own pace.
 
-    HLS comes in segments of some seconds, and a playlist that is opened again lists some a second time: frames go at
+    HLS comes in segments of some seconds, and a playlist that is opened again lists some a second time: frames come at
     the pace of their timestamps, and packets that `memory` knows are not shown again. When the playlist says that the
     stream has ended, `info` has a duration, as that of a recording.
 
-    Raises `VideoError` where there is no video to read, `StreamFinished` where there is none any more.
+    Raises `VideoError` where there is no video to read, `StreamFinished` where the stream has ended.
     """
 
     def __init__(
@@ -98,24 +132,23 @@ class NetworkStream(VideoFile):
         memory: Memory | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
-        self._memory = memory or Memory()
-        self._left_at = self._memory.newest
-        self._again: set[int | None] = set()
-        self._finished = False
+        self._source = _PlaylistDemuxer(
+            address, memory or Memory(), timeout_seconds=timeout_seconds, options={**_HLS, **(options or {})}
+        )
         try:
-            super().__init__(address, timeout_seconds=timeout_seconds, live=True, options={**_HLS, **(options or {})})
+            super().__init__(address, live=True, demuxer=self._source)
         except VideoError:
-            if self._finished and self._again:
+            if self._source.has_nothing_new:
                 raise StreamFinished from None
             raise
 
     @property
     def starts_over(self) -> bool:
         """Whether a new connection would begin again at the first frame, as that to a recording does."""
-        return self.info.duration_seconds is not None and not self._is_playlist
+        return self.info.duration_seconds is not None and not self._source.is_playlist
 
     def __iter__(self) -> Iterator[Frame]:
-        pace = Pace() if self._is_playlist or self.info.duration_seconds is not None else None
+        pace = Pace() if self._source.is_playlist or self.info.duration_seconds is not None else None
         count = 0
         for frame in super().__iter__():
             if pace is not None:
@@ -128,40 +161,26 @@ class NetworkStream(VideoFile):
             raise StreamError(f"{self._name}: the stream broke off; {counted(count, 'frame')} could be read, {why}")
 
     def _why_no_more(self) -> str | None:
-        """What a stream without an error has ended by; None where it is complete."""
+        """Why a stream ended without an error; None where it is complete."""
         duration = self.info.duration_seconds
         if duration is not None:
-            missing = duration - (self._end - self.info.start_seconds)
+            missing = duration - (self._source.end_seconds - self.info.start_seconds)
             return f"{float(missing):.1f} seconds are missing" if missing >= _EARLY_SECONDS else None
-        return self._why_no_segments() if self._is_playlist else "then it ended"
+        return self._why_no_segments() if self._source.is_playlist else "then it ended"
 
     def _why_no_segments(self) -> str | None:
-        """Why a playlist gives no more; None where it is complete.
+        """Why a playlist has no more segments; None where it is complete.
 
-        FFmpeg ends alike in that case, when the playlist is not there, and when it lists nothing new.
+        FFmpeg ends in the same way when it is, when the playlist is gone, and when it lists nothing new.
         """
         try:
-            with closing(open_container(self._name, timeout_seconds=self._timeout_seconds)) as container:
+            with closing(open_container(self._name, timeout_seconds=self._source.timeout_seconds)) as container:
                 start, duration = container.start_time, container.duration
         except VideoError as error:
             return f"then {str(error).removeprefix(self._name).lstrip(': ')}"
         # It may have ended at this very moment, with segments that are still to be read.
-        if duration is None or Fraction((start or 0) + duration, av.time_base) - self._end >= _EARLY_SECONDS:
+        end = None if duration is None else Fraction((start or 0) + duration, av.time_base)
+        if duration is None or end is None or end - self._source.end_seconds >= _EARLY_SECONDS:
             return "then its playlist listed nothing new"
         self.info = replace(self.info, duration_seconds=Fraction(duration, av.time_base))
         return None
-
-    @property
-    def _is_playlist(self) -> bool:
-        return self._container.format.name == "hls"
-
-    def _decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        if packet is not None and self._is_playlist:
-            self._finished = self._container.duration is not None
-            # A playlist that has ended meanwhile begins at its first segment, perhaps long before it was lost.
-            before = self._finished and (self._left_at or 0) > (packet.pts or 0)
-            if self._memory.knows(packet) or before:
-                self._again.add(packet.pts)
-            else:
-                self._again.discard(packet.pts)
-        return [frame for frame in super()._decode_packet(packet) if frame.pts not in self._again]

@@ -1,4 +1,4 @@
-"""What `yolo3 video` and `redraw` read: a video, a folder or glob of pictures, an animation."""
+"""Opening whatever `yolo3 video` and `redraw` read: a video, a folder or glob of pictures, an animation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from fractions import Fraction
 
 from detector.errors import SettingsError
 from detector.video.frames import OpenedVideo
+from detector.video.reading.containers import is_address
+from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.image_sequence import (
     USUAL_RATE,
     Animation,
@@ -14,6 +16,8 @@ from detector.video.reading.image_sequence import (
     is_picture_series,
     may_be_animation,
 )
+from detector.video.reading.interrupting import TIMEOUT_SECONDS, interruptible
+from detector.video.reading.pipes import STANDARD_INPUT, is_pipe
 from detector.video.reading.video_file import VideoFile
 from detector.video.section import WHOLE, Section
 
@@ -24,17 +28,24 @@ def open_video(
     section: Section = WHOLE,
     fps: Fraction | None = None,
     as_darknet: bool = False,
+    deinterlace: Deinterlace = "auto",
 ) -> OpenedVideo:
-    """Open a video file or address, a folder or glob of pictures (at `fps`, 25 by default), or an animation.
+    """Open a video, a folder or glob of pictures (shown at `fps`, 25 by default), or an animation.
 
-    `as_darknet` is how pictures of a series are read (see `read_picture`). Raises `VideoError` or `PictureError` where
-    there is nothing to read, `SettingsError` where section or `fps` do not suit it.
+    A video is a file, a pipe (`-` is standard input) or an address. `as_darknet` says how pictures of a series are read
+    (see `read_picture`). Raises `VideoError` or `PictureError` where there is nothing to read, `SettingsError` where
+    section or `fps` do not suit the source.
     """
-    name = os.fspath(source)
+    name = STANDARD_INPUT if os.fspath(source) == "-" else os.fspath(source)
     if is_picture_series(name):
         return PictureSeries(name, rate=fps or USUAL_RATE, section=section, as_darknet=as_darknet)
     if fps is not None:
-        raise SettingsError(f"{name}: has times of its own; --fps is for folders and patterns of pictures")
+        raise SettingsError(f"{name}: has its own timestamps; --fps is for folders and patterns of pictures")
     if may_be_animation(name):
         return Animation(name, section=section)
-    return VideoFile(name, section=section)
+    timeout_seconds = TIMEOUT_SECONDS if is_address(name) else None
+
+    def open_file() -> VideoFile:
+        return VideoFile(name, section=section, deinterlace=deinterlace, timeout_seconds=timeout_seconds)
+
+    return interruptible(open_file) if is_address(name) or is_pipe(name) else open_file()

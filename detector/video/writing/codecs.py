@@ -17,6 +17,9 @@ _WORST_QUALITY = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _HOLDS = {".webm": ("vp9", "av1"), ".mov": ("h264", "hevc")}
 """By file suffix, the codecs that it holds; the others hold all."""
 
+_CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""By file suffix, FFmpeg's name of the container."""
+
 _SVT_PRESET = 10
 
 _LEAN_H264 = {
@@ -63,17 +66,33 @@ class Encoder:
     """Whether the file can say that its pixels are not square."""
 
 
+def container_of(path: Path) -> str:
+    """FFmpeg's name of the container that a file's suffix stands for; raises `OutputError` for any other suffix."""
+    if path.suffix.lower() not in _CONTAINERS:
+        raise OutputError(
+            f"{path}: cannot write a video named {path.suffix or 'without a suffix'}; "
+            f"use one of {', '.join(_CONTAINERS)}"
+        )
+    return _CONTAINERS[path.suffix.lower()]
+
+
+def check_holds(path: Path, codec: str) -> None:
+    """Raise `OutputError` where a file of this name cannot hold the codec."""
+    ending = path.suffix.lower()
+    possible = _HOLDS.get(ending, _ENCODERS)
+    if codec not in possible:
+        raise OutputError(
+            f"{path}: a {ending} file cannot hold {codec}; use --codec {' or '.join(possible)}, or name it .mp4 or .mkv"
+        )
+
+
 def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
     """The encoder for a file of this name; raises `OutputError` where such a file cannot hold the codec."""
     ending = path.suffix.lower()
     codec = settings.codec or ("vp9" if ending == ".webm" else "h264")
     if codec not in _ENCODERS:
         raise SettingsError(f"codec {codec!r} is not known; expected one of {', '.join(_ENCODERS)}")
-    possible = _HOLDS.get(ending, _ENCODERS)
-    if codec not in possible:
-        raise OutputError(
-            f"{path}: a {ending} file holds no {codec}; use --codec {' or '.join(possible)}, or name it .mp4 or .mkv"
-        )
+    check_holds(path, codec)
     quality = _USUAL_QUALITY[codec] if settings.crf is None else settings.crf
     if not 0 <= quality <= _WORST_QUALITY[codec]:
         raise SettingsError(f"quality {quality} is out of range; {codec} has 0 (best) to {_WORST_QUALITY[codec]}")

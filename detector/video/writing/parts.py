@@ -6,6 +6,7 @@ between the frames they show, so that the next part continues with the next fram
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -135,6 +136,12 @@ def part_path(path: Path, number: int = 1) -> Path:
     """Where a video is written until it is whole: beside its final name, always as MP4. A resumed run adds a part."""
     # A name that nobody else gives a file, as it is deleted without asking.
     return path.with_name(f"{path.name}.yolo3-part{number}.mp4")
+
+
+def whole_path(part: Path) -> Path | None:
+    """The final name of the video that a part belongs to; None for a file that is not named as a part."""
+    match = re.fullmatch(r"(.+)\.yolo3-part\d+\.mp4", part.name)
+    return part.with_name(match[1]) if match else None
 
 
 def parts_left(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""One subtitle track of a video, carried over beside new pictures."""
+"""One subtitle track of a video, copied or converted beside new pictures."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _COPIED = {
     "matroska": ("subrip", "ass", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "hdmv_text_subtitle"),
     "webm": ("webvtt",),
 }
-"""By container, the codecs it holds, in FFmpeg's names."""
+"""By container, the subtitle codecs it holds, in FFmpeg's names."""
 
 _ENCODED = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
-"""By container, what other texts become."""
+"""By container, the codec that other text subtitles are converted to."""
 
 _TICK = Fraction(1, 1000)
 _NOTHING_SHOWN = b"\0\0"
-"""The text of MP4 while nothing is to be read; the file's writer makes these itself."""
+"""MP4's packet for a time without a subtitle, which FFmpeg's writer adds itself."""
 
 
 def carry_subtitles(
     stream: av.subtitles.stream.SubtitleStream, output: av.container.OutputContainer, *, span: Span
 ) -> CopiedSubtitles | None:
-    """Give `output` a subtitle track: as it is, or as the kind of text that it can hold; None where neither goes."""
+    """Add a subtitle track to `output`, converted where needed, and return it; None where neither is possible."""
     context = stream.codec_context
     if context is None:
         return None
@@ -38,7 +38,7 @@ def carry_subtitles(
         if context.codec.canonical_name in _COPIED[container]:
             return CopiedSubtitles(stream, output.add_stream_from_template(stream), span)
         if not context.codec.text_sub:
-            return None  # pictures of letters
+            return None  # bitmaps
         context.open(strict=False)
         target = cast(av.subtitles.stream.SubtitleStream, output.add_stream(_ENCODED[container]))
         target.codec_context.time_base = _TICK
@@ -49,7 +49,7 @@ def carry_subtitles(
 
 
 class CopiedSubtitles:
-    """One subtitle stream whose packets are taken as they are, cut where a span cuts them."""
+    """A subtitle track whose packets are copied, and cut at the ends of a span."""
 
     def __init__(self, stream: Any, target: Any, span: Span) -> None:
         self.stream = stream
@@ -58,7 +58,7 @@ class CopiedSubtitles:
         self._last: int | None = None
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
-        """What an input packet becomes."""
+        """The packets of the copy that an input packet gives."""
         if packet.pts is None or bytes(packet) == _NOTHING_SHOWN:
             return
         tick = packet.time_base
@@ -77,7 +77,7 @@ class CopiedSubtitles:
             yield made
 
     def finish(self) -> Iterator[av.Packet[Any]]:
-        """Nothing: no packet is held."""
+        """The packets still held: none."""
         return iter(())
 
     def _made(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
@@ -85,7 +85,7 @@ class CopiedSubtitles:
 
 
 class EncodedSubtitles(CopiedSubtitles):
-    """One subtitle stream whose texts are written in another way."""
+    """A subtitle track whose text is converted to another codec."""
 
     def _made(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
         try:
@@ -93,4 +93,4 @@ class EncodedSubtitles(CopiedSubtitles):
             if texts is not None and len(texts):
                 yield self.target.codec_context.encode_subtitle(texts)
         except DAMAGE:
-            return  # one text is missing
+            return  # one subtitle is missing

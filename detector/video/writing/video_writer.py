@@ -24,11 +24,9 @@ from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.reading.containers import DAMAGE, counted
 from detector.video.section import Span
 from detector.video.status import RunStatus
-from detector.video.writing.codecs import USUAL, VideoSettings, encoder_for
+from detector.video.writing.codecs import USUAL, VideoSettings, container_of, encoder_for
 from detector.video.writing.parts import Part, kept_of, mark, part_options, part_path, parts_left
 from detector.video.writing.remuxing import Accompaniment, Remuxer
-
-_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 _LATE_CLOCK_SECONDS = 10
 """A source whose clock starts later than this counts from something else, such as a recorder's uptime."""
@@ -46,7 +44,7 @@ _USUAL_RATE = 25
 class VideoWriter(Sink):
     """Writes the pictures of frames to a video file, which appears under its name when it is whole.
 
-    `sound_from` names the video whose audio, subtitles, chapters and tags are carried over. A section of a video starts
+    `audio_from` names the video whose audio, subtitles, chapters and tags are carried over. A section of a video starts
     at 0, and what accompanies it is cut to match. Odd sizes are made even by repeating the last row or column, as the
     codecs need. Non-square pixels are kept, except in VP9 and AV1, which cannot store their shape: there pictures are
     enlarged to square pixels.
@@ -66,21 +64,16 @@ class VideoWriter(Sink):
         path: str | os.PathLike[str],
         info: VideoInfo,
         *,
-        sound_from: str | os.PathLike[str] | None = None,
+        audio_from: str | os.PathLike[str] | None = None,
         settings: VideoSettings = USUAL,
         overwrite: bool = False,
-        resumable: bool = False,
         kept: Sequence[Part] = (),
         run_digest: str = "",
     ) -> None:
         super().__init__()
         self.path = Path(path)
-        if self.path.suffix.lower() not in _FORMATS:
-            raise OutputError(
-                f"{self.path}: cannot write a video named {self.path.suffix or 'without ending'}; "
-                f"use one of {', '.join(_FORMATS)}"
-            )
-        self._audio_from = None if sound_from is None else os.fspath(sound_from)
+        self._format = container_of(self.path)
+        self._audio_from = None if audio_from is None else os.fspath(audio_from)
         self._inputs = [info.source] + ([self._audio_from] if self._audio_from else [])
         check_output(self.path, overwrite=overwrite, inputs=self._inputs)
         check_output(part_path(self.path), overwrite=True, inputs=self._inputs)
@@ -96,7 +89,6 @@ class VideoWriter(Sink):
         self._kept = list(kept)
         self._kept_frames = sum(part.frames for part in kept)
         self._part = _free_part(self.path, self._kept)
-        self._format = _FORMATS[self.path.suffix.lower()]
         self._encoder = encoder_for(settings, self.path)
         self._square = None if self._encoder.says_pixel_shape or info.pixel_aspect == 1 else _square_size(info)
         self._colours = stored_as_yuv(info.colours)

@@ -1,4 +1,4 @@
-"""A live window with the annotated pictures."""
+"""A sink that shows the annotated pictures in a window."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ _PROBE = "import cv2; cv2.namedWindow('yolo3', cv2.WINDOW_NORMAL); cv2.destroyAl
 
 
 class Window(Sink):
-    """Shows each frame in a window; `q`, Esc or closing the window make `closed` true.
+    """Shows each frame in a window; `closed` becomes true on `q`, Esc or when the window is closed.
 
-    `caption` draws a line of text, the frames per second and how far behind a live
-    source they are, onto a copy of each picture. Raises `SettingsError`
-    where no window can be opened.
+    `caption` draws a line of text onto a copy of each picture: the frames per second, and the delay behind a live
+    source. Raises `SettingsError` where no window can be opened.
     """
 
     main_thread: ClassVar[bool] = True
@@ -46,7 +45,7 @@ class Window(Sink):
 
     @property
     def closed(self) -> bool:
-        """Whether the user has seen enough."""
+        """Whether the user has closed the window."""
         return self._quit
 
     def __enter__(self) -> Self:
@@ -77,7 +76,7 @@ class Window(Sink):
 
     @property
     def frames_per_second(self) -> float:
-        """How fast frames were shown lately."""
+        """How fast the last frames were shown."""
         if len(self._shown_at) < 2:
             return 0.0
         return (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)
@@ -85,7 +84,7 @@ class Window(Sink):
     def _is_visible(self) -> bool:
         try:
             return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
-        except cv2.error:  # Qt has forgotten it
+        except cv2.error:  # Qt no longer has the window
             return False
 
     def __exit__(
@@ -96,11 +95,11 @@ class Window(Sink):
 
 def _check_display() -> None:
     if sys.platform.startswith("linux"):
-        # Its warnings of missing fonts and the like would land between the user's lines.
+        # Qt warns of missing fonts and the like on the terminal.
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
         if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
             raise SettingsError(f"there is no display to open a window on; {_ADVICE}")
-    # A display that refuses makes Qt abort the whole process, so another process tries first.
+    # Qt aborts the process if the display refuses it, so another process tries first.
     try:
         subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True)
     except (subprocess.SubprocessError, OSError):

@@ -136,7 +136,7 @@ def test_damage_behind_the_section_is_no_matter_damage_within_is(clips, tmp_path
 def cut(source, target, part, **options):
     with VideoFile(source, section=part) as video:
         settings = VideoSettings(preset="ultrafast", crf=18)
-        writer = VideoWriter(target, video.info, sound_from=video.sound_from, settings=settings, **options)
+        writer = VideoWriter(target, video.info, audio_from=video.audio_from, settings=settings, **options)
         return run(video, lambda picture: Detections.empty(), [writer])
 
 

@@ -13,7 +13,7 @@ from detector.video.writing.video_writer import VideoWriter
 def copied(source, target, *, stop_after=None, audio="auto"):
     with VideoFile(source) as video:
         settings = VideoSettings(preset="ultrafast", audio=audio)
-        sink = VideoWriter(target, video.info, sound_from=source, settings=settings)
+        sink = VideoWriter(target, video.info, audio_from=source, settings=settings)
         try:
             with sink:
                 for frame in video:

@@ -25,7 +25,7 @@ def test_every_codec_keeps_frames_and_times(clips, tmp_path, name, codec):
     source = clips.make(tmp_path / "in.mp4", pts, time_base=Fraction(1, 1000), sound="aac")
     with VideoFile(source) as video:
         settings = VideoSettings(codec=codec, preset="ultrafast")
-        writer = VideoWriter(tmp_path / name, video.info, sound_from=source, settings=settings)
+        writer = VideoWriter(tmp_path / name, video.info, audio_from=source, settings=settings)
         with writer:
             for frame in video:
                 writer.write(frame, Detections.empty())
@@ -94,9 +94,9 @@ def test_every_codec_keeps_the_shape_on_the_screen(clips, tmp_path, name, codec,
 
 
 def test_what_does_not_go_together():
-    with pytest.raises(OutputError, match=r"a \.webm file holds no h264"):
+    with pytest.raises(OutputError, match=r"a \.webm file cannot hold h264"):
         encoder_for(VideoSettings(codec="h264"), Path("a.webm"))
-    with pytest.raises(OutputError, match=r"a \.mov file holds no av1; use --codec h264 or hevc"):
+    with pytest.raises(OutputError, match=r"a \.mov file cannot hold av1; use --codec h264 or hevc"):
         encoder_for(VideoSettings(codec="av1"), Path("a.mov"))
     with pytest.raises(SettingsError, match="quality 52 is out of range"):
         encoder_for(VideoSettings(crf=52), Path("a.mp4"))

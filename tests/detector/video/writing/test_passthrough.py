@@ -79,7 +79,7 @@ def make(path, *, subtitles=("subrip", "ass"), sounds=("aac", "libmp3lame"), sec
 def copied(source, target, part=WHOLE, **options):
     with open_video(source, section=part) as video:
         settings = VideoSettings(preset="ultrafast")
-        writer = VideoWriter(target, video.info, sound_from=video.sound_from, settings=settings, **options)
+        writer = VideoWriter(target, video.info, audio_from=video.audio_from, settings=settings, **options)
         return run(video, lambda picture: Detections.empty(), [writer]).notes
 
 
@@ -207,7 +207,7 @@ def test_a_run_cut_short_has_no_chapters_of_what_is_not_there(source, tmp_path, 
         return Detections.empty()
 
     with open_video(source) as video:
-        run(video, detect, [VideoWriter(tmp_path / f"out{ending}", video.info, sound_from=video.sound_from)])
+        run(video, detect, [VideoWriter(tmp_path / f"out{ending}", video.info, audio_from=video.audio_from)])
     with av.open(str(tmp_path / f"out{ending}")) as video:
         ((start, end, title),) = chapters_of(video)
         assert (start, title) == (0, "eins")
@@ -242,7 +242,7 @@ def test_both_sound_tracks_of_a_section(source, tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
 @pytest.mark.parametrize(
-    ("kind", "pictures_from", "sound_from"),
+    ("kind", "pictures_from", "audio_from"),
     [
         pytest.param(".mp4", 75, 0, id="pictures 3 s after sound, by an edit list"),
         pytest.param(".mkv", 75, 0, id="pictures 3 s after sound"),
@@ -253,12 +253,12 @@ def test_both_sound_tracks_of_a_section(source, tmp_path, ending):
         pytest.param(".mkv", 250, 10, id="both at 10 s"),
     ],
 )
-def test_streams_keep_their_distance(clips, tmp_path, ending, kind, pictures_from, sound_from):
+def test_streams_keep_their_distance(clips, tmp_path, ending, kind, pictures_from, audio_from):
     source = clips.make(
         tmp_path / f"in{kind}",
         range(pictures_from, pictures_from + 50),
         sound="libmp3lame" if kind == ".ts" else "aac",
-        sound_start=44100 * sound_from,
+        sound_start=44100 * audio_from,
         key_every=25,
     )
     target = tmp_path / f"out{ending}"

@@ -29,7 +29,7 @@ def info_for(clips, **changes):
 def copied(source, target, *, settings=FAST, sound=True):
     """A video through source and sink, undrawn; the sink's notes."""
     with VideoFile(source) as video:
-        sink = VideoWriter(target, video.info, sound_from=source if sound else None, settings=settings)
+        sink = VideoWriter(target, video.info, audio_from=source if sound else None, settings=settings)
         with sink:
             for frame in video:
                 sink.write(frame, NOTHING)
@@ -172,7 +172,7 @@ def test_a_failed_finish_keeps_what_was_recorded(clips, tmp_path):
 
 def test_a_source_that_is_gone_at_the_end_costs_only_its_audio(clips, tmp_path):
     source = clips.make(tmp_path / "a.mp4", range(10), sound="aac")
-    with VideoFile(source) as video, VideoWriter(tmp_path / "out.mp4", video.info, sound_from=source) as sink:
+    with VideoFile(source) as video, VideoWriter(tmp_path / "out.mp4", video.info, audio_from=source) as sink:
         for frame in video:
             sink.write(frame, NOTHING)
         source.unlink()

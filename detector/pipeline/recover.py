@@ -1,0 +1,67 @@
+"""A finished video from the parts that a failed or killed run left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.files import check_output, lock_outputs, replacing
+from detector.errors import VideoError, WriteError
+from detector.video.reading.containers import DAMAGE, open_container, reason
+from detector.video.writing.codecs import check_holds, container_of
+from detector.video.writing.parts import Part, kept_of, made_by, parts_left, whole_path
+from detector.video.writing.remuxing import Accompaniment, Remuxer
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was recovered."""
+
+    frames: int
+    parts: tuple[Path, ...]
+    """The files they come from, which are left as they are."""
+
+
+def recover(part: Path, out: Path, *, overwrite: bool = False) -> Recovered:
+    """Make a video of a part and of those that belong with it; the parts stay.
+
+    The pictures are copied, not encoded again. A part holds no audio: where the source is still there,
+    `yolo3 video --resume` gives a complete video. Raises `VideoError` for a part without a readable frame,
+    `OutputError` where `out` cannot or must not be written.
+    """
+    container = container_of(out)
+    whole = whole_path(part)
+    with lock_outputs(out, *([whole] if whole and whole != out else [])):
+        parts = _belonging(part, whole)
+        check_output(out, overwrite=overwrite, inputs=parts)
+        with open_container(str(part)) as video:
+            if not video.streams.video:
+                raise VideoError(f"{part}: holds no video stream")
+            check_holds(out, video.streams.video[0].codec_context.codec.canonical_name)
+            time_base = video.streams.video[0].time_base
+        kept = _kept(parts)
+        if not kept or time_base is None:
+            raise VideoError(f"{part}: holds no frame that can be recovered")
+        try:
+            with replacing(out, inputs=parts) as aside:
+                Remuxer(aside, container, Accompaniment(), name=out).join(kept, time_base=time_base)
+        except DAMAGE as error:
+            raise WriteError(f"{out}: could not be written: {reason(error)}") from error
+    return Recovered(sum(piece.frames for piece in kept), tuple(piece.path for piece in kept))
+
+
+def _belonging(part: Path, whole: Path | None) -> list[Path]:
+    """All parts of the same video, in order."""
+    left = parts_left(whole) if whole is not None else []
+    return left if part in left else [part]
+
+
+def _kept(parts: list[Path]) -> list[Part]:
+    """What can be joined: the frames of all parts up to the first that another run made, or another encoder."""
+    kept = kept_of(parts)
+    origins = []
+    for piece in kept:
+        with open_container(str(piece.path)) as video:
+            origins.append((video.streams.video[0].codec_context.extradata, made_by(piece.path)))
+    alike = next((number for number, origin in enumerate(origins) if origin != origins[0]), len(kept))
+    return kept[:alike]
