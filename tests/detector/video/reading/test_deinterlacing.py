@@ -18,15 +18,15 @@ def scene(moment):
 
 
 def woven(number):
-    """The upper field of one moment and the lower field of the next."""
+    """The lower field of one moment and the upper field of the next."""
     picture = scene(2 * number)
-    picture[1::2] = scene(2 * number + 1)[1::2]
+    picture[0::2] = scene(2 * number + 1)[0::2]
     return picture
 
 
 def make(path, pictures, *, interlaced):
     with av.open(str(path), "w") as output:
-        options = {"preset": "ultrafast", "crf": "5"} | ({"x264-params": "tff=1"} if interlaced else {})
+        options = {"preset": "ultrafast", "crf": "5"} | ({"x264-params": "bff=1"} if interlaced else {})
         stream = output.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number, picture in enumerate(pictures):
