@@ -171,10 +171,13 @@ def connect(network: Network) -> dict[int, Any]:
 
 
 def assemble(network: Network, tensors: Mapping[int, Any]) -> Any:
-    """The model from the input to the network's outputs."""
+    """The model from the input to the network's outputs; `CfgError` when it is too deep for Keras."""
     keras = import_keras()
     outputs = [_output(layer, tensors[layer.index], keras) for layer in network.outputs]
-    return keras.Model(tensors[PICTURE], outputs, name="darknet")
+    try:
+        return keras.Model(tensors[PICTURE], outputs, name="darknet")
+    except RecursionError:  # Keras follows the layers by recursion
+        raise CfgError(f"{network.cfg.path}: has too many layers one after another for Keras") from None
 
 
 def keras_layer_names(network: Network, tensors: Mapping[int, Any], model: Any) -> dict[int, str]:

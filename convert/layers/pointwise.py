@@ -54,9 +54,7 @@ def implicit(section: Section, before: Before) -> Layer:
     atoms = section.integer("atoms", 1, minimum=1)
     name = f"implicit_{index}"
     if picture.channels * filters * atoms > LARGEST_CONSTANT:
-        raise section.error(
-            f"filters={filters} with atoms={atoms} is too large for a network of {picture.channels} channels"
-        )
+        raise section.error(f"has {filters} x {atoms} numbers, too many for an input of {picture.channels} channels")
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import Conv2D, GlobalAveragePooling2D, Reshape

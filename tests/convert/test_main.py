@@ -56,6 +56,19 @@ def test_a_full_disk_is_one_line_and_exit_code_1(small, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its address space")
+def test_too_little_address_space_for_tensorflow_is_one_line_and_exit_code_1(small, tmp_path: Path) -> None:
+    def small_memory() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+    done = run(small.cfg, small.weights, "model.h5", folder=tmp_path, preexec_fn=small_memory)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "error: this process may use 1024 MB of address space (ulimit -v); TensorFlow needs 3072 MB"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_and_resize_are_passed_on(small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = tmp_path / "my.names"
     names.write_text("cat\ndog\n")

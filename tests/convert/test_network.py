@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from convert.cfg import Cfg, parse_cfg, read_cfg
 from convert.conversion import convert
 from convert.diagnosis import check_weights
-from convert.errors import WeightsError
+from convert.errors import CfgError, WeightsError
 from convert.model_file import read_variables
 from convert.network import (
     Arrays,
@@ -247,6 +248,45 @@ def test_a_class_count_that_does_not_fit_is_not_invented(floats: int) -> None:
 def test_a_network_without_heads_has_no_class_count_to_fit() -> None:
     cfg = parse_cfg("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=5\n")
     assert fitting_class_count(cfg, 20) is None
+
+
+# ------------------------------------------------------------------------------------------------------------- limits
+
+
+def test_many_layers_are_planned_in_little_time() -> None:
+    """Copying the list of layers for each would take minutes."""
+    net = "[net]\nwidth=32\nheight=32\n[convolutional]\n"
+    started = time.process_time()
+    assert len(plan(parse_cfg(net + "[route]\nlayers=-1\n" * 9_999)).layers) == 10_000
+    with pytest.raises(CfgError, match=r"line 20003: \[route\] is one layer too many; expected at most 10000"):
+        plan(parse_cfg(net + "[route]\nlayers=-1\n" * 100_000))
+    assert time.process_time() - started < 5
+
+
+def test_a_chain_too_long_for_keras_is_refused() -> None:
+    network = plan(parse_cfg("[net]\nwidth=32\nheight=32\n" + "[activation]\nactivation=relu\n" * 1_500))
+    with pytest.raises(CfgError, match="too many layers one after another"):
+        build(network)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param("[maxpool]\nsize=4001\nstride=1\n", "size=4001 is too large a window", id="pooling window"),
+        pytest.param("[maxpool]\nstride=4001\n", "stride=4001 is too large a window", id="pooling stride"),
+        pytest.param("[local]\nsize=99\nfilters=1\n", "size=99 is too large for 3 channels", id="local"),
+        pytest.param("[implicit]\nfilters=9999999\n", "has 9999999 x 1 numbers, too many", id="implicit"),
+        pytest.param("[upsample]\nstride=64\n", "a map of 26624x26624x3, more than 134217728", id="up-sampling"),
+        pytest.param("[route]\nlayers=-1,-1\n", "names layer -1", id="the picture"),
+        pytest.param(
+            "[dropout]\n" + "[route]\nlayers=-1,-1\n" * 30, "416x416x1536, more than 134217728", id="doubled channels"
+        ),
+        pytest.param("[convolutional]\npadding=9999\nstride=99\n", "pads its input of 416x416x3", id="padding"),
+    ],
+)
+def test_what_would_take_all_memory_is_refused(body: str, words: str) -> None:
+    with pytest.raises(CfgError, match=words):
+        plan(parse_cfg("[net]\nwidth=416\nheight=416\n" + body))
 
 
 # ------------------------------------------------------------------------------------------------ Darknet's own outputs
