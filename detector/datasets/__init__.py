@@ -1,1 +1,1 @@
-"""Labelled pictures, read from the forms in which people keep them."""
+"""Labelled pictures in the forms in which people keep them."""

@@ -3,83 +3,183 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from detector.datasets.dataset import Example, Problems
+from detector.datasets.examples import Example, Problems
+from detector.datasets.text import is_file
 from detector.errors import DatasetError
+from detector.heads.boxes import to_centres
 
 _ROUNDING_PIXELS = 1.0
 """COCO's own boxes leave their pictures by fractions of a pixel."""
 
+Id = int | str
 
-def read_coco(
-    path: Path, pictures: Path | None, names: tuple[str, ...], problems: Problems
-) -> tuple[tuple[str, ...], list[Example]]:
-    """Names in the order of class ids, and the pictures; mistakes are added to `problems`.
 
-    The order is that of `names` where these hold every category, else that of the category ids.
-    """
+@dataclass(frozen=True)
+class _Picture:
+    file_name: str
+    width: int
+    height: int
+    rows: list[tuple[str, tuple[float, float, float, float], bool, float]] = field(default_factory=list)
+    """Category name, left, top, width, height in pixels, crowd, area in pixels."""
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file that has been read: its categories and its pictures."""
+
+    path: Path
+    categories: dict[Id, str]
+    pictures: dict[Id, _Picture]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The categories' names in the order of their ids."""
+        return tuple(dict.fromkeys(self.categories[key] for key in sorted(self.categories, key=_order)))
+
+    def examples(self, folder: Path | None, names: tuple[str, ...], problems: Problems) -> list[Example]:
+        """The pictures with class ids by `names`; a category that is not among them is a problem where it is used.
+
+        `folder` holds the pictures; None looks beside the file and in COCO's own layout.
+        """
+        ids = {name: number for number, name in enumerate(names)}
+        unknown = {row[0] for picture in self.pictures.values() for row in picture.rows} - set(ids)
+        for name in sorted(unknown):
+            problems.add(self.path, f"category {name!r} is not among the training data's {len(names)} classes")
+        if unknown:
+            return []
+        folder = folder or _pictures_folder(self.path, [picture.file_name for picture in self.pictures.values()])
+        return [_example(picture, folder, ids) for picture in self.pictures.values()]
+
+
+def read_json(path: Path) -> Any:
+    """The content of a `.json` file. Raises `DatasetError`."""
     try:
-        content = json.loads(path.read_bytes())
-        images, annotations, categories = (content[key] for key in ("images", "annotations", "categories"))
-        found = {int(category["id"]): str(category["name"]) for category in categories}
-        sizes = {image["id"]: (int(image["width"]), int(image["height"]), str(image["file_name"])) for image in images}
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected COCO's instances .json") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path}: not COCO's instances .json ({type(error).__name__}: {error})") from None
-    if not names or not set(found.values()) <= set(names):
-        names = tuple(found[number] for number in sorted(found))
-    ids = {number: names.index(name) for number, name in found.items()}
-
-    rows: dict[Any, list[tuple[int, list[float], bool, float]]] = {number: [] for number in sizes}
-    for place, annotation in enumerate(annotations):
-        where = f"{path}, annotation {annotation.get('id', f'number {place + 1}')}"
-        reason = _problem(annotation, sizes, ids)
-        if reason:
-            problems.add(where, reason)
-        else:
-            crowd, area = bool(annotation.get("iscrowd")), float(annotation.get("area", 0))
-            rows[annotation["image_id"]].append((ids[annotation["category_id"]], annotation["bbox"], crowd, area))
-    folder = pictures or _pictures_folder(path, [name for *_, name in sizes.values()])
-    examples = []
-    for number, (width, height, name) in sizes.items():
-        corner = np.array([row[1] for row in rows[number]], np.float32).reshape(-1, 4)
-        edges = np.concatenate([corner[:, :2], corner[:, :2] + corner[:, 2:]], axis=1)
-        edges = np.clip(edges, 0, np.array([width, height] * 2, np.float32)) / np.array([width, height] * 2, np.float32)
-        boxes = np.concatenate([(edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]], axis=1)
-        examples.append(
-            Example(
-                folder / name,
-                boxes.astype(np.float32),
-                np.array([row[0] for row in rows[number]], np.int64),
-                np.array([row[2] for row in rows[number]], bool),
-                np.array([row[3] for row in rows[number]], np.float32),
-            )
-        )
-    return names, examples
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(f"{path}: not COCO's instances .json ({type(error).__name__}: {reason})") from None
 
 
-def _problem(annotation: Any, sizes: dict[Any, tuple[int, int, str]], ids: dict[int, int]) -> str:
+def read_coco(path: Path, problems: Problems) -> CocoFile:
+    """Read a COCO file; wrong entries are added to `problems`. Raises `DatasetError` for one that is not COCO's."""
+    return parse_coco(path, read_json(path), problems)
+
+
+def parse_coco(path: Path, content: Any, problems: Problems) -> CocoFile:
+    """The same, of a file whose content has been read."""
     try:
-        image, category = annotation["image_id"], annotation["category_id"]
-        left, top, width, height = map(float, annotation["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
-        return f"lacks an image_id, a category_id or a bbox of four numbers ({error})"
-    if image not in sizes:
+        images, annotations, categories = (content[key] for key in ("images", "annotations", "categories"))
+        if not all(isinstance(part, list) for part in (images, annotations, categories)):
+            raise TypeError("images, annotations and categories must be lists")
+    except (KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(f"{path}: not COCO's instances .json ({type(error).__name__}: {reason})") from None
+    found = CocoFile(path, {}, {})
+    for place, entry in _entries(path, "category", categories, problems):
+        key, name = entry.get("id"), entry.get("name")
+        if not _is_id(key) or not isinstance(name, str) or not name.strip():
+            problems.add(place, "needs an id (a number) and a name (a text)")
+        else:
+            found.categories[key] = name
+    for place, entry in _entries(path, "image", images, problems):
+        key, name, width, height = (entry.get(part) for part in ("id", "file_name", "width", "height"))
+        if not _is_id(key) or not isinstance(name, str) or not _is_side(width) or not _is_side(height):
+            problems.add(place, "needs an id, a file_name, and a width and height of whole pixels")
+        elif key in found.pictures:
+            problems.add(place, f"has the id {key} of {found.pictures[key].file_name} before it")
+        else:
+            found.pictures[key] = _Picture(name, int(width), int(height))
+    for place, entry in _entries(path, "annotation", annotations, problems):
+        reason = _add_annotation(found, entry, problems)
+        if reason:
+            problems.add(place, reason)
+    return found
+
+
+def _add_annotation(found: CocoFile, entry: Any, problems: Problems) -> str:
+    """Add a box to its picture, or say what is wrong with it."""
+    image, category, corner = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
+    if not _is_id(image) or not _is_id(category) or not _is_box(corner):
+        return "needs an image_id, a category_id and a bbox of four numbers"
+    left, top, width, height = map(float, corner)
+    if image not in found.pictures:
         return f"image {image} is not in the file"
-    if category not in ids:
+    if category not in found.categories:
         return f"category {category} is not in the file"
     if width <= 0 or height <= 0:
-        return f"the box {annotation['bbox']} is empty"
-    across, down, name = sizes[image]
-    leaves = max(-left, -top, left + width - across, top + height - down)
-    if leaves > _ROUNDING_PIXELS:
-        return f"the box {annotation['bbox']} leaves its picture {name} of {across}x{down}"
+        return f"the box {corner} is empty"
+    picture = found.pictures[image]
+    if max(-left, -top, left + width - picture.width, top + height - picture.height) > _ROUNDING_PIXELS:
+        empty = min(left + width, picture.width) <= max(left, 0) or min(top + height, picture.height) <= max(top, 0)
+        if not problems.clip or empty:
+            return f"the box {corner} leaves its picture {picture.file_name} of {picture.width}x{picture.height}"
+        problems.clipped += 1
+    area = entry.get("area")
+    if area is None:
+        area = width * height
+    if not _is_number(area) or area < 0:
+        return f"area {area!r} is not a number of pixels"
+    name = found.categories[category]
+    picture.rows.append((name, (left, top, width, height), bool(entry.get("iscrowd")), float(area)))
     return ""
+
+
+def _example(picture: _Picture, folder: Path, ids: dict[str, int]) -> Example:
+    size = np.array([picture.width, picture.height] * 2, np.float32)
+    corner = np.array([row[1] for row in picture.rows], np.float32).reshape(-1, 4)
+    edges = np.concatenate([corner[:, :2], corner[:, :2] + corner[:, 2:]], axis=1)
+    edges = np.clip(edges, 0, size) / size
+    return Example(
+        folder / picture.file_name,
+        to_centres(edges),
+        np.array([ids[row[0]] for row in picture.rows], np.int64),
+        np.array([row[2] for row in picture.rows], bool),
+        np.array([row[3] for row in picture.rows], np.float32),
+        size=(picture.width, picture.height),
+    )
+
+
+def _entries(path: Path, kind: str, entries: list[Any], problems: Problems) -> Iterator[tuple[str, Any]]:
+    """Each entry that is an object, with its place for messages; the others are problems."""
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            problems.add(f"{path}, {kind} number {number}", "is not an object")
+            continue
+        key = entry.get("id")
+        yield f"{path}, {kind} {key if _is_id(key) else f'number {number}'}", entry
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def _is_side(value: Any) -> bool:
+    return _is_number(value) and value == int(value) and 1 <= value <= 1_000_000
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+def _order(key: Id) -> tuple[bool, Id]:
+    return isinstance(key, str), key
 
 
 def _pictures_folder(path: Path, names: list[str]) -> Path:
@@ -92,7 +192,4 @@ def _pictures_folder(path: Path, names: list[str]) -> Path:
         path.parent.parent / stem,
         path.parent.parent / "images",
     ]
-    for place in places:
-        if names and (place / names[0]).is_file():
-            return place
-    return path.parent
+    return next((place for place in places if names and is_file(place / names[0])), path.parent)

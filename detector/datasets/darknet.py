@@ -5,100 +5,134 @@ Source: `read_data_cfg` (option_list.c), `get_paths` and `read_boxes` (data.c), 
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
 from convert.errors import NamesError
 from convert.names import read_names
-from detector.datasets.dataset import Example, Problems
+from detector.datasets.boxes import ROUNDING, checked_edges
+from detector.datasets.examples import Example, Problems, Splits
+from detector.datasets.text import find_file, read_text
 from detector.errors import DatasetError
 
-_IMAGES = re.compile(r"/(images|JPEGImages)/(?!.*/(images|JPEGImages)/)")
-_ROUNDING = 1e-3
-"""A box may leave the picture by this part of it: labels are rounded."""
+MOST_CLASSES = 100_000
+
+_IMAGES = re.compile(r"(^|/)(images|JPEGImages)/(?!(.*/)?(images|JPEGImages)/)")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif")
+
+Row = tuple[int, float, float, float, float]
+"""Class id, then centre x, centre y, width, height as fractions of the picture."""
 
 
-def read_darknet(data: Path, problems: Problems) -> tuple[tuple[str, ...], list[Example], list[Example]]:
-    """Names, pictures to train on and to judge by; mistakes are added to `problems`."""
+def read_darknet(data: Path, problems: Problems) -> Splits:
+    """Read a `.data` file; errors are added to `problems`."""
     options = _read_options(data, problems)
-    names = _names(data, options, problems)
-    parts: list[list[Example]] = []
-    for key in ("train", "valid"):
-        examples: list[Example] = []
-        if key in options:
-            line, value = options[key]
-            listing = _resolve(value, data)
-            if listing is None:
-                problems.add(f"{data}, line {line}", f"{key}={value}: no such list of pictures")
-            else:
-                examples = _read_list(listing, len(names), problems)
-        elif key == "train":
-            problems.add(data, "has no train=; expected the list of the pictures to train on")
-        parts.append(examples)
-    return names, parts[0], parts[1]
+    splits = Splits(_names(data, options, problems))
+    for key in ("train", "valid", "test"):
+        if key not in options:
+            continue
+        line, value = options[key]
+        listing = _find(value, data.parent)
+        folder = next((place for place in (Path(value), data.parent / value) if _is_folder(place)), None)
+        if listing is not None:
+            splits.of(key).extend(_read_list(listing, len(splits.names), problems))
+        elif folder is not None:
+            splits.of(key).extend(read_folder(folder, len(splits.names), problems))
+        else:
+            problems.add(f"{data}, line {line}", f"{key}={value}: no such list of pictures, and no such folder")
+    if not options.keys() & {"train", "valid"}:
+        problems.add(data, "has no train=; expected the list of the training pictures, or their folder")
+    return splits
+
+
+def read_folder(folder: Path, classes: int, problems: Problems, *, polygons: bool = False) -> list[Example]:
+    """The pictures of a folder and of those below it, in the order of their names, each with its label file."""
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    return [read_example(picture, classes, problems, polygons=polygons) for picture in pictures]
+
+
+def read_example(picture: Path, classes: int, problems: Problems, *, polygons: bool = False) -> Example:
+    """A picture with the rows of its label file; with `polygons`, rows of outlines too, whose boxes are taken."""
+    path = label_path(picture)
+    rows = read_labels(path, classes, problems, polygons=polygons)
+    return Example.from_rows(picture, rows or [], labelled=rows is not None)
 
 
 def label_path(picture: Path) -> Path:
-    """Where a picture's boxes are: in `labels` where it is in `images` or `JPEGImages`, else beside it."""
+    """Where a picture's label file is: in `labels` where it is in `images` or `JPEGImages`, else beside it."""
     beside = picture.with_suffix(".txt")
-    moved = Path(_IMAGES.sub("/labels/", str(beside)))
+    moved = Path(_IMAGES.sub(r"\1labels/", beside.as_posix()))
     return moved if moved.exists() or not beside.exists() else beside
 
 
-def read_labels(path: Path, classes: int, problems: Problems) -> list[tuple[int, float, float, float, float]]:
-    """The rows of a label file, none where it is missing; a bad one is a problem and is left out."""
+def read_labels(path: Path, classes: int, problems: Problems, *, polygons: bool = False) -> list[Row] | None:
+    """The rows of a label file, None where there is no such file; a bad row is a problem and is left out."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        problems.add(path, f"cannot be read ({error})")
+        return None
+    except DatasetError as error:
+        problems.lines.append(str(error))
         return []
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
             continue
-        row, reason = _row(words, classes)
-        if reason:
-            problems.add(f"{path}, line {number}", reason)
-        elif row:
+        if polygons and len(words) >= 7 and len(words) % 2:
+            words = _box_of_polygon(words)
+        row = _row(words, classes, f"{path}, line {number}", problems)
+        if row is not None:
             rows.append(row)
     return rows
 
 
-def _row(words: list[str], classes: int) -> tuple[tuple[int, float, float, float, float] | None, str]:
+def _row(words: list[str], classes: int, place: str, problems: Problems) -> Row | None:
+    """The row that five words make; None, and a problem, where they make none."""
     shown = " ".join(words[:6])
     if len(words) != 5:
-        return None, f"{shown!r} has {len(words)} words; expected class, centre x, centre y, width, height"
+        expected = "expected class, centre x, centre y, width, height"
+        problems.add(place, f"{shown!r} has {len(words)} words; {expected}")
+        return None
     try:
         class_id, (x, y, width, height) = int(words[0]), map(float, words[1:])
     except ValueError:
-        return None, f"{shown!r} is not a whole number and four numbers"
+        problems.add(place, f"{shown!r} is not a whole number and four numbers")
+        return None
     if not 0 <= class_id < classes:
-        return None, f"class {class_id} is beyond the {classes} names; expected 0 to {classes - 1}"
-    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
-        return None, f"{shown!r} is no box: width and height must be above 0"
-    edges = x - width / 2, y - height / 2, 1 - x - width / 2, 1 - y - height / 2
-    if min(edges) < -_ROUNDING:
-        return None, f"the box {shown!r} leaves the picture; expected parts of it, 0 to 1"
-    return (class_id, x, y, width, height), ""
+        problems.add(place, f"class {class_id} is not among the {classes} names; expected 0 to {classes - 1}")
+        return None
+    edges = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    checked = checked_edges(edges, place, repr(shown), problems)
+    if checked is None:
+        return None
+    if max(-edges[0], -edges[1], edges[2] - 1, edges[3] - 1) <= ROUNDING:
+        return class_id, x, y, width, height
+    left, top, right, bottom = checked
+    return class_id, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+
+
+def _box_of_polygon(words: list[str]) -> list[str]:
+    """A row of Ultralytics' outlines (class x y x y x y …) as a row of a box."""
+    try:
+        numbers = [float(word) for word in words[1:]]
+    except ValueError:
+        return words
+    columns, rows = numbers[::2], numbers[1::2]
+    left, right, top, bottom = min(columns), max(columns), min(rows), max(rows)
+    return [words[0], *map(repr, ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top))]
 
 
 def _read_options(data: Path, problems: Problems) -> dict[str, tuple[int, str]]:
+    """The keys of a `.data` file with their lines and values; of a key that comes twice, the first."""
     options: dict[str, tuple[int, str]] = {}
-    try:
-        lines = data.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{data}: cannot be read ({error}); expected Darknet's .data file") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(data).splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
         key, equals, value = (part.strip() for part in stripped.partition("="))
         if not equals:
-            problems.add(f"{data}, line {number}", f"{stripped!r} is no key = value")
+            problems.add(f"{data}, line {number}", f"{stripped[:80]!r} is not key = value")
         options.setdefault(key, (number, value))
     return options
 
@@ -107,13 +141,13 @@ def _names(data: Path, options: dict[str, tuple[int, str]], problems: Problems) 
     classes = None
     if "classes" in options:
         line, value = options["classes"]
-        if not value.isdigit() or int(value) < 1:
-            problems.add(f"{data}, line {line}", f"classes={value} is no number of classes")
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= MOST_CLASSES):
+            problems.add(f"{data}, line {line}", f"classes={value[:40]}: expected a number, 1 to {MOST_CLASSES}")
         else:
             classes = int(value)
     if "names" in options:
         line, value = options["names"]
-        path = _resolve(value, data)
+        path = _find(value, data.parent)
         if path is None:
             problems.add(f"{data}, line {line}", f"names={value}: no such file")
         else:
@@ -128,21 +162,26 @@ def _names(data: Path, options: dict[str, tuple[int, str]], problems: Problems) 
 
 def _read_list(listing: Path, classes: int, problems: Problems) -> list[Example]:
     examples = []
-    for number, line in enumerate(listing.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_text(listing).splitlines(), 1):
         name = line.strip()
         if not name:
             continue
-        picture = _resolve(name, listing)
+        picture = _find(name, listing.parent)
         if picture is None:
-            problems.add(f"{listing}, line {number}", f"{name}: no such picture")
+            problems.add(f"{listing}, line {number}", f"{name[:200]}: no such picture")
             continue
-        examples.append(Example.of(picture, read_labels(label_path(picture), classes, problems)))
+        examples.append(read_example(picture, classes, problems))
     return examples
 
 
-def _resolve(name: str, beside: Path) -> Path | None:
-    """A path as Darknet reads it, from the working folder, or from the folder of the file that names it."""
-    for path in (Path(name), beside.parent / name):
-        if path.is_file():
-            return path
-    return None
+def _find(name: str, folder: Path) -> Path | None:
+    """A file that is named in a `.data` file or a list; CVAT's begin with `data/`, which stands for the folder."""
+    found = find_file(name, folder)
+    return find_file(name.removeprefix("data/"), folder) if found is None and name.startswith("data/") else found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -1,84 +1,49 @@
-"""Labelled pictures, in Darknet's form or COCO's; every mistake in them is found before any work and told at once."""
+"""Read a dataset of labelled pictures in any form; all errors in it are reported together, before any work starts."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from detector.datasets.coco import parse_coco, read_coco, read_json
+from detector.datasets.csv_table import read_csv
+from detector.datasets.cvat import read_cvat
+from detector.datasets.darknet import label_path, read_darknet
+from detector.datasets.examples import Dataset, Example, Problems, Splits
+from detector.datasets.label_studio import read_label_studio
+from detector.datasets.pictures import check_pictures
+from detector.datasets.ultralytics import read_ultralytics
+from detector.datasets.voc import is_voc, read_voc
 from detector.errors import DatasetError
 
-_ORIENTATION_TAG = 0x0112
-_ON_ITS_SIDE = (5, 6, 7, 8)
-
-MOST_PROBLEMS = 1000
-"""Lines of one error message."""
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A picture and what is in it."""
-
-    path: Path
-    boxes: NDArray[np.float32]
-    """(n, 4) centre x, centre y, width, height as parts of the picture."""
-
-    class_id: NDArray[np.int64]
-    crowd: NDArray[np.bool_]
-    """Regions that hold many of one class; neither trained on nor held against a detector (COCO's `iscrowd`)."""
-
-    area: NDArray[np.float32] | None = None
-    """Pixels that each thing covers, where the data say (COCO's `area`)."""
-
-    @classmethod
-    def of(cls, path: Path, rows: Sequence[tuple[int, float, float, float, float]]) -> Example:
-        """From (class id, centre x, centre y, width, height) rows."""
-        table = np.array(rows, np.float32).reshape(-1, 5)
-        return cls(path, table[:, 1:], table[:, 0].astype(np.int64), np.zeros(len(table), bool))
+_EXPECTED = (
+    "expected Darknet's .data, Ultralytics' data.yaml, COCO's or Label Studio's .json, CVAT's .xml, a .csv, "
+    "or a folder that holds one of them or is of Pascal VOC's form"
+)
+_IN_FOLDERS = ("data.yaml", "dataset.yaml", "obj.data", "annotations.xml", "labels.csv", "_annotations.csv")
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Pictures to train on and pictures to judge by."""
+class ReadOptions:
+    """How to read a dataset."""
 
-    names: tuple[str, ...]
-    train: tuple[Example, ...]
-    valid: tuple[Example, ...]
-    notes: tuple[str, ...] = ()
+    valid: Path | None = None
+    """A COCO file of the validation pictures."""
 
-    def __str__(self) -> str:
-        boxes = sum(len(example.boxes) for example in self.train)
-        return (
-            f"{len(self.train)} pictures to train on with {boxes} boxes of {len(self.names)} classes, "
-            f"{len(self.valid)} to judge by"
-        )
+    pictures: Path | None = None
+    """The folder of the pictures, for forms that do not say where they are."""
 
+    names: tuple[str, ...] = ()
+    """A network's class names; classes take their ids from these if every class is among them."""
 
-@dataclass
-class Problems:
-    """What is wrong with a dataset, gathered line by line."""
+    clip: bool = False
+    """Clip boxes that leave their picture instead of reporting them."""
 
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, place: object, what: str) -> None:
-        """One more mistake; `place` is a file, and a line where there is one."""
-        self.lines.append(f"{place}: {what}")
-
-    def raise_if_any(self) -> None:
-        """Raise `DatasetError` with all of them."""
-        if not self.lines:
-            return
-        shown = self.lines[:MOST_PROBLEMS]
-        if len(self.lines) > len(shown):
-            shown.append(f"… and {len(self.lines) - len(shown)} more")
-        count = "one mistake" if len(self.lines) == 1 else f"{len(self.lines)} mistakes"
-        raise DatasetError(f"the data have {count}; mend them and start again:", *shown)
+    skip: bool = False
+    """Leave out labels and pictures with errors, and report them as notes."""
 
 
 def read_dataset(
@@ -89,61 +54,122 @@ def read_dataset(
     names: tuple[str, ...] = (),
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Dataset:
-    """Read labelled pictures: a Darknet `.data` file, or COCO's `.json` (with `valid` another one to judge by).
+    """Read labelled pictures in any form; see `read_with`.
 
-    `pictures` is the folder of a COCO file's pictures. `names`, a network's own, put COCO's categories in its order.
-    Without pictures to judge by, those to train on are used, and a note says so. Every picture is opened once;
-    `progress` wraps that. Raises `DatasetError` with all mistakes.
+    Without validation pictures the training pictures are used, and a note says so.
     """
-    from detector.datasets.coco import read_coco
-    from detector.datasets.darknet import read_darknet
+    options = ReadOptions(Path(valid) if valid else None, Path(pictures) if pictures else None, names)
+    found = read_with(data, options, progress=progress)
+    if found.valid:
+        return found
+    note = "no validation pictures: the training pictures are used, which overstates the result"
+    return Dataset(found.names, found.train, found.train, found.test, (*found.notes, note))
 
-    data, problems = Path(data), Problems()
-    if not data.is_file():
-        what = "a folder" if data.is_dir() else "no such file"
-        raise DatasetError(f"{data}: {what}; expected Darknet's .data file or COCO's .json")
-    notes: list[str] = []
-    if data.suffix == ".json":
-        folder = Path(pictures) if pictures else None
-        names, train = read_coco(data, folder, names, problems)
-        judged = read_coco(Path(valid), folder, names, problems)[1] if valid else []
+
+def read_with(
+    data: Path | str, options: ReadOptions, *, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
+) -> Dataset:
+    """Read labelled pictures: a file, or a folder that holds one, of a form that is told by its name and content.
+
+    Every picture is decoded once; `progress` wraps that loop. Raises `DatasetError` that lists all errors, unless the
+    options say that they are skipped.
+    """
+    path, problems = Path(data), Problems(clip=options.clip)
+    path = _inner(path)
+    splits = _read(path, options, problems)
+    _check_boxes(path, splits, problems)
+    notes = _notes(splits.train, splits.valid)
+    everything = [*splits.train, *splits.valid, *splits.test]
+    damaged = check_pictures(everything, problems, progress)
+    if problems.clipped:
+        notes.append(f"{problems.clipped} boxes that left their picture were clipped")
+    if options.skip:
+        notes += [f"skipped: {line}" for line in problems.lines]
     else:
-        names, train, judged = read_darknet(data, problems)
-    if not train and not problems.lines:
+        problems.raise_if_any()
+    train, valid, test = (
+        tuple(one for one in part if one.path not in damaged) for part in (splits.train, splits.valid, splits.test)
+    )
+    return Dataset(splits.names, train, valid, test, tuple(notes))
+
+
+def _inner(path: Path) -> Path:
+    """The file of labels in a folder, or the folder itself where its form is one of folders."""
+    if not path.is_dir():
+        if not path.is_file():
+            raise DatasetError(f"{path}: no such file; {_EXPECTED}")
+        return path
+    if is_voc(path):
+        return path
+    for name in _IN_FOLDERS:
+        if (path / name).is_file():
+            return path / name
+    several = sorted(path.glob("*.data"))
+    if len(several) == 1:
+        return several[0]
+    raise DatasetError(f"{path}: a folder without a known file of labels; {_EXPECTED}")
+
+
+def _read(path: Path, options: ReadOptions, problems: Problems) -> Splits:
+    suffix = path.suffix.lower()
+    if options.valid and suffix != ".json":
+        raise DatasetError(f"{path}: --valid belongs to COCO's .json; other forms name their own validation pictures")
+    if path.is_dir():
+        return read_voc(path, options.names, problems)
+    if suffix == ".json":
+        content = read_json(path)
+        if isinstance(content, list):
+            return read_label_studio(path, content, options.pictures, options.names, problems)
+        return _read_coco(path, content, options, problems)
+    if suffix == ".xml":
+        return read_cvat(path, options.pictures, options.names, problems)
+    if suffix == ".csv":
+        return read_csv(path, options.pictures, options.names, problems)
+    if options.pictures:
+        raise DatasetError(f"{path}: --pictures belongs to .json, .xml and .csv; other forms name their own pictures")
+    return read_ultralytics(path, problems) if suffix in (".yaml", ".yml") else read_darknet(path, problems)
+
+
+def _read_coco(path: Path, content: Any, options: ReadOptions, problems: Problems) -> Splits:
+    found = parse_coco(path, content, problems)
+    names = options.names if options.names and set(found.names) <= set(options.names) else found.names
+    splits = Splits(names, found.examples(options.pictures, names, problems))
+    if options.valid:
+        splits.valid.extend(read_coco(options.valid, problems).examples(options.pictures, names, problems))
+    return splits
+
+
+def _check_boxes(data: Path, splits: Splits, problems: Problems) -> None:
+    """A list of pictures without a single box is an error: the labels were probably not found."""
+    if not splits.train and not splits.valid and not problems.lines:
         problems.add(data, "no pictures to train on")
-    if not judged:
-        notes.append("no pictures to judge by: those trained on are used, which flatters the result")
-        judged = train
-    check_pictures([*train, *(judged if judged is not train else [])], problems, progress)
-    problems.raise_if_any()
-    return Dataset(names, tuple(train), tuple(judged), tuple(notes))
+    for kind, examples in (("training", splits.train), ("validation", splits.valid)):
+        if examples and not any(len(example.boxes) for example in examples) and not problems.lines:
+            first = examples[0]
+            where = "" if first.labelled else f"; {label_path(first.path)} does not exist"
+            problems.add(data, f"none of the {len(examples)} {kind} pictures has a box{where}")
 
 
-def check_pictures(
-    examples: Sequence[Example], problems: Problems, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
-) -> None:
-    """Open every picture and read it to its end, at an eighth of its size where JPEG allows."""
-    paths = list(dict.fromkeys(example.path for example in examples))
-    with ThreadPoolExecutor() as pool:
-        for path, reason in zip(paths, progress(pool.map(_reason, paths)), strict=False):
-            if reason:
-                problems.add(path, reason)
+def _notes(train: Sequence[Example], valid: Sequence[Example]) -> list[str]:
+    """What a user should know of a dataset that is free of errors."""
+    notes = []
+    without = [example for example in (*train, *valid) if not example.labelled]
+    if without:
+        notes.append(
+            f"{len(without)} pictures have no label file and count as pictures without objects, "
+            f"the first is {without[0].path}"
+        )
+    for kind, examples in (("training", train), ("validation", valid)):
+        repeated = len(examples) - len(_paths(examples))
+        if repeated:
+            notes.append(f"{repeated} {kind} pictures are listed more than once")
+    shared = len(_paths(train) & _paths(valid))
+    if shared and shared == len(_paths(valid)):
+        notes.append("all validation pictures are training pictures too, which overstates the result")
+    elif shared:
+        notes.append(f"{shared} validation pictures are training pictures too, which overstates the result")
+    return notes
 
 
-def displayed_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture as it is displayed: EXIF rotation applied."""
-    with Image.open(path) as image:
-        turned = image.getexif().get(_ORIENTATION_TAG, 1) in _ON_ITS_SIDE
-        return (image.height, image.width) if turned else (image.width, image.height)
-
-
-def _reason(path: Path) -> str:
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
-            image.load()
-    except FileNotFoundError:
-        return "no such picture"
-    except Exception as error:  # noqa: BLE001 - decoders fail in as many ways as files can be broken
-        return f"the picture does not open ({' '.join(str(error).split())})"
-    return ""
+def _paths(examples: Sequence[Example]) -> set[str]:
+    return {os.path.realpath(example.path) for example in examples}

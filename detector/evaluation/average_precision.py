@@ -14,29 +14,28 @@ from numpy.typing import NDArray
 from detector.detections import Detections
 from detector.errors import SettingsError
 
-LOWEST_CONFIDENCE = 0.001
-"""Boxes of less do not change an average precision by much, and cost time."""
-
 MOST_DETECTIONS = 100
-"""Per picture, COCO's own limit."""
+"""Per picture, all classes together. COCO's own limit is as many per picture and class."""
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is really in a picture, in its pixels."""
+    """The true boxes of a picture."""
 
     xyxy: NDArray[np.float32]
+    """(n, 4) left, top, right, bottom in pixels."""
+
     class_id: NDArray[np.int64]
     crowd: NDArray[np.bool_] | None = None
     area: NDArray[np.float32] | None = None
-    """Pixels that each covers; the area of its box where that is not known."""
+    """Pixels that each object covers; the area of its box where that is not known."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class's figures; -1 where there is none of it."""
+    """One class's figures; -1 for a class without true boxes."""
 
     ap: float
     ap50: float
@@ -45,7 +44,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Score:
-    """COCO's figures, 0 to 1, and -1 where there is nothing to measure."""
+    """COCO's figures, 0 to 1; -1 where there are no true boxes to measure with."""
 
     ap: float
     """Average precision, mean over IoU 0.50, 0.55, … 0.95 and over classes."""
@@ -61,7 +60,7 @@ class Score:
 
     classes: dict[str, ClassScore] = field(default_factory=dict)
     precision50: NDArray[np.float32] = field(default_factory=lambda: np.zeros((101, 0), np.float32), compare=False)
-    """(101, classes): precision at IoU 0.5 for recalls 0, 0.01, … 1; -1 where there is nothing to measure."""
+    """(101, classes): precision at IoU 0.5 for recalls 0, 0.01, … 1; -1 for a class without true boxes."""
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object, figures to four places."""
@@ -116,7 +115,7 @@ def evaluate(
     *,
     progress: Callable[[Any], Any] = iter,
 ) -> tuple[Score, list[Detections]]:
-    """Detect in every picture and measure; also returns what was found."""
+    """Detect in every picture and measure; returns the figures and the detections."""
     found = [detect(read())[:MOST_DETECTIONS] for read in progress(pictures)]
     return score(truths, found, names), found
 

@@ -1,4 +1,4 @@
-"""What a detector takes for what, and the pictures on which it does worst."""
+"""Confusion matrix, and errors per picture."""
 
 from __future__ import annotations
 
@@ -13,37 +13,39 @@ from detector.evaluation.average_precision import Truth
 from detector.heads.boxes import iou
 
 OVERLAP = 0.5
-"""The IoU from which a found box and a true one are of the same thing."""
+"""The IoU from which a found box and a true one are paired."""
 
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Who was taken for whom."""
+    """A confusion matrix, and errors per picture."""
 
     counts: NDArray[np.int64]
-    """(classes + 1, classes + 1): true class by found class; the last row and column are nothing at all."""
+    """(classes + 1, classes + 1): true class by found class; the last row and column are background."""
 
-    mistakes: NDArray[np.int64]
-    """(pictures,) boxes missed, made up or misnamed in each."""
+    errors: NDArray[np.int64]
+    """(pictures,) missed boxes, false positives and wrong classes in each."""
 
 
-def confuse(truths: Sequence[Truth], found: Sequence[Detections], classes: int, *, confidence: float) -> Confusion:
-    """Pair boxes with the truth, whatever their classes: best overlap first, each box once.
+def confusion_matrix(
+    truths: Sequence[Truth], found: Sequence[Detections], classes: int, *, confidence: float
+) -> Confusion:
+    """Pair found boxes with true ones, whatever their classes: best overlap first, each box once.
 
     Found boxes of less than `confidence` are left out, and so are those within a crowd.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    mistakes = np.zeros(len(truths), np.int64)
+    errors = np.zeros(len(truths), np.int64)
     for number, (truth, detections) in enumerate(zip(truths, found, strict=True)):
         sure = detections[detections.confidence >= confidence]
         real = _pair(truth, sure, classes)
         for one, other in real:
             counts[one, other] += 1
-            mistakes[number] += one != other
-    return Confusion(counts, mistakes)
+            errors[number] += one != other
+    return Confusion(counts, errors)
 
 
-def _pair(truth: Truth, found: Detections, nothing: int) -> list[tuple[int, int]]:
+def _pair(truth: Truth, found: Detections, background: int) -> list[tuple[int, int]]:
     """(true class, found class) of every pair and of every box without one."""
     crowd = truth.crowd if truth.crowd is not None else np.zeros(len(truth.class_id), bool)
     overlaps = np.array([iou(box[None], truth.xyxy.astype(np.float32)) for box in found.xyxy], np.float32)
@@ -59,7 +61,7 @@ def _pair(truth: Truth, found: Detections, nothing: int) -> list[tuple[int, int]
             pairs.append((int(truth.class_id[other]), int(found.class_id[one])))
             free_found.remove(one)
             free_true.remove(other)
-    pairs += [(int(truth.class_id[other]), nothing) for other in sorted(free_true)]
+    pairs += [(int(truth.class_id[other]), background) for other in sorted(free_true)]
     in_crowd = [bool(crowd.any() and (overlaps[one, crowd] > 0).any()) for one in range(len(found))]
-    pairs += [(nothing, int(found.class_id[one])) for one in sorted(free_found) if not in_crowd[one]]
+    pairs += [(background, int(found.class_id[one])) for one in sorted(free_found) if not in_crowd[one]]
     return pairs

@@ -1,4 +1,4 @@
-"""From labelled pictures to what an evaluation takes."""
+"""Labelled pictures as an evaluation takes them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.datasets.dataset import Example, displayed_size
+from detector.datasets.examples import Example
+from detector.datasets.pictures import displayed_size
 from detector.evaluation.average_precision import Truth
 from detector.heads.boxes import to_edges
 from detector.images.reading import read_picture
 
 
 def picture_reader(example: Example) -> Callable[[], NDArray[np.uint8]]:
-    """A function that reads the example's picture when it is called."""
+    """A function that reads the example's picture."""
     return partial(read_picture, example.path)
 
 
 def example_truth(example: Example) -> Truth:
-    """What is in the example's picture, in its pixels."""
+    """The true boxes of the example, in pixels of its picture as displayed."""
     size = np.array(displayed_size(example.path) * 2, np.float32)
     return Truth(to_edges(example.boxes) * size, example.class_id, example.crowd, example.area)

@@ -1,1 +1,1 @@
-"""Networks made here: data, targets, loss, the loop, and how good the result is."""
+"""Training of networks: targets, loss, the loop, and its files."""

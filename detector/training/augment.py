@@ -1,4 +1,4 @@
-"""Pictures varied at random, and their boxes with them."""
+"""Random augmentation of pictures and their boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detector.images.modes import Resize
 from detector.training.settings import TrainSettings
 
 LEAST_KEPT = 0.3
-"""A box of which a crop leaves less than this part of its area is dropped."""
+"""A box is dropped if less than this fraction of its area remains in the picture."""
 
 LEAST_SIDE_PIXELS = 2.0
 _GREY = (128, 128, 128)
@@ -23,17 +23,17 @@ _GREY = (128, 128, 128)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture at the network's size with its boxes."""
+    """A picture with its boxes."""
 
     picture: NDArray[np.uint8]
     boxes: NDArray[np.float32]
-    """(n, 4) centre x, centre y, width, height as parts of the picture."""
+    """(n, 4) centre x, centre y, width, height as fractions of the picture."""
 
     class_id: NDArray[np.int64]
 
 
 def fit_sample(sample: Sample, *, width: int, height: int, resize: Resize) -> Sample:
-    """The sample as the detector would lay it into the network's input, nothing varied."""
+    """The sample fitted into the network's input as in detection, without augmentation."""
     matrix = _base(sample, width, height, resize)
     return _warp(sample, matrix, width, height)
 
@@ -41,16 +41,16 @@ def fit_sample(sample: Sample, *, width: int, height: int, resize: Resize) -> Sa
 def augment(
     sample: Sample, rng: np.random.Generator, settings: TrainSettings, *, width: int, height: int, resize: Resize
 ) -> Sample:
-    """The sample scaled, moved, mirrored and coloured at random, at the network's size.
+    """The sample randomly scaled, moved, mirrored and recoloured, at the network's size.
 
-    Scale and crop stand for Darknet's `jitter`, the colours for its `hue`, `saturation` and `exposure` (data.c).
+    Scale and crop correspond to Darknet's `jitter`, colours to its `hue`, `saturation` and `exposure` (data.c).
     """
     matrix = _base(sample, width, height, resize)
     if settings.scale:
         grow = np.exp(rng.uniform(np.log(1 - settings.scale), np.log(1 + settings.scale)))
         aspect = np.exp(rng.uniform(-0.35, 0.35) * settings.scale)
         across, down = grow * aspect, grow / aspect
-        # What sticks out is cut off somewhere, what is left over goes around somewhere.
+        # A larger picture is cropped at a random place, a smaller one is placed at random on grey.
         x, y = ((1 - across) * rng.uniform(-0.1, 1.1) * width, (1 - down) * rng.uniform(-0.1, 1.1) * height)
         matrix = np.array([[across, 0, x], [0, down, y], [0, 0, 1]]) @ matrix
     if rng.random() < settings.flip:
@@ -62,7 +62,7 @@ def augment(
 
 
 def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
-    """Four samples of one size put together about a random middle, each showing the part that fits there."""
+    """A mosaic of four samples of one size, each a quadrant about a random centre (arXiv:2004.10934, section 3.3)."""
     height, width = samples[0].picture.shape[:2]
     middle_x, middle_y = (int(rng.uniform(0.3, 0.7) * side) for side in (width, height))
     picture = np.empty_like(samples[0].picture)
@@ -84,7 +84,7 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
 
 
 def recolour(picture: NDArray[np.uint8], rng: np.random.Generator, amount: float) -> NDArray[np.uint8]:
-    """Hue shifted, saturation and brightness multiplied (`distort_image`, image.c)."""
+    """The picture with its hue shifted, saturation and brightness multiplied (`distort_image`, image.c)."""
     hue = rng.uniform(-0.12, 0.12) * amount * 180
     saturation, brightness = (np.exp(rng.uniform(-1, 1) * amount) for _ in range(2))
     levels = np.arange(256, dtype=np.float64)
@@ -101,7 +101,7 @@ def recolour(picture: NDArray[np.uint8], rng: np.random.Generator, amount: float
 
 
 def _base(sample: Sample, width: int, height: int, resize: Resize) -> NDArray[np.float64]:
-    """From pixels of the picture to pixels of the network's input, pixel edges to pixel edges."""
+    """The matrix from pixels of the picture to pixels of the network's input, counted from pixel edges."""
     rows, columns = sample.picture.shape[:2]
     fit = fit_picture(columns, rows, width=width, height=height, resize=resize)
     return np.array(
@@ -110,7 +110,7 @@ def _base(sample: Sample, width: int, height: int, resize: Resize) -> NDArray[np
 
 
 def _warp(sample: Sample, matrix: NDArray[np.float64], width: int, height: int) -> Sample:
-    # OpenCV counts from pixel centres: half a pixel in, half a pixel back.
+    # OpenCV counts from pixel centres, hence the shift by half a pixel before and after.
     inward = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     centred = np.linalg.inv(inward) @ matrix @ inward
     picture = cv2.warpAffine(
@@ -134,7 +134,7 @@ def _warp(sample: Sample, matrix: NDArray[np.float64], width: int, height: int) 
 def _clip(
     edges: NDArray[np.float32], left: float, top: float, right: float, bottom: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Which boxes keep enough of themselves within an area, and these boxes clipped to it."""
+    """A mask of the boxes of which enough remains within an area, and those boxes clipped to it."""
     low, high = np.array([left, top] * 2, np.float32), np.array([right, bottom] * 2, np.float32)
     clipped = np.clip(edges, low, high)
     before, after = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (edges, clipped))

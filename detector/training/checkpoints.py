@@ -1,10 +1,12 @@
-"""What a training leaves behind as it goes: its state to resume from, and its models."""
+"""The files of a training: the state to resume from, and its models."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.cfg import Cfg
+from convert.files import replacing
 from convert.model_file import Description, save_model
-from detector.errors import OutputError, WriteError
+from detector.datasets.examples import Dataset
+from detector.errors import OutputError
+from detector.training.settings import FREE_ON_RESUME, TrainSettings
 
 STATE = "checkpoint.npz"
 LAST = "last.h5"
 BEST = "best.h5"
+HISTORY = "log.csv"
+PLOT = "log.png"
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """What a training was started with, so that it can be resumed without repeating the options."""
+
+    cfg_path: str = ""
+    data: str = ""
+    valid: str = ""
+    pictures: str = ""
+    names: tuple[str, ...] = ()
+    """Class names in the order of class ids, which a COCO file alone need not give."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must be the same when a training is resumed."""
+
+    cfg_text: str
+    examples: str
+    """Digest of the pictures' paths and of all labels."""
+
+    settings: TrainSettings
+    source: RunSource = RunSource()
+
+    @classmethod
+    def of(cls, cfg: Cfg, dataset: Dataset, settings: TrainSettings, source: RunSource) -> Identity:
+        """The identity of a training of this network on these pictures."""
+        digest = hashlib.sha256("\n".join(dataset.names).encode(errors="surrogateescape"))
+        for part in (dataset.train, dataset.valid):
+            for example in part:
+                digest.update(b"\n" + os.fsencode(os.path.realpath(example.path)) + b"\n")
+                for values in (example.boxes, example.class_id, example.crowd):
+                    digest.update(np.ascontiguousarray(values).tobytes())
+            digest.update(b"\n\n")
+        return cls(cfg.text, digest.hexdigest(), settings, source)
+
+    def differences(self, now: Identity) -> list[str]:
+        """What is not the same in another identity, in words."""
+        changed = ["cfg"] if self.cfg_text != now.cfg_text else []
+        changed += ["pictures or labels"] if self.examples != now.examples else []
+        then, later = self.settings.as_json(), now.settings.as_json()
+        return changed + [key for key in later if key not in FREE_ON_RESUME and then[key] != later[key]]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stands after an epoch."""
+    """The progress of a training after an epoch."""
 
     epoch: int
     """Epochs done."""
@@ -31,52 +82,78 @@ class Checkpoint:
     """Steps done, all epochs together."""
 
     best_ap: float
-    """Average precision of the best model so far; -1 before any was judged."""
+    """Average precision of the best model so far; -1 before the first evaluation."""
 
-    identity: dict[str, Any]
-    """The cfg, the data and the settings: a training resumes as what it was."""
+    identity: Identity
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, state: dict[str, NDArray[Any]]) -> None:
-    """Replace the state of the run in `folder`; whatever happens, a whole one is there."""
-    path, aside = folder / STATE, folder / f".{STATE}.{os.getpid()}.part"
-    about = {key: getattr(checkpoint, key) for key in ("epoch", "step", "best_ap", "identity")}
-    try:
-        with aside.open("wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **state)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        raise WriteError(f"{path}: could not be written ({error.strerror}); is the disk full?") from None
-    finally:
-        aside.unlink(missing_ok=True)
+    """Replace the state of the run in `folder`. Raises `OutputError` or `WriteError`; the old state then stays."""
+    identity = checkpoint.identity
+    about = {
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "best_ap": checkpoint.best_ap,
+        "cfg": identity.cfg_text,
+        "examples": identity.examples,
+        "settings": identity.settings.as_json(),
+        "source": vars(identity.source),
+    }
+    with replacing(folder / STATE) as aside, aside.open("wb") as file:
+        np.savez(file, about=np.array(json.dumps(about)), **state)  # type: ignore[arg-type]
 
 
 def read_checkpoint(folder: Path) -> tuple[Checkpoint, dict[str, NDArray[Any]]]:
-    """The state of the run in `folder`; `OutputError` where there is none to resume from."""
+    """The state of the run in `folder`. Raises `OutputError` where there is none that can be resumed from."""
+    with _opened(folder) as file:
+        state = {name: file[name] for name in file.files if name != "about"}
+        about = json.loads(str(file["about"]))
+        return Checkpoint(int(about["epoch"]), int(about["step"]), float(about["best_ap"]), _identity(about)), state
+
+
+def read_identity(folder: Path) -> Identity:
+    """What the run in `folder` was started with. Raises `OutputError` as `read_checkpoint` does."""
+    with _opened(folder) as file:
+        return _identity(json.loads(str(file["about"])))
+
+
+def _identity(about: dict[str, Any]) -> Identity:
+    source = dict(about["source"])
+    source["names"] = tuple(source["names"])
+    return Identity(about["cfg"], about["examples"], TrainSettings.from_json(about["settings"]), RunSource(**source))
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Any]:
     path = folder / STATE
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            state = {name: file[name] for name in file.files}
-        about = json.loads(str(state.pop("about")))
-        return Checkpoint(**about), state
+            yield file
     except FileNotFoundError:
         raise OutputError(f"{folder}: no {STATE} to resume from; start the training without --resume") from None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise OutputError(f"{path}: cannot be resumed from ({error}); start the training without --resume") from None
+    except OutputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged zip file fails in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        last = folder / LAST
+        remedy = f"start a new training from its last model: --start {last} --out ANOTHER" if last.exists() else ""
+        raise OutputError(
+            f"{path}: damaged, or written by another version ({reason}); "
+            f"{remedy or 'start the training anew in another --out'}"
+        ) from None
+
+
+def check_new(folder: Path) -> None:
+    """Raise `OutputError` where a folder holds files of a training already: a new one would replace them."""
+    found = [name for name in (STATE, BEST, LAST, HISTORY) if (folder / name).exists()]
+    if found:
+        advice = "pass --resume to continue it, or choose another --out" if STATE in found else "choose another --out"
+        raise OutputError(f"{folder}: holds {', '.join(found)} of another training; {advice}")
 
 
 def write_model(
-    path: Path, model: Any, weights: list[NDArray[np.float32]], description: Description, *, pictures_seen: int
+    path: Path, model: Any, description: Description, *, kept: dict[str, NDArray[np.float32]], pictures_seen: int
 ) -> None:
-    """Write a model file with other weights than the model's present ones, and put these back."""
-    present = [np.asarray(variable) for variable in model.weights]
-    seen = replace(description.weights_header, seen=pictures_seen)
-    try:
-        for variable, value in zip(model.weights, weights, strict=True):
-            variable.assign(value)
-        save_model(model, path, replace(description, weights_header=seen))
-    finally:
-        for variable, value in zip(model.weights, present, strict=True):
-            variable.assign(value)
+    """Write a model file with the model's present weights; `kept` are the arrays that Keras does not hold."""
+    header = replace(description.weights_header, seen=pictures_seen)
+    save_model(model, path, replace(description, weights_header=header), kept=kept)

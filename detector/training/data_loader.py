@@ -1,7 +1,8 @@
-"""Batches for the training loop, made by threads while the network computes."""
+"""Batches for the training loop, prepared by threads while the network computes."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,41 +11,58 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.datasets.dataset import Example
+from detector.datasets.examples import Example
 from detector.images.modes import Resize
 from detector.images.reading import read_picture
 from detector.training.augment import Sample, augment, mosaic
 from detector.training.settings import TrainSettings
-from detector.training.targets import HeadRules, HeadTarget, make_targets, pad_truths
+from detector.training.targets import HeadRules, HeadTarget, make_targets, pad_classes, pad_truths
 
 _AHEAD = 4
 _CACHE_BYTES = 2 << 30
+_THREADS = max(2, min(8, (os.cpu_count() or 2) // 2))
+
+SMALLEST_SCALE, LARGEST_SCALE = 0.7, 1.4
+"""Bounds of the input's size in a multi-scale training, in relation to the cfg's (`random=1.4` in AlexeyAB's)."""
+
+BATCHES_PER_SIZE = 10
+"""Batches after which a multi-scale training takes another size, as Darknet does."""
+
+
+@dataclass(frozen=True)
+class InputShape:
+    """The network's input: its size in pixels, and how pictures are fitted into it."""
+
+    width: int
+    height: int
+    resize: Resize
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step takes."""
+    """The input of one step."""
 
     pictures: NDArray[np.float32]
+    """(batch, height, width, 3) RGB, 0 to 1."""
+
     targets: list[HeadTarget]
     truths: NDArray[np.float32]
+    """(batch, most, 4), see `pad_truths`."""
+
+    truth_classes: NDArray[np.int32]
 
 
 class DataLoader:
-    """The pictures of a training, in an order and with variations that only the seed and the epoch decide."""
+    """Yields the batches of a training; their order and augmentation depend on the seed and the epoch alone."""
 
     def __init__(
         self,
         examples: Sequence[Example],
         rules: Sequence[HeadRules],
         settings: TrainSettings,
-        *,
-        width: int,
-        height: int,
-        resize: Resize,
+        shape: InputShape,
     ) -> None:
-        self._examples, self._rules, self._settings = examples, rules, settings
-        self._width, self._height, self._resize = width, height, resize
+        self._examples, self._rules, self._settings, self._shape = examples, rules, settings, shape
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._kept_bytes = 0
 
@@ -55,15 +73,36 @@ class DataLoader:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of an epoch, counted from 0."""
+        return self._batches(number, self.steps, multi_scale=self._settings.multi_scale)
+
+    def pictures(self, epoch: int, count: int) -> Iterator[NDArray[np.float32]]:
+        """The pictures of so many batches at the cfg's size, from this epoch on."""
+        while count > 0:
+            for batch in self._batches(epoch, min(count, self.steps), multi_scale=False):
+                yield batch.pictures
+            count, epoch = count - self.steps, epoch + 1
+
+    def size(self, epoch: int, step: int) -> tuple[int, int]:
+        """Width and height of the input at a step of an epoch of a multi-scale training."""
+        group = (epoch * self.steps + step) // BATCHES_PER_SIZE
+        factor = np.random.default_rng([self._settings.seed, 2**32, group]).uniform(SMALLEST_SCALE, LARGEST_SCALE)
+        stride = max(rule.head.stride for rule in self._rules)
+        width, height = (
+            max(1, round(side * factor / stride)) * stride for side in (self._shape.width, self._shape.height)
+        )
+        return width, height
+
+    def _batches(self, number: int, count: int, *, multi_scale: bool) -> Iterator[Batch]:
         order = np.random.default_rng([self._settings.seed, number]).permutation(len(self._examples))
-        size = self._settings.batch
-        chunks = [order[start : start + size] for start in range(0, self.steps * size, size)]
+        batch = self._settings.batch
         waiting: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(2, "feed") as pool:
+        with ThreadPoolExecutor(_THREADS, "data-loader") as pool:
             try:
-                for chunk in chunks:
-                    waiting.append(pool.submit(self._batch, number, chunk))
-                    if len(waiting) >= _AHEAD:
+                for step in range(count):
+                    size = self.size(number, step) if multi_scale else (self._shape.width, self._shape.height)
+                    chosen = order[step * batch : (step + 1) * batch]
+                    waiting.append(pool.submit(self._batch, number, chosen, size))
+                    if len(waiting) >= max(_AHEAD, _THREADS):
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
@@ -71,26 +110,28 @@ class DataLoader:
                 for future in waiting:
                     future.cancel()
 
-    def _batch(self, epoch: int, chosen: NDArray[np.intp]) -> Batch:
-        samples = [self._sample(epoch, int(index)) for index in chosen]
+    def _batch(self, epoch: int, chosen: NDArray[np.intp], size: tuple[int, int]) -> Batch:
+        width, height = size
+        shape = InputShape(width, height, self._shape.resize)
+        samples = [self._sample(epoch, int(index), shape) for index in chosen]
         boxes, class_ids = [sample.boxes for sample in samples], [sample.class_id for sample in samples]
         pictures = np.stack([sample.picture for sample in samples]).astype(np.float32)
         pictures *= np.float32(1 / 255)
-        targets = make_targets(boxes, class_ids, self._rules, width=self._width, height=self._height)
-        return Batch(pictures, targets, pad_truths(boxes))
+        targets = make_targets(boxes, class_ids, self._rules, width=width, height=height)
+        return Batch(pictures, targets, pad_truths(boxes), pad_classes(class_ids))
 
-    def _sample(self, epoch: int, index: int) -> Sample:
+    def _sample(self, epoch: int, index: int, shape: InputShape) -> Sample:
         rng = np.random.default_rng([self._settings.seed, epoch, index])
         if rng.random() < self._settings.mosaic:
             others = rng.integers(len(self._examples), size=3).tolist()
-            return mosaic([self._vary(number, rng) for number in (index, *others)], rng)
-        return self._vary(index, rng)
+            return mosaic([self._augmented(number, rng, shape) for number in (index, *others)], rng)
+        return self._augmented(index, rng, shape)
 
-    def _vary(self, index: int, rng: np.random.Generator) -> Sample:
+    def _augmented(self, index: int, rng: np.random.Generator, shape: InputShape) -> Sample:
         example = self._examples[index]
-        alone = ~example.crowd
-        sample = Sample(self._picture(index), example.boxes[alone], example.class_id[alone])
-        return augment(sample, rng, self._settings, width=self._width, height=self._height, resize=self._resize)
+        single = ~example.crowd
+        sample = Sample(self._picture(index), example.boxes[single], example.class_id[single])
+        return augment(sample, rng, self._settings, width=shape.width, height=shape.height, resize=shape.resize)
 
     def _picture(self, index: int) -> NDArray[np.uint8]:
         kept = self._kept.get(index)

@@ -1,18 +1,20 @@
-"""YOLOv3's loss in Keras operations.
+"""YOLOv3's loss in Keras operations, with the gradients that Darknet computes.
 
-Source: `forward_yolo_layer`, `delta_yolo_box`, `delta_yolo_class` (yolo_layer.c). Darknet writes down gradients; here
-are the functions that have them: cross-entropy for x, y, objectness and classes, half the squared difference for
-width and height, all summed over a picture and averaged over the batch. With `iou_loss` other than mse the box is
-judged by its IoU instead (`dx_box_iou`, box.c; Zheng et al., "Distance-IoU Loss", arXiv:1911.08287).
+Source: `forward_yolo_layer`, `delta_yolo_box`, `delta_yolo_class`, `averages_yolo_deltas` (yolo_layer.c of pjreddie's
+and of AlexeyAB's Darknet). Darknet computes deltas: minus the gradients by the raw outputs. Those of objectness and
+classes belong to cross-entropy; `cls_normalizer` has no effect, as in the C code without `counters_per_class`. Those of
+the box are written out, because the deltas of AlexeyAB's IoU losses belong to no loss (see `box_deltas`); the box
+term's reported value is half the squared error, or 1 - IoU. Terms are summed over a picture and averaged over a batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from convert.keras_import import import_keras
+from detector.training.box_deltas import iou_deltas
 from detector.training.targets import HeadRules
 
 Tensor = Any
@@ -20,73 +22,96 @@ _LARGEST_EXPONENT = 8.0
 """Caps exp(t): e^8 anchors are wider than any picture."""
 
 _TINY = 1e-9
+_LEAST_CLASS = 0.25
+"""AlexeyAB's: a cell of which no class is more probable is taught its objectness whatever it overlaps."""
+
+
+class Truths(NamedTuple):
+    """All true boxes of a batch, padded."""
+
+    boxes: Tensor
+    """(batch, most, 4) centre x, centre y, width, height as fractions of the input; empty ones as padding."""
+
+    classes: Tensor
+    """(batch, most) class ids, -1 as padding."""
+
+
+class Target(NamedTuple):
+    """The arrays of a `HeadTarget` as tensors."""
+
+    found: Tensor
+    classes: Tensor
+    place: Tensor
+
+
+class _Predicted(NamedTuple):
+    raw: Tensor
+    """(..., 4) raw outputs x, y, width, height."""
+
+    boxes: Tensor
+    """(..., 4) as fractions of the input."""
+
+    anchors: Tensor
+    """(..., 2) width and height of the anchor as fractions of the input."""
 
 
 def yolo_loss(
-    outputs: Sequence[Tensor],
-    targets: Sequence[tuple[Tensor, Tensor, Tensor]],
-    truths: Tensor,
-    rules: Sequence[HeadRules],
-    *,
-    width: int,
-    height: int,
+    outputs: Sequence[Tensor], targets: Sequence[Target], truths: Truths, rules: Sequence[HeadRules]
 ) -> dict[str, Tensor]:
-    """The terms `box`, `objectness` and `classes`, each a scalar, of a batch.
-
-    `outputs` are raw heads; `targets` are, per head, the arrays of a `HeadTarget`; `truths` (batch, most, 4) all
-    true boxes, empty ones as padding.
-    """
+    """The terms `box`, `objectness` and `classes`, each a scalar, of a batch; `outputs` are raw heads."""
     terms = [
-        head_loss(output, *target, truths, rule, width=width, height=height)
-        for output, target, rule in zip(outputs, targets, rules, strict=True)
+        head_loss(output, target, truths, rule) for output, target, rule in zip(outputs, targets, rules, strict=True)
     ]
     return {name: sum(term[name] for term in terms) for name in ("box", "objectness", "classes")}
 
 
-def head_loss(
-    output: Tensor,
-    found: Tensor,
-    boxes: Tensor,
-    classes: Tensor,
-    truths: Tensor,
-    rule: HeadRules,
-    *,
-    width: int,
-    height: int,
-) -> dict[str, Tensor]:
+def head_loss(output: Tensor, target: Target, truths: Truths, rule: HeadRules) -> dict[str, Tensor]:
     """One head's terms."""
     ops = import_keras().ops
     head = rule.head
     batch, rows, columns = (ops.shape(output)[axis] for axis in range(3))
     raw = ops.reshape(output, (batch, rows, columns, len(head.anchors), 5 + head.classes))
-    anchors = ops.convert_to_tensor([[w / width, h / height] for w, h in head.anchors], "float32")
-    predicted = _predict(ops, raw, anchors, head.scale_x_y, rows, columns)
+    predicted = _predict(ops, raw, rule)
+    still = ops.stop_gradient(raw)
 
-    best, best_truth = _best_overlap(ops, ops.stop_gradient(predicted), truths, rule.truth_thresh < 1)
-    ignored = ops.cast(best > rule.ignore_thresh, "float32")
-    if best_truth is not None:
-        # Taken as found, whatever its anchor (`truth_thresh`); its classes stay those of its own truth, if any.
-        sure = ops.cast(best > rule.truth_thresh, "float32") * (1 - found)
-        boxes = ops.where(sure[..., None] > 0, best_truth, boxes)
-        wanted = ops.maximum(found, sure)
-    else:
-        wanted = found
-    objectness = _cross_entropy(ops, raw[..., 4], wanted) * ops.maximum(wanted, 1 - ignored)
-    kinds = _cross_entropy(ops, raw[..., 5:], classes) * found[..., None]
-    if rule.iou_loss == "mse":
-        box = _squares(ops, raw, boxes, anchors, head.scale_x_y, rows, columns)
-    else:
-        box = (1 - overlap(predicted, boxes, rule.iou_loss)) * rule.iou_normalizer
+    best, best_truth = _best_overlap(ops, ops.stop_gradient(predicted.boxes), truths.boxes)
+    counted = best
+    if rule.dialect == "alexeyab":
+        sure_class = ops.max(ops.sigmoid(still[..., 5:]), -1) > _LEAST_CLASS
+        counted = ops.where(sure_class, best, 0.0)
+    ignored = ops.cast(counted > rule.ignore_thresh, "float32")
+
+    found, classes = target.found, target.classes
+    sure = None
+    if rule.truth_thresh < 1:
+        sure = ops.cast(best > rule.truth_thresh, "float32")
+        if rule.dialect == "pjreddie":
+            sure = sure * (1 - found)
+        kinds = ops.one_hot(_of_truth(ops, truths.classes, best_truth), head.classes)
+        classes = ops.maximum(classes, kinds * sure[..., None])
+        found = ops.maximum(found, sure)
+    smoothed = classes * (1 - rule.label_smooth_eps) + rule.label_smooth_eps / 2
+
+    weight = _box_weight(ops, still, smoothed, found, rule)
+    box = _assigned_boxes(ops, predicted, truths.boxes, target.place, weight, rule)
+    if sure is not None:
+        nearest = _of_truth(ops, truths.boxes, best_truth)
+        box += ops.sum(_box_term(ops, predicted, nearest, sure * weight, rule, _grid(ops, raw)))
+    objectness = _cross_entropy(ops, raw[..., 4], found) * ops.maximum(found, 1 - ignored)
+    kinds = _cross_entropy(ops, raw[..., 5:], smoothed) * found[..., None]
     count = ops.cast(batch, "float32")
     return {
-        "box": ops.sum(box * wanted) / count,
+        "box": box / count,
         "objectness": ops.sum(objectness) * rule.obj_normalizer / count,
-        "classes": ops.sum(kinds) * rule.cls_normalizer / count,
+        "classes": ops.sum(kinds) / count,
     }
 
 
 def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
-    """IoU, or GIoU, DIoU, CIoU, of centre x, centre y, width, height boxes, with broadcasting."""
+    """IoU, or GIoU, DIoU, CIoU, of centre x, centre y, width, height boxes, with broadcasting.
+
+    Source: Zheng et al., "Distance-IoU Loss", arXiv:1911.08287.
+    """
     ops = import_keras().ops
     one_low, one_high = one[..., :2] - one[..., 2:4] / 2, one[..., :2] + one[..., 2:4] / 2
     other_low, other_high = other[..., :2] - other[..., 2:4] / 2, other[..., :2] + other[..., 2:4] / 2
@@ -109,41 +134,90 @@ def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
     return iou - distance - part * shape
 
 
-def _predict(ops: Any, raw: Tensor, anchors: Tensor, scale: float, rows: Tensor, columns: Tensor) -> Tensor:
-    """Boxes as parts of the input, as `detector.heads.decode` has them."""
+def _predict(ops: Any, raw: Tensor, rule: HeadRules) -> _Predicted:
+    """What a head predicts, (batch, rows, columns, anchors, ...); boxes as `detector.heads.decode` has them."""
+    head = rule.head
+    rows, columns = ops.shape(raw)[1], ops.shape(raw)[2]
+    size = _grid(ops, raw)
+    anchors = ops.convert_to_tensor(head.anchors, "float32") / (size * head.stride)
     cell_x = ops.cast(ops.arange(columns), "float32")[None, None, :, None]
     cell_y = ops.cast(ops.arange(rows), "float32")[None, :, None, None]
-    middle = ops.sigmoid(raw[..., :2]) * scale - (scale - 1) / 2
-    x = (middle[..., 0] + cell_x) / ops.cast(columns, "float32")
-    y = (middle[..., 1] + cell_y) / ops.cast(rows, "float32")
-    size = ops.exp(ops.minimum(raw[..., 2:4], _LARGEST_EXPONENT)) * anchors
-    return ops.stack([x, y, size[..., 0], size[..., 1]], -1)
+    middle = ops.sigmoid(raw[..., :2]) * head.scale_x_y - (head.scale_x_y - 1) / 2
+    x, y = (middle[..., 0] + cell_x) / size[0], (middle[..., 1] + cell_y) / size[1]
+    sides = ops.exp(ops.minimum(raw[..., 2:4], _LARGEST_EXPONENT)) * anchors
+    boxes = ops.stack([x, y, sides[..., 0], sides[..., 1]], -1)
+    return _Predicted(raw[..., :4], boxes, ops.broadcast_to(anchors, ops.shape(raw[..., 2:4])))
 
 
-def _best_overlap(ops: Any, predicted: Tensor, truths: Tensor, with_truth: bool) -> tuple[Tensor, Tensor | None]:
-    """Each predicted box's IoU with the true box it overlaps most, and that box if asked for."""
+def _best_overlap(ops: Any, predicted: Tensor, truths: Tensor) -> tuple[Tensor, Tensor]:
+    """Each predicted box's IoU with the true box it overlaps most, and the number of that box."""
     shape = ops.shape(predicted)
-    flat = ops.reshape(predicted, (shape[0], -1, 1, 4))
-    ious = overlap(flat, truths[:, None])
-    best = ops.reshape(ops.max(ious, -1), shape[:4])
-    if not with_truth:
-        return best, None
-    index = ops.argmax(ious, -1)
-    chosen = ops.take_along_axis(truths, ops.repeat(index[..., None], 4, -1), 1)
-    return best, ops.reshape(chosen, shape)
+    ious = overlap(ops.reshape(predicted, (shape[0], -1, 1, 4)), truths[:, None])
+    return ops.reshape(ops.max(ious, -1), shape[:4]), ops.reshape(ops.argmax(ious, -1), shape[:4])
 
 
-def _squares(
-    ops: Any, raw: Tensor, boxes: Tensor, anchors: Tensor, scale: float, rows: Tensor, columns: Tensor
+def _of_truth(ops: Any, values: Tensor, number: Tensor) -> Tensor:
+    """The values (batch, most, ...) of the true boxes of these numbers (batch, rows, columns, anchors)."""
+    shape = ops.shape(number)
+    flat = ops.reshape(number, (shape[0], -1))
+    if len(values.shape) == 2:
+        return ops.reshape(ops.take_along_axis(values, flat, 1), shape)
+    chosen = ops.take_along_axis(values, ops.repeat(flat[..., None], 4, -1), 1)
+    return ops.reshape(chosen, (*shape, 4))
+
+
+def _box_weight(ops: Any, raw: Tensor, classes: Tensor, found: Tensor, rule: HeadRules) -> Tensor:
+    """AlexeyAB's with `iou_thresh`: the box deltas of an anchor are divided by its classes with a delta above 0."""
+    if rule.dialect != "alexeyab":
+        return ops.ones_like(found)
+    upward = ops.cast(classes - ops.sigmoid(raw[..., 5:]) > 0, "float32") * found[..., None]
+    return 1 / ops.maximum(ops.sum(upward, -1), 1)
+
+
+def _assigned_boxes(
+    ops: Any, predicted: _Predicted, truths: Tensor, place: Tensor, weight: Tensor, rule: HeadRules
 ) -> Tensor:
-    """`delta_yolo_box`: small boxes weigh more, by 2 - width * height."""
-    x, y = boxes[..., 0] * ops.cast(columns, "float32"), boxes[..., 1] * ops.cast(rows, "float32")
-    inside = ops.stack([x - ops.floor(x), y - ops.floor(y)], -1)
-    inside = ops.clip((inside + (scale - 1) / 2) / scale, 0, 1)
-    size = ops.log(ops.maximum(boxes[..., 2:4], _TINY) / anchors)
-    places = _cross_entropy(ops, raw[..., :2], inside)
-    sizes = ops.square(size - raw[..., 2:4]) / 2
-    return ops.sum(places + sizes, -1) * (2 - boxes[..., 2] * boxes[..., 3])
+    """The box term of the boxes that are assigned to anchors, summed."""
+    batch, most, slots = (ops.shape(place)[axis] for axis in range(3))
+    index = ops.reshape(ops.maximum(place, 0), (batch, -1))
+    there = ops.cast(ops.reshape(place, (batch, -1)) >= 0, "float32")
+
+    def chosen(values: Tensor, width: int) -> Tensor:
+        flat = ops.reshape(values, (batch, -1, width))
+        return ops.take_along_axis(flat, ops.repeat(index[..., None], width, -1), 1)
+
+    own = _Predicted(*(chosen(part, width) for part, width in zip(predicted, (4, 4, 2), strict=True)))
+    boxes = ops.reshape(ops.repeat(truths[:, :, None], slots, 2), (batch, most * slots, 4))
+    return ops.sum(_box_term(ops, own, boxes, there * chosen(weight, 1)[..., 0], rule, _grid(ops, weight)))
+
+
+def _box_term(ops: Any, predicted: _Predicted, truths: Tensor, weight: Tensor, rule: HeadRules, grid: Tensor) -> Tensor:
+    """The box term of each predicted box against its true one, times `weight` (...); the gradient is Darknet's."""
+    if rule.iou_loss == "mse":
+        # The raw x and y are taught as if no sigmoid's derivative stood between (its cross-entropy's gradient).
+        places = (truths[..., :2] - predicted.boxes[..., :2]) * grid
+        sizes = ops.log(ops.maximum(truths[..., 2:4], _TINY) / predicted.anchors) - predicted.raw[..., 2:4]
+        area = 2 - truths[..., 2] * truths[..., 3]
+        deltas = ops.concatenate([places, sizes], -1) * area[..., None] * rule.iou_normalizer
+        value = ops.sum(ops.square(places), -1) / 2 + ops.sum(ops.square(sizes), -1) / 2
+        value *= area * rule.iou_normalizer
+    else:
+        deltas = iou_deltas(predicted.boxes, truths, rule.iou_loss) * rule.iou_normalizer
+        growth = ops.exp(ops.minimum(predicted.raw[..., 2:4], _LARGEST_EXPONENT))
+        deltas = ops.concatenate([deltas[..., :2], deltas[..., 2:] * growth], -1)
+        if math.isfinite(rule.max_delta):
+            deltas = ops.clip(deltas, -rule.max_delta, rule.max_delta)
+        value = (1 - overlap(predicted.boxes, truths, rule.iou_loss)) * rule.iou_normalizer
+    # Padding has weight 0; where() keeps numbers that are not finite out of the sums.
+    deltas = ops.where(weight[..., None] > 0, deltas * weight[..., None], 0.0)
+    shown = ops.stop_gradient(ops.where(weight > 0, value * weight, 0.0))
+    pull = ops.sum(ops.stop_gradient(deltas) * predicted.raw, -1)
+    return shown - pull + ops.stop_gradient(pull)
+
+
+def _grid(ops: Any, values: Tensor) -> Tensor:
+    """Columns and rows of (batch, rows, columns, ...) as two floats."""
+    return ops.stack([ops.cast(ops.shape(values)[2], "float32"), ops.cast(ops.shape(values)[1], "float32")])
 
 
 def _cross_entropy(ops: Any, logits: Tensor, wanted: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How to train: one frozen dataclass, which the command line is built from too."""
+"""How to train: one frozen dataclass, from which the command line's options are built too."""
 
 from __future__ import annotations
 
@@ -10,28 +10,43 @@ from detector.errors import SettingsError
 Optimiser = Literal["sgd", "adam"]
 Schedule = Literal["cosine", "darknet"]
 
+FREE_ON_RESUME = ("epochs", "judge_every", "patience")
+"""Settings that may change when a training is resumed."""
+
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Choices of a training; each field's `help` says what it does. Raises `SettingsError` for one out of range."""
+    """Options of a training; each field's `help` describes it. Raises `SettingsError` for a value out of range."""
 
-    epochs: int = field(default=100, metadata={"help": "how often every picture is seen"})
+    epochs: int = field(default=100, metadata={"help": "passes over the training pictures"})
     batch: int = field(default=16, metadata={"help": "pictures per step"})
     optimiser: Optimiser = field(default="adam", metadata={"help": "sgd is Darknet's, with the cfg's momentum"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "after the warm-up"})
-    final_rate: float = field(default=0.02, metadata={"help": "what part of the learning rate cosine ends with"})
+    learning_rate: float = field(default=1e-3, metadata={"help": "highest learning rate, reached after the warm-up"})
+    final_rate: float = field(
+        default=0.02, metadata={"help": "fraction of the learning rate at the end of the cosine schedule"}
+    )
     schedule: Schedule = field(
         default="cosine", metadata={"help": "how the rate falls; darknet takes steps and scales from the cfg"}
     )
-    warm_up: int = field(default=200, metadata={"help": "steps in which the rate rises"})
-    decay: float = field(default=5e-4, metadata={"help": "how strongly weights are drawn towards 0"})
-    average: float = field(default=0.999, metadata={"help": "decay of the weights' moving average; 0 for none"})
-    scale: float = field(default=0.3, metadata={"help": "how far pictures are enlarged, shrunk and cropped"})
-    flip: float = field(default=0.5, metadata={"help": "how many pictures are mirrored, 0 to 1"})
-    colour: float = field(default=0.4, metadata={"help": "how far hue, saturation and brightness vary"})
-    mosaic: float = field(default=0.0, metadata={"help": "how many pictures are put together from four, 0 to 1"})
-    freeze: int = field(default=0, metadata={"help": "this many of the cfg's first layers keep their weights"})
-    judge_every: int = field(default=5, metadata={"help": "epochs between two measures of average precision"})
+    warm_up: int = field(
+        default=200, metadata={"help": "steps in which the rate rises; at most a tenth of the training"}
+    )
+    decay: float = field(default=5e-4, metadata={"help": "weight decay"})
+    average: float = field(
+        default=0.999, metadata={"help": "decay of the exponential moving average of the weights; 0 for none"}
+    )
+    scale: float = field(default=0.3, metadata={"help": "random enlarging, shrinking and cropping, 0 to below 1"})
+    flip: float = field(default=0.5, metadata={"help": "fraction of pictures mirrored, 0 to 1"})
+    colour: float = field(default=0.4, metadata={"help": "random change of hue, saturation and brightness, 0 to 1"})
+    mosaic: float = field(default=0.0, metadata={"help": "fraction of pictures composed of four, 0 to 1"})
+    multi_scale: bool = field(
+        default=False, metadata={"help": "train on inputs of several sizes, as random=1 does in Darknet"}
+    )
+    freeze: int = field(default=0, metadata={"help": "number of the cfg's first layers that keep their weights"})
+    judge_every: int = field(default=5, metadata={"help": "epochs between two measurements of average precision"})
+    patience: int = field(
+        default=0, metadata={"help": "stop after this many epochs without a better average precision; 0 for never"}
+    )
     seed: int = field(default=0, metadata={"help": "the same seed gives the same pictures in the same order"})
 
     def __post_init__(self) -> None:
@@ -48,9 +63,18 @@ class TrainSettings:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected 0 to 1")
         if not 0 <= self.scale < 1:
             raise SettingsError(f"scale {self.scale} is out of range; expected 0 to below 1")
-        if not self.learning_rate > 0 or min(self.warm_up, self.decay, self.freeze, self.seed) < 0:
-            raise SettingsError("learning_rate must be above 0; warm_up, decay, freeze and seed at least 0")
+        if not self.learning_rate > 0:
+            raise SettingsError(f"learning_rate {self.learning_rate} is out of range; expected above 0")
+        for name in ("warm_up", "decay", "freeze", "patience", "seed"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected at least 0")
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainSettings:
+        """The inverse of `as_json`; a setting that is missing, as in an older file, has its default."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})

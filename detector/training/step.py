@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,41 +11,23 @@ from numpy.typing import NDArray
 
 from convert.keras_import import import_keras
 from detector.training.data_loader import Batch
-from detector.training.loss import yolo_loss
+from detector.training.loss import Target, Truths, yolo_loss
 from detector.training.settings import TrainSettings
 from detector.training.targets import HeadRules
 
 TERMS = ("box", "objectness", "classes")
 _LARGEST_GRADIENT = 10.0
-"""The norm of all gradients together is cut to this: one odd batch must not undo an hour."""
+"""The norm of all gradients together is clipped to this, so that one unusual batch does not undo many others."""
 
 
 class Stepper:
     """A model with its optimiser and the moving average of its weights."""
 
-    def __init__(
-        self,
-        model: Any,
-        rules: Sequence[HeadRules],
-        settings: TrainSettings,
-        *,
-        momentum: float,
-        width: int,
-        height: int,
-    ) -> None:
-        keras = import_keras()
+    def __init__(self, model: Any, rules: Sequence[HeadRules], settings: TrainSettings, *, momentum: float) -> None:
         import tensorflow as tf
 
         self.model = model
-        options = {"weight_decay": settings.decay or None, "global_clipnorm": _LARGEST_GRADIENT}
-        if settings.optimiser == "sgd":
-            self.optimiser = keras.optimizers.SGD(settings.learning_rate, momentum=momentum, nesterov=False, **options)
-        else:
-            self.optimiser = keras.optimizers.AdamW(
-                settings.learning_rate, **{**options, "weight_decay": settings.decay}
-            )
-        # As in Darknet, only the weights proper are drawn towards 0.
-        self.optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.optimiser = _optimiser(settings, momentum)
         self.optimiser.build(model.trainable_variables)
         self.averages = (
             [tf.Variable(variable, trainable=False) for variable in model.weights] if settings.average else []
@@ -55,7 +38,7 @@ class Stepper:
             with tf.GradientTape() as tape:
                 outputs = model(pictures, training=True)
                 outputs = [outputs] if single and not isinstance(outputs, list) else outputs
-                terms = yolo_loss(outputs, targets, truths, rules, width=width, height=height)
+                terms = yolo_loss(outputs, targets, truths, rules)
                 loss = sum(terms.values())
             variables = model.trainable_variables
             gradients = tape.gradient(loss, variables)
@@ -76,30 +59,62 @@ class Stepper:
         import tensorflow as tf
 
         self.optimiser.learning_rate.assign(rate)
-        # A young average must not be held back by the weights that it began with.
+        # The average of the first steps forgets faster, so that the initial weights soon have no part in it.
         keep = tf.constant(min(self._average, (1 + number) / (10 + number)), tf.float32)
         targets = [
-            tuple(map(tf.convert_to_tensor, (target.found, target.boxes, target.classes))) for target in batch.targets
+            Target(*map(tf.convert_to_tensor, (target.found, target.classes, target.place))) for target in batch.targets
         ]
-        values = self._step(tf.convert_to_tensor(batch.pictures), targets, tf.convert_to_tensor(batch.truths), keep)
-        return np.asarray(values)
+        truths = Truths(tf.convert_to_tensor(batch.truths), tf.convert_to_tensor(batch.truth_classes))
+        return np.asarray(self._step(tf.convert_to_tensor(batch.pictures), targets, truths, keep))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything that a resumed training needs, as arrays."""
-        parts = {"weights": self.model.weights, "average": self.averages, "optimiser": self.optimiser.variables}
         return {
             f"{part}/{number}": np.asarray(variable)
-            for part, found in parts.items()
+            for part, found in self._parts()
             for number, variable in enumerate(found)
         }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """The inverse of `state`; `KeyError` or `ValueError` where it is another network's."""
-        parts = {"weights": self.model.weights, "average": self.averages, "optimiser": self.optimiser.variables}
-        for part, found in parts.items():
+        for part, found in self._parts():
             for number, variable in enumerate(found):
                 variable.assign(state[f"{part}/{number}"])
 
-    def averaged(self) -> list[NDArray[np.float32]]:
-        """The weights to judge and to keep: their moving average, or as they are where none is made."""
-        return [np.asarray(variable) for variable in (self.averages or self.model.weights)]
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block the model has the weights to evaluate and to save: their moving average, if there is one."""
+        present = [np.asarray(variable) for variable in self.model.weights]
+        try:
+            for variable, value in zip(self.model.weights, self.averages, strict=False):
+                variable.assign(value)
+            yield
+        finally:
+            for variable, value in zip(self.model.weights, present, strict=True):
+                variable.assign(value)
+
+    def _parts(self) -> tuple[tuple[str, Sequence[Any]], ...]:
+        return (
+            ("weights", self.model.weights),
+            ("average", self.averages),
+            ("optimiser", self.optimiser.variables),
+        )
+
+
+def _optimiser(settings: TrainSettings, momentum: float) -> Any:
+    keras = import_keras()
+    if settings.optimiser == "sgd":
+        optimiser = keras.optimizers.SGD(
+            settings.learning_rate,
+            momentum=momentum,
+            nesterov=False,
+            weight_decay=settings.decay or None,
+            global_clipnorm=_LARGEST_GRADIENT,
+        )
+    else:
+        optimiser = keras.optimizers.AdamW(
+            settings.learning_rate, weight_decay=settings.decay, global_clipnorm=_LARGEST_GRADIENT
+        )
+    # As in Darknet, biases and the parameters of batch normalisation do not decay.
+    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimiser

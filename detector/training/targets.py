@@ -1,6 +1,6 @@
-"""What a network should have answered: each true box given to the anchors that Darknet would give it to.
+"""Training targets: each true box assigned to the anchors that Darknet would assign it to.
 
-Source: `forward_yolo_layer` (yolo_layer.c of AlexeyAB's Darknet).
+Source: `forward_yolo_layer` (yolo_layer.c), of pjreddie's Darknet and of AlexeyAB's.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.head import Head
+from convert.layers.layer import Dialect
 from convert.network import Network
 from detector.errors import SettingsError
 
 BOX_LOSSES = ("mse", "iou", "giou", "diou", "ciou")
-_MASK_FIELDS = 2
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,33 @@ class HeadRules:
     """All of the section's, in network pixels; the head's own are those of `mask`."""
 
     mask: tuple[int, ...]
+    dialect: Dialect
+    """Whose Darknet the cfg is for. In AlexeyAB's a cell is ignored only if one of its classes is above 0.25, and the
+    gradients of several true boxes at one anchor add up; in pjreddie's the last box replaces the others."""
+
     ignore_thresh: float
-    """A box that overlaps a true one by more than this is not told that nothing is there."""
+    """A predicted box that overlaps a true one by more than this is not taught that nothing is there."""
 
     truth_thresh: float
-    """One that overlaps by more than this is taken as found, whichever anchor it has; 1 for never."""
+    """One that overlaps by more than this is taught that box, whichever anchor it has; 1 for never."""
 
     iou_thresh: float
     """Anchors beside the best get a true box too if their IoU with it is above this; 1 for never."""
 
     iou_loss: str
     iou_normalizer: float
+    """Weight of the box term."""
+
     obj_normalizer: float
-    cls_normalizer: float
+    max_delta: float
+    """Gradients of an IoU loss are clipped to this."""
+
+    label_smooth_eps: float
+    """Classes are taught as 1 - eps / 2 and eps / 2 in place of 1 and 0."""
 
 
 def read_rules(network: Network) -> tuple[HeadRules, ...]:
-    """The rules of every head, coarsest first; `CfgError` or `SettingsError` where they cannot be trained by."""
+    """The rules of every head, coarsest first; `CfgError` or `SettingsError` where a head cannot be trained."""
     rules = []
     for layer in network.outputs:
         head, section = layer.head, layer.section
@@ -55,18 +65,21 @@ def read_rules(network: Network) -> tuple[HeadRules, ...]:
             raise section.error(f"{what} cannot be trained here; expected a [yolo] head with YOLOv3's own coordinates")
         numbers = section.numbers("anchors")
         anchors = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        alexeyab = network.darknet == "alexeyab"
         rules.append(
             HeadRules(
                 head=head,
                 anchors=anchors,
                 mask=section.integers("mask") or tuple(range(len(anchors))),
+                dialect=network.darknet,
                 ignore_thresh=section.number("ignore_thresh", 0.5),
                 truth_thresh=section.number("truth_thresh", 1.0),
                 iou_thresh=section.number("iou_thresh", 1.0),
                 iou_loss=section.choice("iou_loss", BOX_LOSSES, "mse"),
-                iou_normalizer=section.number("iou_normalizer", 0.75),
+                iou_normalizer=section.number("iou_normalizer", 0.75) if alexeyab else 1.0,
                 obj_normalizer=section.number("obj_normalizer", 1.0),
-                cls_normalizer=section.number("cls_normalizer", 1.0),
+                max_delta=section.number("max_delta", float("inf")),
+                label_smooth_eps=section.number("label_smooth_eps", 0.0),
             )
         )
     return tuple(rules)
@@ -74,16 +87,17 @@ def read_rules(network: Network) -> tuple[HeadRules, ...]:
 
 @dataclass(frozen=True, eq=False)
 class HeadTarget:
-    """What one head should answer for a batch; zero where nothing is asked of it."""
+    """What one head is taught for a batch; zero where it is taught nothing."""
 
     found: NDArray[np.float32]
-    """(batch, rows, columns, anchors): 1 where a true box was given to an anchor."""
-
-    boxes: NDArray[np.float32]
-    """(batch, rows, columns, anchors, 4) centre x, centre y, width, height as parts of the input."""
+    """(batch, rows, columns, anchors): 1 where a true box is assigned to an anchor."""
 
     classes: NDArray[np.float32]
-    """(batch, rows, columns, anchors, classes)"""
+    """(batch, rows, columns, anchors, classes): 1 for the classes of the boxes assigned there."""
+
+    place: NDArray[np.int32]
+    """(batch, most, anchors): for each true box and anchor the index into (rows, columns, anchors), flattened, of the
+    prediction that is taught this box; -1 for none."""
 
 
 def make_targets(
@@ -94,46 +108,67 @@ def make_targets(
     width: int,
     height: int,
 ) -> list[HeadTarget]:
-    """Targets of a batch, per head; boxes are centre x, centre y, width, height as parts of the input."""
-    targets = []
-    for rule in rules:
-        head = rule.head
-        rows, columns = height // head.stride, width // head.stride
-        shape = len(boxes), rows, columns, len(head.anchors)
-        target = HeadTarget(
-            np.zeros(shape, np.float32), np.zeros((*shape, 4), np.float32), np.zeros((*shape, head.classes), np.float32)
-        )
-        for number, (truth, kinds) in enumerate(zip(boxes, class_ids, strict=True)):
-            overlap = shape_iou(
-                truth[:, 2:] * np.array([width, height], np.float32), np.array(rule.anchors, np.float32)
-            )
-            for box, kind, ious in zip(truth, kinds, overlap, strict=True):
-                best = int(ious.argmax())
-                row, column = min(rows - 1, int(box[1] * rows)), min(columns - 1, int(box[0] * columns))
-                for slot, anchor in enumerate(rule.mask):
-                    # A later box takes the place of an earlier one, but classes add up, as in Darknet.
-                    if anchor == best or ious[anchor] > rule.iou_thresh:
-                        target.found[number, row, column, slot] = 1
-                        target.boxes[number, row, column, slot] = box
-                        target.classes[number, row, column, slot, kind] = 1
-        targets.append(target)
-    return targets
+    """Targets of a batch, per head; boxes are centre x, centre y, width, height as fractions of the input."""
+    return [_head_target(boxes, class_ids, rule, width, height) for rule in rules]
 
 
-def pad_truths(boxes: Sequence[NDArray[np.float32]], *, step: int = 16) -> NDArray[np.float32]:
-    """True boxes as one array (batch, most, 4), empty ones at the end; `most` is a multiple of `step`.
+def _head_target(
+    boxes: Sequence[NDArray[np.float32]],
+    class_ids: Sequence[NDArray[np.int64]],
+    rule: HeadRules,
+    width: int,
+    height: int,
+) -> HeadTarget:
+    head = rule.head
+    shape = len(boxes), height // head.stride, width // head.stride, len(head.anchors)
+    rows, columns = shape[1:3]
+    found = np.zeros(shape, np.float32)
+    classes = np.zeros((*shape, head.classes), np.float32)
+    place = np.full((len(boxes), _padded_length(boxes), len(head.anchors)), -1, np.int32)
+    size, anchors = np.array([width, height], np.float32), np.array(rule.anchors, np.float32)
+    for number, (truth, kinds) in enumerate(zip(boxes, class_ids, strict=True)):
+        owner: dict[int, int] = {}
+        for index, (box, kind, ious) in enumerate(
+            zip(truth, kinds, shape_iou(truth[:, 2:] * size, anchors), strict=True)
+        ):
+            best = int(ious.argmax())
+            row, column = min(rows - 1, int(box[1] * rows)), min(columns - 1, int(box[0] * columns))
+            for slot, anchor in enumerate(rule.mask):
+                if anchor != best and not ious[anchor] > rule.iou_thresh:
+                    continue
+                found[number, row, column, slot] = 1
+                classes[number, row, column, slot, kind] = 1
+                flat = (row * columns + column) * shape[3] + slot
+                if rule.dialect == "pjreddie" and flat in owner:
+                    place[number, owner[flat], slot] = -1  # a later box replaces an earlier one, classes add up
+                owner[flat] = index
+                place[number, index, slot] = flat
+    return HeadTarget(found, classes, place)
 
-    Few different sizes, because a network is traced anew for each.
-    """
-    most = max(1, *map(len, boxes))
-    padded = np.zeros((len(boxes), -(-most // step) * step, 4), np.float32)
+
+def pad_truths(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """True boxes as one array (batch, most, 4), with empty ones at the end."""
+    padded = np.zeros((len(boxes), _padded_length(boxes), 4), np.float32)
     for number, truth in enumerate(boxes):
         padded[number, : len(truth)] = truth
     return padded
 
 
+def pad_classes(class_ids: Sequence[NDArray[np.int64]]) -> NDArray[np.int32]:
+    """Class ids as one array (batch, most), -1 at the end."""
+    padded = np.full((len(class_ids), _padded_length(class_ids)), -1, np.int32)
+    for number, kinds in enumerate(class_ids):
+        padded[number, : len(kinds)] = kinds
+    return padded
+
+
+def _padded_length(arrays: Sequence[NDArray[np.float32]] | Sequence[NDArray[np.int64]], *, step: int = 16) -> int:
+    """The most boxes of a picture, rounded up to a multiple: the network is traced anew for each new shape."""
+    return -(-max(1, *map(len, arrays)) // step) * step
+
+
 def shape_iou(sizes: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IoU of every size (n, 2) with every anchor (m, 2), both laid on one middle: (n, m)."""
+    """IoU of every size (n, 2) with every anchor (m, 2), both centred on one point: (n, m)."""
     shared = np.minimum(sizes[:, None], anchors[None]).prod(axis=2)
     union = sizes.prod(axis=1)[:, None] + anchors.prod(axis=1)[None] - shared
     ratio: NDArray[np.float32] = (shared / np.maximum(union, 1e-9)).astype(np.float32)

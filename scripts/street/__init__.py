@@ -1,4 +1,4 @@
-"""A cartoon street from a seed: pictures and clips whose every box is known exactly."""
+"""A cartoon street drawn from a seed: pictures and clips with exact boxes."""
 
 from scripts.street.clip import Clip
 from scripts.street.render import NAMES, Shot, draw_shot

@@ -1,28 +1,30 @@
-"""Make the embedded model from nothing: draw the pictures, train, judge, write the weights (scripts/train_street)."""
+"""Make the demo network from nothing: draw the pictures, train, evaluate, write the weights (scripts/train_street)."""
 
 from __future__ import annotations
 
 import argparse
 import functools
+import io
 import itertools
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from convert.cfg import parse_cfg, read_cfg
 from convert.errors import Yolo3Error
+from convert.files import check_output, file_sha256, write_whole
 from convert.model_file import read_description, read_variables
 from convert.names import configs_folder
 from convert.network import get_arrays, plan
 from convert.weights import write_weights
 from detector.datasets.dataset import read_dataset
-from detector.evaluation.average_precision import LOWEST_CONFIDENCE
-from detector.evaluation.plots import plot_history
 from detector.evaluation.report import evaluate_models, table
-from detector.settings import Settings
-from detector.training.history import read_history
+from detector.evaluation.settings import EvaluationSettings
+from detector.training.checkpoints import STATE
+from detector.training.reporting import Reporting
 from detector.training.settings import TrainSettings
-from detector.training.trainer import HISTORY, train
+from detector.training.trainer import train
 from scripts.street.folder import write_folder
 
 COUNTS = {"train": 6000, "valid": 300, "test": 500}
@@ -40,13 +42,36 @@ SETTINGS = TrainSettings(
 )
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What to make, and where."""
+
+    out: Path
+    """Folder for pictures, state, history and evaluation."""
+
+    weights: Path
+    counts: dict[str, int]
+    """Pictures of each part: train, valid and test."""
+
+    settings: TrainSettings
+
+
 def main() -> None:
-    """Run it all; what is there from an interrupted run is taken up again."""
+    """Run all steps; an interrupted run is resumed."""
     parser = argparse.ArgumentParser(prog="scripts/train_street", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/street"), help="folder for pictures, state and log")
-    out = parser.parse_args().out
+    parser.add_argument("--out", type=Path, default=Path("runs/street"), help="folder for pictures, state and history")
+    parser.add_argument("--epochs", type=int, default=SETTINGS.epochs, help="passes over the training pictures")
+    parser.add_argument("--pictures", type=int, default=COUNTS["train"], help="training pictures to draw")
+    parser.add_argument("--weights", type=Path, help="the weights' file (default: street.weights in --out)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --weights file")
+    given = parser.parse_args()
     try:
-        make(out)
+        weights = given.weights or given.out / "street.weights"
+        check_output(weights, overwrite=given.overwrite or given.weights is None)
+        scale = given.pictures / COUNTS["train"]
+        counts = {part: max(20, round(count * min(1.0, scale))) for part, count in COUNTS.items()}
+        settings = replace(SETTINGS, epochs=given.epochs)
+        make(Plan(given.out, weights, counts | {"train": given.pictures}, settings))
     except Yolo3Error as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -54,43 +79,32 @@ def main() -> None:
         sys.exit(130)
 
 
-def make(out: Path) -> None:
-    """All steps in order."""
-    data = write_folder(out / "data", COUNTS, progress=functools.partial(_bar, desc="drawing", unit="picture"))
+def make(todo: Plan) -> None:
+    """Draw, train, write the weights, and evaluate on pictures that were not trained on."""
+    progress = functools.partial(_bar, desc="drawing", unit="picture")
+    data = write_folder(todo.out / "data", todo.counts, progress=progress)
     dataset = read_dataset(data)
     print(dataset)
-    run = out / "train"
-    outcome = train(
-        read_cfg(configs_folder() / "street.cfg"),
-        dataset,
-        run,
-        SETTINGS,
-        resume=(run / "checkpoint.npz").exists(),
-        on_note=print,
-        bar=_bar,
-    )
-    print(f"best AP on the {len(dataset.valid)} pictures to judge by: {outcome.best_ap:.3f}, {outcome.model}")
-    plot_history(run / "log.png", read_history(run / HISTORY, epochs=SETTINGS.epochs))
-    weights = configs_folder().parent / "model_data" / "street.weights"
-    write_darknet_weights(outcome.model, weights)
-    print(f"wrote {weights}, {weights.stat().st_size} bytes")
+    run = todo.out / "train"
+    cfg = read_cfg(configs_folder() / "street.cfg")
+    resume = (run / STATE).exists()
+    outcome = train(cfg, dataset, run, todo.settings, resume=resume, reporting=Reporting(print, _bar))
+    print(f"best AP on {len(dataset.valid)} validation pictures: {outcome.best_ap:.3f}, {outcome.model}")
+    write_darknet_weights(outcome.model, todo.weights)
+    print(f"wrote {todo.weights}, {todo.weights.stat().st_size} bytes, SHA-256 {file_sha256(todo.weights)}")
     test = read_dataset(data.with_name("test.data"))
-    confidence = Settings(confidence=LOWEST_CONFIDENCE)
-    verdict = evaluate_models(
-        test, [outcome.model], confidence, out=out / "test", progress=functools.partial(_bar, desc="judging")
-    )
-    print(f"{len(test.valid)} pictures never trained on\n{table(verdict.scores)}")
+    progress = functools.partial(_bar, desc="evaluating")
+    report = evaluate_models(test, [outcome.model], EvaluationSettings(), out=todo.out / "test", progress=progress)
+    print(f"{len(test.valid)} pictures that were not trained on\n{table(report)}")
 
 
 def write_darknet_weights(model: Path, weights: Path) -> None:
-    """Write a model's parameters as Darknet has them."""
+    """Write a model's parameters in Darknet's form."""
     description = read_description(model)
     arrays = get_arrays(plan(parse_cfg(description.cfg, str(model))), read_variables(model))
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    aside = weights.with_suffix(".part")
-    with aside.open("wb") as file:
-        write_weights(file, itertools.chain.from_iterable(arrays), description.weights_header)
-    aside.replace(weights)
+    data = io.BytesIO()
+    write_weights(data, itertools.chain.from_iterable(arrays), description.weights_header)
+    write_whole(weights, data.getvalue())
 
 
 def _bar(things: Any, **options: Any) -> Any:

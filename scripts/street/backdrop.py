@@ -1,4 +1,4 @@
-"""What stands still: sky, houses, trees, pavements, the road and its paint."""
+"""The backdrop: sky, houses, trees, pavements, the road and its markings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIT_WINDOW: Colour = (255, 206, 120)
 
 @dataclass(frozen=True)
 class Palette:
-    """Light and weather: colours of the air and what they do to everything else."""
+    """Colours of light and weather."""
 
     light: str
     """`day`, `dusk` or `night`."""
@@ -47,7 +47,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class View:
-    """The camera: metres to pixels. A thing's size follows from the row on which it stands."""
+    """The camera: metres to pixels. The scale depends on the row on which an object stands."""
 
     width: int
     height: int
@@ -67,15 +67,15 @@ class View:
     """Where the road ends."""
 
     def scale(self, row: float) -> float:
-        """Pixels per metre of what stands on this row."""
+        """Pixels per metre for an object that stands on this row."""
         return (row - self.horizon) / self.camera_height
 
     def column(self, x: float, row: float) -> float:
-        """Column of a place `x` metres right of the middle."""
+        """Column of a point `x` metres right of the centre."""
         return self.width / 2 + x * self.scale(row)
 
     def between(self, part: float) -> float:
-        """Row a part of the way, in metres, from the far kerb (0) to the near one (1)."""
+        """Row at a fraction of the way, in metres, from the far kerb (0) to the near one (1)."""
         far, near = 1 / (self.kerb_row - self.horizon), 1 / (self.near_row - self.horizon)
         return self.horizon + 1 / (far + (near - far) * part)
 
@@ -83,12 +83,12 @@ class View:
 def paint_backdrop(
     view: View, palette: Palette, rng: np.random.Generator, *, workers: int, crossing: float | None
 ) -> tuple[Image.Image, Image.Image]:
-    """The street without anybody, and the light of its windows; `crossing` is the zebra's place in metres."""
+    """Draw the street without actors, and the light of its windows; `crossing` is where the zebra is, in metres."""
     width, height = view.width * _TIMES, view.height * _TIMES
     image = _sky(view, palette)
     light = Image.new("RGB", (width, height))
     draw, glow = ImageDraw.Draw(image), ImageDraw.Draw(light)
-    # A source of its own for each part: the same houses stand there by day and by night, in sun and in rain.
+    # Each part has its own random generator, so that the houses are the same in any light and weather.
     heaven, skyline, houses, ground = rng.spawn(4)
     _heaven(draw, glow, view, palette, heaven)
     _skyline(draw, view, palette, skyline)

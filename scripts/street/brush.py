@@ -1,4 +1,4 @@
-"""A brush that paints one thing in metres onto a transparent sprite, antialiased."""
+"""A brush that paints one object, in metres, onto a transparent sprite, antialiased."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGE_SPRITE = 150
 
 @dataclass(frozen=True)
 class Sprite:
-    """A painted thing, standing at the middle of its bottom edge (less `below`)."""
+    """A painted object; it stands at the centre of its bottom edge, `below` pixels above it."""
 
     image: Image.Image
     """RGBA; what is less than half opaque (shadows) is not part of the thing."""
@@ -58,7 +58,7 @@ class Brush:
         return Sprite(image, light, image.height - round(self._ground / self._times))
 
     def shape(self, points: Sequence[Point], colour: Colour, *, soft: int = 0) -> None:
-        """A filled polygon; `soft` times its corners are cut."""
+        """A filled polygon, its corners cut `soft` times."""
         for _ in range(soft):
             points = cut_corners(points)
         self._draw.polygon([self._place(*point) for point in points], fill=colour)
@@ -91,7 +91,7 @@ class Brush:
             self._draw.ellipse((x - half, y - half, x + half, y + half), fill=colour)
 
     def shadow(self, left: float, right: float) -> None:
-        """A soft shade on the ground; not part of the thing."""
+        """A soft shadow on the ground, which is not part of the object."""
         for alpha, grow in ((40, 0.12), (70, 0.0)):
             area = (*self._place(left - grow, 0.08 + grow / 2), *self._place(right + grow, -0.08 - grow / 2))
             self._draw.ellipse(area, fill=(12, 14, 24, alpha))
@@ -120,7 +120,7 @@ def cut_corners(points: Sequence[Point]) -> list[Point]:
 
 
 def mix(one: Colour, other: Colour, part: float) -> Colour:
-    """A colour between two; `part` of the other."""
+    """A mix of two colours; `part` is the fraction of the second."""
     red, green, blue = (round(a + (b - a) * part) for a, b in zip(one, other, strict=True))
     return red, green, blue
 

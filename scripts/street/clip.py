@@ -30,7 +30,7 @@ _STEP_PHASES, _WHEEL_PHASES, _PEDAL_PHASES = 12, 6, 24
 
 @dataclass(frozen=True)
 class Signal:
-    """When the light for the traffic is what, in parts of the clip."""
+    """Times of the traffic light's states, as fractions of the clip."""
 
     amber: float = 0.34
     red: float = 0.4
@@ -125,7 +125,7 @@ class _Animation:
         return draw_shot(street, time=seconds, backdrop=backdrop, paint=kept)
 
     def _mood(self, part: float) -> tuple[Palette, tuple[Image.Image, Image.Image]]:
-        """From mood to mood, with time to look at each."""
+        """The palette at a time: each mood is held for a while, then changes to the next."""
         place = part * (len(self.moods) - 1)
         first = min(int(place), len(self.moods) - 2)
         share = min(1.0, max(0.0, (place - first - 0.25) / 0.5))
@@ -137,7 +137,7 @@ class _Animation:
         return palette, (still, light)
 
     def _row(self, lane: int) -> float:
-        """The last two lanes are those of bicycles, at the far and the near kerb."""
+        """Row of a lane; the last two lanes are for bicycles, at the far and the near kerb."""
         if lane >= _LANES:
             return self.street.view.between((0.03, 0.985)[lane - _LANES])
         return self.street.lane_row(lane)
@@ -156,7 +156,7 @@ class _Animation:
         return _Driver(self.keys, kind, VEHICLES[kind](rng), None, way, speed, speed)
 
     def _fill(self, lane: int) -> list[_Driver]:
-        """Traffic at the beginning, the foremost first."""
+        """The initial traffic, the foremost vehicle first."""
         reach = self.street.reach(self._row(lane))
         drivers: list[_Driver] = []
         way = reach - self.rng.uniform(0, 12)
@@ -218,7 +218,7 @@ class _Animation:
                     yield Actor(driver.key, driver.kind, driver.look, x, row, right, turn, state)
 
     def _walkers(self) -> list[dict[str, Any]]:
-        """People who follow the pavement, and people who wait at the zebra crossing and cross it."""
+        """People who walk along the pavement, and people who wait at the zebra crossing and cross it."""
         rng, view, walkers = self.rng, self.street.view, []
         for number in range(7):
             low, high = (view.near_row, view.height) if number >= 5 else (view.far_row, view.kerb_row)
@@ -245,7 +245,7 @@ class _Animation:
         view = self.street.view
         for one in self.walkers:
             if "speed" in one:
-                # Whoever leaves at one side comes back from the other.
+                # People who leave at one side return from the other.
                 span = 2 * self.street.reach(one["row"]) + 3
                 x = (one["x"] + one["speed"] * seconds + span / 2) % span - span / 2
                 stride = _quantised(seconds * abs(one["speed"]) * 4.2 + 0.3 + one["key"], 2 * math.pi, _STEP_PHASES)
@@ -269,5 +269,5 @@ class _Animation:
 
 
 def _quantised(angle: float, period: float, phases: int) -> float:
-    """The angle within its period, one of so many: sprites can then be used again."""
+    """The angle rounded to one of so many steps, so that sprites can be reused."""
     return math.floor(angle % period / period * phases) * period / phases

@@ -1,4 +1,4 @@
-"""The demo: an animated street drawn, found out, and compared with what is known of it (scripts/demo)."""
+"""The demo: draw an animated street, detect in it, and compare with the true boxes (scripts/demo)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SHEET_WIDTH = 426
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are."""
+    """Paths of the demo's files."""
 
     out: Path = Path("runs/demo")
     weights: Path = field(default_factory=lambda: configs_folder().parent / "model_data" / "street.weights")
@@ -64,7 +64,7 @@ class Places:
 
     @property
     def truth(self) -> Path:
-        """What is in the clip, as a frame log."""
+        """The clip's true boxes, as a frame log."""
         return self.out / "clip-truth.jsonl"
 
 
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def show(places: Places, clip: Clip) -> Iterator[str]:
-    """Do all of it, and say what was done as it is done."""
+    """Run all steps; yields a line for each."""
     places.out.mkdir(parents=True, exist_ok=True)
     if not _converted(places):
         cfg = configs_folder() / "street.cfg"
@@ -103,7 +103,7 @@ def show(places: Places, clip: Clip) -> Iterator[str]:
 
 
 def draw_clip(places: Places, clip: Clip) -> None:
-    """Draw the clip with its sound, and write down what is in it."""
+    """Draw the clip with its sound, and write its true boxes."""
     info = VideoInfo("street", clip.width, clip.height, Fraction(1, clip.rate), frame_rate=Fraction(clip.rate))
     sound = places.out / "clip.wav"
     write_sound(sound, clip)
@@ -123,7 +123,7 @@ def draw_clip(places: Places, clip: Clip) -> None:
 
 
 def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
-    """Find everything in the clip, write what the demo shows, and judge it."""
+    """Detect in the clip, write the outputs, and evaluate the detections."""
     from tqdm import tqdm
 
     detector = Detector.open(places.model, Settings(confidence=JUDGED_CONFIDENCE))
@@ -131,7 +131,7 @@ def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
     shown = Settings(confidence=SHOWN_CONFIDENCE)
 
     def detect(frame: Frame) -> Detections:
-        # The measure wants doubtful boxes too, the eye does not.
+        # Average precision needs boxes with a low confidence too; the video does not show them.
         everything = detector.detect_frame(frame)
         found.append(everything)
         return everything[everything.confidence >= SHOWN_CONFIDENCE]
@@ -158,18 +158,18 @@ def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
 
 
 class ContactSheet(Sink):
-    """A picture of pictures: frames from the whole of a video, side by side."""
+    """A contact sheet of frames from the whole video."""
 
     def __init__(self, path: Path, frames: int) -> None:
         super().__init__()
         self._path = path
         count = _SHEET[0] * _SHEET[1]
-        # From the middle of each part: the first and the last frame of a video are seldom its best.
+        # The middle frame of each part: the first and last frames of a video are seldom typical.
         self._wanted = [round((number + 0.5) * frames / count) for number in range(count)]
         self._kept: list[NDArray[np.uint8]] = []
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Keep the frame if its turn has come."""
+        """Keep the frame if it is one of those to show."""
         if frame.index in self._wanted:
             height, width = frame.picture.shape[:2]
             size = _SHEET_WIDTH, round(height * _SHEET_WIDTH / width)
@@ -190,7 +190,7 @@ def _truth(line: FrameRecord) -> Truth:
 
 
 def _converted(places: Places) -> bool:
-    """Whether the model is there and was made of these weights and this cfg."""
+    """Whether the model exists and was converted from these weights and this cfg."""
     with contextlib.suppress(ModelFileError, OSError):
         description = read_description(places.model)
         text = (configs_folder() / "street.cfg").read_text("utf-8")
@@ -199,7 +199,7 @@ def _converted(places: Places) -> bool:
 
 
 def _drawn(places: Places, clip: Clip) -> bool:
-    """Whether the clip is there, whole, and drawn as it would be drawn now."""
+    """Whether the clip exists, is complete, and was drawn by the present code."""
     if not places.clip.exists():
         return False
     with contextlib.suppress(InputError):
@@ -211,7 +211,7 @@ def _drawn(places: Places, clip: Clip) -> bool:
 
 
 def _code() -> str:
-    """The digest of the code that draws: another picture for another code."""
+    """Digest of the code that draws the clip."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 

@@ -20,14 +20,14 @@ LAMPS: Mapping[str, Colour] = {"red": (255, 66, 52), "amber": (255, 186, 50), "g
 
 @dataclass(frozen=True)
 class Figure:
-    """What one person looks like."""
+    """The appearance of one person."""
 
     height: float
     options: Mapping[str, Any]
 
 
 def make_person(rng: np.random.Generator) -> Figure:
-    """An adult, or a child now and then."""
+    """A random adult, sometimes a child."""
     height = rng.uniform(1.15, 1.4) if rng.random() < 0.15 else rng.uniform(1.6, 1.9)
     return Figure(
         height,
@@ -49,7 +49,7 @@ PERSON_WIDTH = 0.9
 
 
 def paint_person(figure: Figure, scale: float, *, stride: float, lit: bool) -> Brush:
-    """A walker; `stride` is the phase of the step in radians, and 0 stands still."""
+    """Paint a walking person; `stride` is the phase of the step in radians, 0 for standing."""
     tall, look = figure.height, figure.options
     brush = Brush(PERSON_WIDTH, tall + 0.05, scale, lit=lit)
     x, swing = PERSON_WIDTH / 2, math.sin(stride)
@@ -87,7 +87,7 @@ RIDER_WIDTH = 1.75
 
 
 def paint_rider(figure: Figure, scale: float, *, turn: float, lit: bool) -> Brush:
-    """Someone on the bicycle that `paint_bicycle` draws, as wide as it; `turn` is that of the wheels in radians."""
+    """Paint the rider of the bicycle that `paint_bicycle` draws; `turn` is the rotation of the wheels in radians."""
     tall, look = max(figure.height, 1.55), figure.options
     brush = Brush(RIDER_WIDTH, 1.95, scale, lit=lit)
     hip, shoulder, grip = (0.66, 0.96), (0.92, 1.48), (1.2, 1.06)
@@ -109,7 +109,7 @@ LIGHT_WIDTH, LIGHT_HEIGHT = 0.62, 1.62
 
 
 def paint_traffic_light(scale: float, *, state: str, lit: bool, paint: Colour) -> Brush:
-    """A head of three lamps, seen from the front; `state` is red, amber or green."""
+    """Paint a traffic light from the front; `state` is red, amber or green."""
     brush = Brush(LIGHT_WIDTH, LIGHT_HEIGHT, scale, lit=lit)
     brush.box(0, 0, LIGHT_WIDTH, LIGHT_HEIGHT, paint, round_by=0.14)
     brush.box(0.05, 0.05, LIGHT_WIDTH - 0.05, LIGHT_HEIGHT - 0.05, shade(paint, -0.35), round_by=0.1)
@@ -175,7 +175,7 @@ def _head(brush: Brush, middle: Point, tall: float, look: Mapping[str, Any]) -> 
 
 
 def _knee(hip: Point, foot: Point, bone: float) -> Point:
-    """Where the knee is, forward of the line from hip to foot, both bones of one length."""
+    """The position of the knee, in front of the line from hip to foot; both bones have one length."""
     dx, dy = foot[0] - hip[0], foot[1] - hip[1]
     reach = math.hypot(dx, dy)
     bend = math.sqrt(max(0.0, bone**2 - (reach / 2) ** 2))

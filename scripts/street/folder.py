@@ -1,4 +1,4 @@
-"""Streets as a folder of labelled pictures in Darknet's form."""
+"""Drawn streets as a folder of labelled pictures in Darknet's form."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from convert.files import make_folder, write_whole
 from detector.images.reading import write_picture
 from scripts.street.render import NAMES, draw_shot
 from scripts.street.stage import random_street
 
 SIZES = ((640, 360), (640, 360), (640, 360), (960, 540), (480, 270))
-"""Pictures of several sizes: scaled down to the network's input, they alias as differently as real ones do."""
+"""Several sizes, so that scaling down to the network's input aliases in different ways."""
 
 PARTS = {"train": 0, "valid": 1_000_000, "test": 2_000_000}
-"""The first seed of each part: no picture is in two."""
+"""The first seed of each part, so that no picture is in two."""
 
 
 def write_folder(
@@ -26,10 +27,10 @@ def write_folder(
     *,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Path:
-    """Draw so many pictures of each of `PARTS` and return the `.data` file; those that are there are kept."""
+    """Draw the pictures of each of `PARTS` and return the `.data` file; existing pictures are kept."""
     pictures, labels = folder / "images", folder / "labels"
     for place in (pictures, labels):
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
     seeds = [PARTS[part] + number for part, count in counts.items() for number in range(count)]
     missing = [seed for seed in seeds if not (labels / f"{seed}.txt").exists()]
     with ProcessPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
@@ -37,15 +38,13 @@ def write_folder(
             pass
     for part, count in counts.items():
         names = [f"images/{PARTS[part] + number}.jpg" for number in range(count)]
-        (folder / f"{part}.txt").write_text("\n".join(names) + "\n")
-    (folder / "street.names").write_text("\n".join(NAMES) + "\n")
+        _write_text(folder / f"{part}.txt", "\n".join(names) + "\n")
+    _write_text(folder / "street.names", "\n".join(NAMES) + "\n")
     data = folder / "street.data"
-    data.write_text(
-        f"classes = {len(NAMES)}\ntrain = train.txt\nvalid = valid.txt\nnames = street.names\n",
-    )
+    _write_text(data, f"classes = {len(NAMES)}\ntrain = train.txt\nvalid = valid.txt\nnames = street.names\n")
     if "test" in counts:
-        judged = f"classes = {len(NAMES)}\ntrain = test.txt\nvalid = test.txt\nnames = street.names\n"
-        (folder / "test.data").write_text(judged)
+        tested = f"classes = {len(NAMES)}\ntrain = test.txt\nvalid = test.txt\nnames = street.names\n"
+        _write_text(folder / "test.data", tested)
     return data
 
 
@@ -58,5 +57,9 @@ def _write(folder: Path, seed: int) -> None:
         size = (right - left) / width, (bottom - top) / height
         lines.append(" ".join([str(class_id), *(f"{part:.6f}" for part in (*centre, *size))]))
     write_picture(folder / "images" / f"{seed}.jpg", shot.picture)
-    # The labels last: a picture without them was not finished.
-    (folder / "labels" / f"{seed}.txt").write_text("".join(line + "\n" for line in lines))
+    # The labels are written last: a picture without them is drawn again.
+    _write_text(folder / "labels" / f"{seed}.txt", "".join(line + "\n" for line in lines))
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, text.encode())

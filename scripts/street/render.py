@@ -1,4 +1,4 @@
-"""A street at one moment as a picture, with the exact box of everybody in it."""
+"""A street at one moment as a picture, with the exact boxes of all actors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Paint = Callable[[Actor, float], Sprite]
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One picture and its truth."""
+    """A picture and its true boxes."""
 
     picture: NDArray[np.uint8]
     """(height, width, 3) RGB."""
@@ -53,7 +53,7 @@ def draw_shot(
     backdrop: tuple[Image.Image, Image.Image] | None = None,
     paint: Paint | None = None,
 ) -> Shot:
-    """Draw a street; `backdrop` and `paint` let a clip keep what does not change from frame to frame."""
+    """Draw a street; `backdrop` and `paint` let a clip reuse what does not change between frames."""
     view, palette = street.view, street.palette
     still, still_light = backdrop or draw_backdrop(street)
     canvas, light = still.copy(), still_light.copy()
@@ -81,7 +81,7 @@ def draw_shot(
 
 
 def draw_backdrop(street: Street) -> tuple[Image.Image, Image.Image]:
-    """What stands still in a street, and its lights."""
+    """The backdrop of a street, and its lights."""
     rng = np.random.default_rng([street.seed, 2])
     return paint_backdrop(street.view, street.palette, rng, workers=street.workers, crossing=street.crossing)
 
@@ -121,7 +121,7 @@ def _hazed(sprite: Image.Image, actor: Actor, view: View, palette: Palette) -> t
 
 
 def _claim(owner: NDArray[np.uint8], solid: NDArray[np.bool_], left: int, top: int, number: int) -> int:
-    """Mark the pixels that a thing covers as its own; the return is its whole area, seen or not."""
+    """Mark the pixels that an object covers; returns its whole area, visible or not."""
     rows, columns = solid.shape
     bottom, right = min(owner.shape[0], top + rows), min(owner.shape[1], left + columns)
     from_row, from_column = max(0, top), max(0, left)
@@ -147,7 +147,7 @@ def _boxes(owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]) -> tuple[N
 
 
 def _beam(actor: Actor, view: View, scale: float) -> list[tuple[float, float]]:
-    """What a vehicle's headlights light up of the road: a flat ellipse before it."""
+    """The light of a vehicle's headlights on the road: a flat ellipse in front of it."""
     way = 1 if actor.right else -1
     front = view.column(actor.x, actor.row) + way * actor.look.length / 2 * scale
     reach, flat = 2.2 * scale, 0.28 * scale

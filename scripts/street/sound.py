@@ -1,4 +1,4 @@
-"""What the street sounds like: a slow tune, traffic, the crossing's ticking, rain in the end."""
+"""The sound of the street: a slow tune, traffic, the ticking of the crossing, rain at the end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_sound(clip: Clip) -> NDArray[np.float32]:
 
 
 def _tune(time: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each chord for two and a half seconds, its notes plucked one after the other."""
+    """The tune: chords of two and a half seconds, their notes plucked one after the other."""
     tune = np.zeros_like(time)
     for number, chord in enumerate(_CHORDS):
         within = time % 10 - number * 2.5
@@ -56,7 +56,7 @@ def _tune(time: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """A running mean, which lets low notes through."""
+    """A moving average, as a low-pass filter."""
     total = np.cumsum(np.concatenate([values, np.zeros(width)]))
     mean: NDArray[np.float64] = (total[width:] - total[:-width]) / width
     return mean

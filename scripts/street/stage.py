@@ -1,4 +1,4 @@
-"""Who is in the street, and where: actors, and streets made up from a seed."""
+"""Actors and their places: streets generated from a seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADS: tuple[Colour, ...] = ((48, 52, 60), (40, 64, 56), (226, 176, 60))
 
 @dataclass(frozen=True)
 class Actor:
-    """One thing at one moment. `kind` is a class name, or `pole`, which is scenery."""
+    """One object at one moment. `kind` is a class name, or `pole`, which has no box."""
 
     key: int
     """The same for one thing through a clip."""
@@ -52,7 +52,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Street:
-    """A place, an hour and a weather, with everybody in it."""
+    """A place, a time of day, a weather, and the actors."""
 
     seed: int
     view: View
@@ -75,7 +75,7 @@ class Street:
 
 
 def random_view(rng: np.random.Generator, width: int, height: int) -> View:
-    """A camera for a picture of this size: near or far, high or low."""
+    """A random camera for a picture of this size."""
     horizon, near = height * rng.uniform(0.34, 0.46), height * rng.uniform(0.84, 0.95)
     far_scale = height / 360 * rng.uniform(17, 27)
     near_scale = far_scale * rng.uniform(1.7, 2.6)
@@ -85,7 +85,7 @@ def random_view(rng: np.random.Generator, width: int, height: int) -> View:
 
 
 def random_street(seed: int, width: int = 640, height: int = 360) -> Street:
-    """A street made up from a seed, with everybody in place, for a single picture."""
+    """A random street with its actors, for a single picture."""
     rng = np.random.default_rng([seed, 1])
     light = LIGHTS[int(rng.choice(3, p=(0.55, 0.2, 0.25)))]
     weather = WEATHERS[int(rng.choice(4, p=(0.5, 0.2, 0.16, 0.14)))]
@@ -132,7 +132,7 @@ class _Cast:
                     x += rng.uniform(3, 8)
 
     def crowded(self, x: float, row: float) -> bool:
-        """Whether somebody on foot or a bicycle stands too near to be told apart from one more."""
+        """Whether a person or bicycle is too near for another one to be distinguishable."""
         view = self.street.view
         return any(
             one.kind in ("person", "bicycle")

@@ -43,7 +43,7 @@ WARM: Colour = (255, 214, 140)
 
 @dataclass(frozen=True)
 class Make:
-    """What one vehicle looks like."""
+    """The appearance of one vehicle."""
 
     length: float
     height: float
@@ -55,7 +55,7 @@ def _pick(rng: np.random.Generator, things: Sequence[Any]) -> Any:
 
 
 def make_car(rng: np.random.Generator) -> Make:
-    """A hatchback, saloon, estate or off-roader."""
+    """A random hatchback, saloon, estate or off-road car."""
     body = _pick(rng, ("hatch", "saloon", "estate", "suv", "mini"))
     length = {"hatch": 3.9, "saloon": 4.6, "estate": 4.6, "suv": 4.5, "mini": 3.3}[body] * rng.uniform(0.95, 1.06)
     height = {"hatch": 1.5, "saloon": 1.45, "estate": 1.5, "suv": 1.75, "mini": 1.55}[body] * rng.uniform(0.97, 1.05)
@@ -64,7 +64,7 @@ def make_car(rng: np.random.Generator) -> Make:
 
 
 def make_bus(rng: np.random.Generator) -> Make:
-    """A city bus, with two decks now and then."""
+    """A random city bus, sometimes with two decks."""
     double = rng.random() < 0.3
     height = 4.1 if double else 3.05
     length = rng.uniform(8.6, 9.6) if double else rng.uniform(8.8, 11.4)
@@ -78,14 +78,14 @@ def make_bus(rng: np.random.Generator) -> Make:
 
 
 def make_truck(rng: np.random.Generator) -> Make:
-    """A truck with a box, a tank or an open bed."""
+    """A random truck with a box, a tank or an open bed."""
     load = _pick(rng, ("box", "box", "tank", "bed"))
     options = {"paint": _pick(rng, PAINTS), "second": _pick(rng, PAINTS), "load": load, "stripe": rng.random() < 0.5}
     return Make(rng.uniform(6.2, 8.6), rng.uniform(2.9, 3.4), options)
 
 
 def make_bicycle(rng: np.random.Generator) -> Make:
-    """A bicycle; a basket now and then."""
+    """A random bicycle, sometimes with a basket."""
     return Make(1.75, 1.08, {"paint": _pick(rng, PAINTS[:9]), "basket": rng.random() < 0.4})
 
 
@@ -185,7 +185,7 @@ _CAR_LINES: Mapping[str, tuple[tuple[Point, ...], float, float, float, float]] =
 
 
 def paint_car(make: Make, scale: float, *, turn: float, lit: bool, braking: bool = False) -> Brush:
-    """`turn` is how far the wheels have turned, in radians."""
+    """Paint the vehicle; `turn` is the rotation of the wheels in radians."""
     length, roof, paint = make.length, make.options["roof"], make.options["paint"]
     brush = Brush(length, make.height, scale, lit=lit)
     brush.shadow(0, length)
@@ -222,7 +222,7 @@ def paint_car(make: Make, scale: float, *, turn: float, lit: bool, braking: bool
 
 
 def paint_bus(make: Make, scale: float, *, turn: float, lit: bool, braking: bool = False) -> Brush:
-    """`turn` is how far the wheels have turned, in radians."""
+    """Paint the vehicle; `turn` is the rotation of the wheels in radians."""
     length, height, paint = make.length, make.height, make.options["paint"]
     brush = Brush(length, height, scale, lit=lit)
     brush.shadow(0, length)
@@ -267,7 +267,7 @@ def paint_bus(make: Make, scale: float, *, turn: float, lit: bool, braking: bool
 
 
 def paint_truck(make: Make, scale: float, *, turn: float, lit: bool, braking: bool = False) -> Brush:
-    """`turn` is how far the wheels have turned, in radians."""
+    """Paint the vehicle; `turn` is the rotation of the wheels in radians."""
     length, height, paint, second = make.length, make.height, make.options["paint"], make.options["second"]
     brush = Brush(length, height, scale, lit=lit)
     brush.shadow(0, length)
@@ -334,7 +334,7 @@ def paint_truck(make: Make, scale: float, *, turn: float, lit: bool, braking: bo
 
 
 def paint_bicycle(make: Make, scale: float, *, turn: float, lit: bool) -> Brush:
-    """`turn` is how far the wheels have turned, in radians; the pedals turn at a third of it."""
+    """Paint the bicycle; `turn` is the rotation of the wheels in radians, the pedals turn at a third of it."""
     brush = Brush(make.length, make.height, scale, lit=lit)
     brush.shadow(0.1, make.length - 0.1)
     paint = make.options["paint"]
@@ -360,7 +360,7 @@ def paint_bicycle(make: Make, scale: float, *, turn: float, lit: bool) -> Brush:
 
 
 def pedal(angle: float) -> Point:
-    """Where a pedal is on the bicycle that `paint_bicycle` draws."""
+    """The position of a pedal of the bicycle that `paint_bicycle` draws."""
     return 0.8 + 0.17 * math.cos(angle), 0.32 - 0.17 * math.sin(angle)
 
 

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
+from convert.cfg import parse_cfg
 from detector.datasets.dataset import read_dataset
-from detector.errors import DatasetError
-from detector.training.anchors import box_sizes, find_anchors
+from detector.errors import DatasetError, SettingsError
+from detector.training.anchors import AnchorRequest, anchor_note, box_sizes, find_anchors, mean_iou
+from detector.training.targets import read_rules
+from tests.detector.squares import squares_network
 
 
 def test_clusters_are_found():
@@ -35,3 +38,23 @@ def test_sizes_are_in_network_pixels(squares):
     sizes = box_sizes(dataset.train, width=128, height=256, resize="letterbox")
 
     assert sizes[0] == pytest.approx(dataset.train[0].boxes[0, 2:] * 128)
+
+
+def test_a_network_says_what_anchors_it_needs():
+    assert AnchorRequest.of(squares_network().cfg) == AnchorRequest(2, 64, 64, "letterbox")
+    with pytest.raises(SettingsError, match=r"has no \[yolo\] section"):
+        AnchorRequest.of(parse_cfg("[net]\nwidth=8\nheight=8\n[convolutional]\n", "x.cfg"))
+
+
+def test_the_fit_of_anchors():
+    sizes = np.array([[10, 10], [20, 20]], np.float32)
+
+    assert mean_iou(sizes, [(10, 10), (40, 20)]) == pytest.approx(0.75)
+    assert mean_iou(np.zeros((0, 2), np.float32), [(1, 1)]) == 0
+
+
+def test_anchors_far_from_the_boxes_are_told(squares):
+    examples, rules = read_dataset(squares).train, read_rules(squares_network())
+
+    assert anchor_note(examples, rules, AnchorRequest(2, 64, 64, "letterbox")) == ""
+    assert "finds better ones" in anchor_note(examples, rules, AnchorRequest(2, 640, 640, "letterbox"))

@@ -7,12 +7,11 @@ import pytest
 from convert import convert
 from convert.cfg import parse_cfg, read_cfg
 from convert.names import configs_folder
-from detector.datasets.dataset import Dataset, read_dataset
-from detector.evaluation.average_precision import LOWEST_CONFIDENCE
+from detector.datasets.dataset import read_dataset
+from detector.datasets.examples import Dataset
 from detector.evaluation.report import evaluate_models
-from detector.settings import Settings
-from detector.training.begin import read_cfg_for
-from detector.training.initial_weights import recast
+from detector.evaluation.settings import EvaluationSettings
+from detector.training.initial_weights import read_cfg_for, with_classes
 from detector.training.settings import TrainSettings
 from detector.training.trainer import train
 
@@ -27,7 +26,7 @@ def halved(name: str, classes: int):
         if key == "filters" and value != "255":
             line = f"filters={int(value) // 2}"
         lines.append(f"{key}=256" if key in ("width", "height") else line)
-    return recast(parse_cfg("\n".join(lines), name), classes)
+    return with_classes(parse_cfg("\n".join(lines), name), classes)
 
 
 def with_few_boxes(dataset: Dataset, count: int) -> Dataset:
@@ -49,8 +48,8 @@ def test_a_tiny_network_learns_32_pictures_by_heart(shared, tmp_path):
 
     outcome = train(cfg, dataset, tmp_path / "run", settings)
 
-    verdict = evaluate_models(dataset, [outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
-    assert verdict.scores[str(outcome.model)].ap50 >= 0.9
+    report = evaluate_models(dataset, [outcome.model], EvaluationSettings())
+    assert report.scores[str(outcome.model)].ap50 >= 0.9
 
 
 def test_an_epoch_of_fine_tuning_does_no_harm(shared, tmp_path):
@@ -64,7 +63,7 @@ def test_an_epoch_of_fine_tuning_does_no_harm(shared, tmp_path):
 
     outcome = train(cfg, dataset, tmp_path / "run", settings, start=model)
 
-    verdict = evaluate_models(dataset, [model, outcome.model], Settings(confidence=LOWEST_CONFIDENCE))
-    before, after = verdict.scores.values()
+    report = evaluate_models(dataset, [model, outcome.model], EvaluationSettings())
+    before, after = report.scores.values()
     # A thousandth for the rounding of sums, whose order threads decide: 0.4501 became 0.4510 when this was written.
     assert after.ap50 >= before.ap50 - 0.001

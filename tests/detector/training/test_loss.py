@@ -1,5 +1,10 @@
-"""The loss against loops written from Darknet's C, whose deltas are minus the gradient of the raw outputs."""
+"""The loss against Darknet, whose deltas are minus the gradient of the raw outputs.
 
+pjreddie's are computed here by loops written from its C code; AlexeyAB's were computed by its C code itself.
+"""
+
+import dataclasses
+import json
 import math
 
 import numpy as np
@@ -7,8 +12,8 @@ import pytest
 
 from convert.keras_import import import_keras
 from detector.heads.boxes import iou, to_edges
-from detector.training.loss import head_loss, overlap
-from detector.training.targets import make_targets, pad_truths
+from detector.training.loss import Target, Truths, head_loss, overlap
+from detector.training.targets import make_targets, pad_classes, pad_truths
 
 from .test_targets import rules
 
@@ -76,27 +81,20 @@ def darknet_deltas(output, truths, kinds, rule):
     return deltas.reshape(output.shape)
 
 
-def gradients(output, truths, kinds, rule, head):
-    boxes = [np.array(truths, np.float32)]
-    target = make_targets(boxes, [np.array(kinds)], rules_of(rule), width=WIDTH, height=HEIGHT)[head]
+def terms_of(raw, boxes, kinds, rule, size=(WIDTH, HEIGHT)):
+    """The terms of one head for one picture; boxes and kinds are arrays."""
+    target = make_targets([boxes], [kinds], [rule], width=size[0], height=size[1])[0]
+    arrays = Target(*map(tf.constant, (target.found, target.classes, target.place)))
+    truths = Truths(tf.constant(pad_truths([boxes])), tf.constant(pad_classes([kinds])))
+    return head_loss(raw, arrays, truths, rule)
+
+
+def gradients(output, truths, kinds, rule, size=(WIDTH, HEIGHT)):
     raw = tf.Variable(output[None])
     with tf.GradientTape() as tape:
-        terms = head_loss(
-            raw,
-            target.found,
-            target.boxes,
-            target.classes,
-            tf.constant(pad_truths(boxes)),
-            rule[head],
-            width=WIDTH,
-            height=HEIGHT,
-        )
+        terms = terms_of(raw, np.array(truths, np.float32), np.array(kinds), rule, size)
         loss = sum(terms.values())
     return np.asarray(tape.gradient(loss, raw))[0]
-
-
-def rules_of(rule):
-    return rule
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -115,15 +113,15 @@ def test_gradients_are_darknets_deltas(seed, head):
     deltas = darknet_deltas(output, truths, kinds, rule[head])
 
     assert np.abs(deltas).max() > 0.1
-    assert -gradients(output, truths, kinds, rule, head) == pytest.approx(deltas, abs=2e-5)
+    assert -gradients(output, truths, kinds, rule[head]) == pytest.approx(deltas, abs=2e-5)
 
 
 def test_truth_thresh_takes_a_good_box_as_found():
     truth = [3.2 / 8, 2.6 / 4, 8 / 64, 8 / 32]
     output = np.zeros((4, 8, 14), np.float32)
     output[2, 3].reshape(2, 7)[0, 2:4] = math.log(2)  # the 4x4 anchor grown to the truth's 8x8
-    never = gradients(output, [truth], [0], rules("ignore_thresh=.4"), 1)[2, 3]
-    always = gradients(output, [truth], [0], rules("ignore_thresh=.4\ntruth_thresh=.45"), 1)[2, 3]
+    never = gradients(output, [truth], [0], rules("ignore_thresh=.4")[1])[2, 3]
+    always = gradients(output, [truth], [0], rules("ignore_thresh=.4\ntruth_thresh=.45")[1])[2, 3]
 
     assert never[4] == 0
     assert always[4] == pytest.approx(-0.5)
@@ -161,15 +159,73 @@ def test_ciou_by_hand():
     assert float(overlap(one, other, "ciou")[0]) == pytest.approx(expected_iou - distance - part * shape, abs=1e-5)
 
 
-def test_empty_truths_ask_for_nothing_but_silence():
-    rule = rules()[1]
-    output = np.random.default_rng(0).normal(size=(1, 4, 8, 14)).astype(np.float32)
-    none = [np.zeros((0, 4), np.float32)]
-    target = make_targets(none, [np.zeros(0, np.int64)], rules(), width=WIDTH, height=HEIGHT)[1]
+SETTINGS = (
+    "ciou ciou_yolov4 diou giou giou_0.5 iou iou_thresh_0.213 mse mse_ignore_0.3 mse_normalizer_1 normalizers truth_0.6"
+)
 
-    terms = head_loss(
-        output, target.found, target.boxes, target.classes, pad_truths(none), rule, width=WIDTH, height=HEIGHT
+
+@pytest.mark.parametrize("name", SETTINGS.split())
+def test_gradients_are_those_of_alexeyabs_c_code(shared, name):
+    with np.load(shared / "reference" / "loss" / f"{name}.npz") as file:
+        parts = dict(file)
+    for case in ("seed0_head0", "seed0_head1", "seed1_head0", "seed1_head1"):
+        part = {key.removeprefix(f"{case}_"): value for key, value in parts.items() if key.startswith(case)}
+        size = int(part["network_size"])
+
+        found = gradients(part["output"], part["truth_xywh"], part["truth_class"], reference_rule(part), (size, size))
+
+        deltas = part["delta"].reshape(found.shape)
+        assert np.abs(deltas).max() > 0.1
+        assert -found == pytest.approx(deltas, abs=1e-4)
+
+
+def reference_rule(part):
+    """The rule that a reference case was computed with."""
+    options = json.loads(str(part["options"]))
+    del options["cls_normalizer"]  # read by the C code, and applied only with counters_per_class
+    anchors = tuple((float(width), float(height)) for width, height in part["anchors"].reshape(-1, 2))
+    mask = tuple(part["mask"].tolist())
+    base = rules()[0]
+    head = dataclasses.replace(
+        base.head,
+        stride=int(part["network_size"]) // part["output"].shape[0],
+        anchors=tuple(anchors[number] for number in mask),
+        classes=int(part["classes"]),
     )
+    return dataclasses.replace(base, head=head, anchors=anchors, mask=mask, dialect="alexeyab", **options)
+
+
+def test_a_stretched_sigmoid_is_no_part_of_the_gradient():
+    rule = rules("scale_x_y=1.2\niou_normalizer=1")[1]
+    truth = [3.9 / 8, 2.2 / 4, 8 / 64, 8 / 32]
+    output = np.zeros((4, 8, 14), np.float32)
+
+    found = gradients(output, [truth], [0], rule)[2, 3].reshape(2, 7)[1]
+
+    weight = 2 - truth[2] * truth[3]
+    assert -found[:2] == pytest.approx([weight * (0.9 - 0.5), weight * (0.2 - 0.5)], abs=1e-5)
+
+
+def test_labels_are_smoothed():
+    truth = [3.9 / 8, 2.2 / 4, 8 / 64, 8 / 32]
+
+    found = gradients(np.zeros((4, 8, 14), np.float32), [truth], [0], rules("label_smooth_eps=.1")[1])
+
+    assert -found[2, 3].reshape(2, 7)[1, 5:] == pytest.approx([0.95 - 0.5, 0.05 - 0.5], abs=1e-5)
+
+
+def test_gradients_are_finite_for_boxes_without_an_area():
+    output = np.full((4, 8, 14), -90, np.float32)
+
+    for kind in ("iou", "giou", "diou", "ciou"):
+        found = gradients(output, [[0.5, 0.5, 8 / 64, 8 / 32]], [0], rules(f"iou_loss={kind}")[1])
+        assert np.isfinite(found).all()
+
+
+def test_a_picture_without_boxes_teaches_that_nothing_is_there():
+    output = np.random.default_rng(0).normal(size=(1, 4, 8, 14)).astype(np.float32)
+
+    terms = terms_of(output, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), rules()[1])
 
     raw = output.reshape(1, 4, 8, 2, 7)[..., 4]
     assert float(terms["box"]) == 0

@@ -5,7 +5,7 @@ from convert.cfg import parse_cfg
 from convert.errors import CfgError
 from convert.network import plan
 from detector.errors import SettingsError
-from detector.training.targets import make_targets, pad_truths, read_rules, shape_iou
+from detector.training.targets import make_targets, pad_classes, pad_truths, read_rules, shape_iou
 
 TWO_HEADS = """
 [net]
@@ -75,7 +75,10 @@ def test_a_box_goes_to_the_best_anchor_of_all_heads(size, head, slot):
     assert found[head].found.sum() == 1
     row, column = (int(0.7 * found[head].found.shape[1]), int(0.6 * found[head].found.shape[2]))
     assert found[head].found[0, row, column, slot] == 1
-    assert found[head].boxes[0, row, column, slot] == pytest.approx(box)
+    columns, slots = found[head].found.shape[2:]
+    assert found[head].place[0, 0].tolist() == [
+        (row * columns + column) * slots + slot if number == slot else -1 for number in range(slots)
+    ]
     assert found[head].classes[0, row, column, slot].tolist() == [0, 1]
 
 
@@ -86,15 +89,15 @@ def test_other_anchors_get_it_too_above_iou_thresh():
     assert [int(one.found.sum()) for one in targets([[box]], [[0]], "iou_thresh=.6")] == [1, 1]
 
 
-def test_a_later_box_takes_the_place_and_classes_add_up():
+@pytest.mark.parametrize(("keys", "taught"), [("", [False, True]), ("iou_loss=mse", [True, True])])
+def test_a_later_box_replaces_an_earlier_one_in_pjreddies_way_only(keys, taught):
     one, other = [0.6, 0.7, 8 / 64, 8 / 32], [0.61, 0.71, 8 / 64, 8 / 32]
 
-    _, fine = targets([[one, other]], [[0, 1]])
+    _, fine = targets([[one, other]], [[0, 1]], keys)
 
     assert fine.found.sum() == 1
-    place = tuple(np.argwhere(fine.found)[0])
-    assert fine.boxes[place] == pytest.approx(other)
-    assert fine.classes[place].tolist() == [1, 1]
+    assert (fine.place[0, :2].max(axis=1) >= 0).tolist() == taught
+    assert fine.classes[tuple(np.argwhere(fine.found)[0])].tolist() == [1, 1]
 
 
 def test_the_last_row_and_column_hold_a_box_at_the_edge():
@@ -108,6 +111,12 @@ def test_truths_are_padded_to_a_multiple():
 
     assert padded.shape == (2, 32, 4)
     assert padded.sum(axis=(1, 2)).tolist() == [12, 68]
+    assert pad_classes([np.array([2, 1, 0])]).tolist() == [[2, 1, 0, *[-1] * 13]]
+
+
+def test_a_cfg_of_pjreddies_has_no_normalizers():
+    assert {rule.iou_normalizer for rule in rules()} == {1.0}
+    assert {rule.iou_normalizer for rule in rules("iou_loss=mse")} == {0.75}
 
 
 def test_shape_iou_is_that_of_boxes_on_one_middle():

@@ -1,0 +1,59 @@
+"""Text files of a dataset, in the encodings in which people keep them."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from pathlib import Path
+
+from detector.errors import DatasetError
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_text(path: Path) -> str:
+    """A file's text: UTF-8 with or without a byte order mark, UTF-16 with one, otherwise Latin-1.
+
+    Raises `DatasetError` where the file cannot be read, `FileNotFoundError` where there is none.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read ({_reason(error)})") from None
+    try:
+        return data.decode("utf-16" if data.startswith(_UTF16_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def find_file(name: str, folder: Path) -> Path | None:
+    """The file called `name`: from the working folder, as Darknet looks for it, or from `folder`."""
+    for spelling in _spellings(name):
+        for path in (Path(spelling), folder / spelling):
+            if is_file(path):
+                return path
+    return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file; False for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, a NUL byte
+        return False
+
+
+def _spellings(name: str) -> list[str]:
+    """The name, and the one whose bytes on disk are the name in Latin-1."""
+    if name.isascii():
+        return [name]
+    try:
+        return [name, os.fsdecode(name.encode("latin-1"))]
+    except UnicodeEncodeError:
+        return [name]
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

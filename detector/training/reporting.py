@@ -1,0 +1,47 @@
+"""What a training tells its caller while it runs: notes, and progress in the manner of tqdm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Bar(Protocol):
+    """An iterable of batches or pictures that shows how far it is; tqdm's objects are."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over what is wrapped."""
+
+    def set_postfix(self, *, refresh: bool | None = True, **figures: Any) -> None:
+        """Show figures beside the progress."""
+
+
+MakeBar = Callable[..., Any]
+"""Wraps an iterable in a `Bar`; takes tqdm's keywords `total`, `desc` and `unit`."""
+
+
+class SilentBar:
+    """A bar that shows nothing."""
+
+    def __init__(self, things: Iterable[Any], **options: Any) -> None:
+        self.things = things
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.things)
+
+    def set_postfix(self, *, refresh: bool | None = True, **figures: Any) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Where a training reports to."""
+
+    on_note: Callable[[str], None] = lambda note: None
+    bar: MakeBar = SilentBar
+
+    def note_if(self, note: str) -> None:
+        """Pass on a note, unless it is empty."""
+        if note:
+            self.on_note(note)
