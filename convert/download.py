@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convert.errors import DownloadError, OutputError, WorkError, Yolo3Error
-from convert.files import file_sha256, rename_whole
+from convert.files import rename_whole
 from convert.http_transfer import Cut, Refused, Spoilt, Unreachable, receive, words
-from convert.published import NETWORKS, Networks, PublishedFile, fingerprint
+from convert.published import NETWORKS, Networks, PublishedFile
 from convert.text import printable
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def fetch(
     """
     target, part = folder / file.name, folder / f"{file.name}{PART}"
     if _is_there(file, target):
-        _say(f"{target}: already there, with the right SHA-256")
+        _say(f"{target}: already there, with the right {file.algorithm}")
         return target
     outcomes = []
     try:
@@ -74,7 +74,7 @@ def _is_there(file: PublishedFile, target: Path) -> bool:
     try:
         if not target.exists() and not target.is_symlink():
             return False
-        found = fingerprint(target.stat().st_size, file_sha256(target))
+        found = file.fingerprint_of(target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be read: {words(error)}; choose another folder") from error
     if found != file.fingerprint:
@@ -95,10 +95,10 @@ def _bring(
         try:
             if begun < file.size_bytes:
                 kept = receive(file, address, part, begun, timeout_seconds)
-            found = file_sha256(part)
-            if found == file.sha256:
+            found = file.digest_of(part)
+            if found == file.digest:
                 return
-            raise Spoilt(f"wrong bytes: SHA-256 {found}, expected {file.sha256}")
+            raise Spoilt(f"wrong bytes: {file.algorithm} {found}, expected {file.digest}")
         except Spoilt as error:
             part.unlink(missing_ok=True)
             # Bytes of an earlier try may be to blame. If all came from here, this address has nothing else.

@@ -8,7 +8,7 @@ from convert.errors import NamesError
 from convert.recognise import read_regular, recognise
 from convert.text import printable
 
-KNOWN_LISTS = {80: "coco.names", 20: "voc.names"}
+KNOWN_LISTS = {1000: "imagenet.names", 80: "coco.names", 20: "voc.names"}
 """The lists of `configs/` that a network of so many classes gets when none is named."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -13,18 +15,36 @@ class PublishedFile:
     name: str
     size_bytes: int
     sha256: str
+    """In hexadecimal; empty for a file of which only the MD5 is published."""
+
     addresses: tuple[str, ...]
     """Tried in this order."""
+
+    md5: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest that is checked."""
+        return self.sha256 or self.md5
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of that digest as messages spell it."""
+        return "SHA-256" if self.sha256 else "MD5"
 
     @property
     def fingerprint(self) -> str:
         """The size and digest as messages spell them."""
-        return fingerprint(self.size_bytes, self.sha256)
+        return f"{self.size_bytes} bytes with {self.algorithm} {self.digest}"
 
+    def fingerprint_of(self, path: Path) -> str:
+        """The size and digest of a local file, likewise. Raises `OSError`."""
+        return f"{path.stat().st_size} bytes with {self.algorithm} {self.digest_of(path)}"
 
-def fingerprint(size_bytes: int, sha256: str) -> str:
-    """The size and digest of a file as messages spell them."""
-    return f"{size_bytes} bytes with SHA-256 {sha256}"
+    def digest_of(self, path: Path) -> str:
+        """The digest of a local file by this file's algorithm, in hexadecimal. Raises `OSError`."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256" if self.sha256 else "md5").hexdigest()
 
 
 def _published(folders: Sequence[str], name: str, size_bytes: int, sha256: str) -> PublishedFile:

@@ -8,8 +8,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from fuzzing import run
 
+QUICK = [("cfg", 60), ("weights", 40), ("h5", 12), ("models", 8)]
+LONG = [pytest.param(kind, count, marks=pytest.mark.slow) for kind, count in (("h5", 150), ("models", 60))]
 
-@pytest.mark.parametrize(("kind", "count"), [("cfg", 60), ("weights", 40), ("h5", 150), ("models", 60)])
+
+@pytest.mark.parametrize(("kind", "count"), [*QUICK, *LONG])
 def test_nothing_but_success_and_our_own_errors(tmp_path, kind, count):
     endings, wrong = run(kind, count, 5000, tmp_path)
     assert wrong == []

@@ -1,0 +1,1 @@
+"""Whole pictures: naming what they show, and showing where a network looked."""

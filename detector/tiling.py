@@ -1,0 +1,94 @@
+"""The boxes of overlapping tiles of a picture merged, so that each object is one box.
+
+Pure geometry: no network. The whole picture is always looked at too, because tiles cut large objects apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.detections import Detections
+from detector.heads.boxes import iou
+from detector.images.tiles import View
+
+MERGE_OVERLAP = 0.5
+"""Two boxes of one class in different views are of one object when they overlap by more than this: intersection over
+the smaller where a tile's edge has cut one of them, else over the union."""
+
+LARGEST_FROM_TILES = 1 / 6
+"""Objects larger than this part of the picture (square roots of the areas) are left to the view of the whole picture.
+A tile shows parts of them, which look like other objects."""
+
+_EDGE_PART = 0.02
+"""A box that comes so near to the edge of its tile, in parts of the tile's longer side, is cut by it."""
+
+
+def merge(found: Sequence[Detections], views: Sequence[View], *, class_agnostic: bool = False) -> Detections:
+    """The boxes of several views of one picture, in its own pixels, each object once, best first.
+
+    `found` are each view's detections in the view's own pixels; the first view is the whole picture. Greedily, the best
+    box takes in the boxes of its class in other views that are of the same object (`MERGE_OVERLAP`). It keeps its
+    edges, unless its tile has cut it: then it takes those of the best that is not cut, and the hull of all where every
+    one is. With `class_agnostic` it takes in boxes of other classes as well.
+    """
+    boxes, confidence, class_id, view, cut = _in_picture(found, views)
+    kept = []
+    left = np.ones(len(boxes), bool)
+    for index in range(len(boxes)):
+        if not left[index]:
+            continue
+        left[index] = False
+        others = np.flatnonzero(left & (class_agnostic | (class_id == class_id[index])) & (view != view[index]))
+        cut_either = cut[others] | cut[index]
+        ratio = np.where(cut_either, over_smaller(boxes[index], boxes[others]), iou(boxes[index], boxes[others]))
+        same = others[ratio > MERGE_OVERLAP]
+        left[same] = False
+        if cut[index] and len(same):
+            whole = same[~cut[same]]
+            boxes[index] = boxes[whole[0]] if len(whole) else _hull(boxes[[index, *same]])
+        kept.append(index)
+    return Detections(boxes[kept], confidence[kept], class_id[kept], found[0].names)
+
+
+def _in_picture(
+    found: Sequence[Detections], views: Sequence[View]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.intp], NDArray[np.bool_]]:
+    """Boxes in the picture's pixels, confidence, class id, number of the view, whether the view cuts it; best first."""
+    whole = views[0]
+    largest = LARGEST_FROM_TILES * math.sqrt((whole[2] - whole[0]) * (whole[3] - whole[1]))
+    parts = []
+    for number, (one, (left, top, right, bottom)) in enumerate(zip(found, views, strict=True)):
+        boxes = one.xyxy + np.array([left, top, left, top], np.float32)
+        margin = _EDGE_PART * max(right - left, bottom - top)
+        # Where a view ends at the picture's own edge, nothing is cut.
+        inner = np.array([left > whole[0], top > whole[1], right < whole[2], bottom < whole[3]])
+        near = np.abs(boxes - np.array([left, top, right, bottom], np.float32)) <= margin
+        cut = (near & inner).any(axis=1)
+        used = np.sqrt(_areas(boxes)) <= largest if number else np.ones(len(boxes), bool)
+        parts.append((boxes[used], one.confidence[used], one.class_id[used], np.full(used.sum(), number), cut[used]))
+    boxes, confidence, class_id, view, cut = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(-confidence, kind="stable")
+    return boxes[order], confidence[order], class_id[order], view[order], cut[order]
+
+
+def over_smaller(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection of a box (4,) with others (n, 4), over the area of the smaller of each pair; 0 for empty ones."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = np.maximum(sides, 0).prod(axis=1)
+    smaller = np.minimum(_areas(box[None]), _areas(others))
+    ratio: NDArray[np.float32] = np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+    return ratio
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    areas: NDArray[np.float32] = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return areas
+
+
+def _hull(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest box around some (n, 4)."""
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
