@@ -38,7 +38,8 @@ def draw(
     `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies within its
     box. A label stands above its box, or else at another side or corner of it, where it covers no other label and
     leaves most of every box visible. Where there is no such place, the box gets no label, and a legend in a corner of
-    the picture says what its colour means. Raises ValueError for an array that cannot be drawn on.
+    the picture says what its colour means. A tracked object has the number of its track in its label, and a colour
+    that goes with it. Raises ValueError for an array that cannot be drawn on.
     """
     canvas = picture if isinstance(picture, Planes) else _canvas(picture)
     height, width = canvas.shape[:2]
@@ -48,21 +49,25 @@ def draw(
     visible = (edges[:, :2] < edges[:, 2:]).all(axis=1)
     best_first = [index for index in np.argsort(-detections.confidence, kind="stable").tolist() if visible[index]]
     boxes, class_ids = edges.tolist(), detections.class_id.tolist()
+    tracks = [-1] * len(boxes) if detections.tracker_id is None else detections.tracker_id.tolist()
+    hues = [class_id if track < 0 else track for class_id, track in zip(class_ids, tracks, strict=True)]
     for index in reversed(best_first):
-        _outline(canvas, boxes[index], line_width, canvas.ink(class_colour(class_ids[index])))
+        _outline(canvas, boxes[index], line_width, canvas.ink(class_colour(hues[index])))
     if not labels or not best_first or line_height(text_size) > height:
         return
     space = FreeSpace(edges[visible], most_labels=len(best_first) + 1)
     unlabelled: dict[int, None] = {}
     for index in best_first:
         number = f"{detections.confidence[index]:.2f}" if confidence else ""
-        label = _label(canvas, _name(detections.names, class_ids[index]), number, text_size, class_ids[index])
+        track = "" if tracks[index] < 0 else f" {tracks[index]}"
+        label = _label(canvas, _name(detections.names, class_ids[index]) + track, number, text_size, hues[index])
         label_width = sum(patch.shape[1] for patch in label)
         if not 0 < label_width <= width:
             continue
         place = space.take(label_places(boxes[index], label_width, line_height(text_size), width, height))
         if place is None:
-            unlabelled[class_ids[index]] = None
+            if not track:
+                unlabelled[class_ids[index]] = None
         else:
             _paste_row(canvas, place[0], place[1], label)
     if unlabelled:
@@ -151,13 +156,13 @@ def _name(names: tuple[str, ...], class_id: int) -> str:
     return printable(names[class_id]) if 0 <= class_id < len(names) else f"class {class_id}"
 
 
-def _label(canvas: Canvas | Planes, name: str, number: str, size: int, class_id: int) -> list[NDArray[np.uint8]]:
+def _label(canvas: Canvas | Planes, name: str, number: str, size: int, hue: int) -> list[NDArray[np.uint8]]:
     """Return a label's patches from left to right, together at most as wide as the picture if the number alone is.
 
     Name and number are rendered apart: there are few of each to keep, and thousands of pairs.
     """
-    background = canvas.ink(class_colour(class_id))
-    colour = canvas.ink(text_colour(class_colour(class_id)))
+    background = canvas.ink(class_colour(hue))
+    colour = canvas.ink(text_colour(class_colour(hue)))
     patches = [text_patch(f" {number} ", size, colour, background)] if number else []
     left_over = canvas.shape[1] - sum(patch.shape[1] for patch in patches)
     short = shortened(f" {name}" if number else f" {name} ", size, left_over)

@@ -72,6 +72,8 @@ class BoxRecord:
     """Left, top, right, bottom in pixels of the picture as displayed."""
     track: int | None = None
     """Which object it is of, the same through the log; None where it is not tracked."""
+    interpolated: bool = False
+    """Whether the object was not detected here, but before and after."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _box(fields: object, classes: tuple[str, ...] | None) -> BoxRecord:
         confidence=_number(fields, "confidence", 0, 1),
         box=(left, top, right, bottom),
         track=_whole(fields, "track") if "track" in fields else None,
+        interpolated=_flag(fields, "interpolated"),
     )
 
 

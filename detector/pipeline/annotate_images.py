@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from convert.files import check_output, replacing, write_whole
+from convert.text import printable
 from detector.detections import Detections
 from detector.errors import PictureError
 from detector.images.addresses import is_url, without_credentials
@@ -49,9 +50,9 @@ def run_batch(
 
 def describe(source: str, detections: Detections) -> Iterator[str]:
     """The lines for people: `Found 1 boxes for dog.jpg`, then `dog 0.97 (131, 219) (310, 541)` per box, best first."""
-    yield f"Found {len(detections)} boxes for {source}"
+    yield f"Found {len(detections)} boxes for {printable(source)}"
     for (left, top, right, bottom), confidence, _, name in detections:
-        yield f"{name} {confidence:.2f} ({left:.0f}, {top:.0f}) ({right:.0f}, {bottom:.0f})"
+        yield f"{printable(name)} {confidence:.2f} ({left:.0f}, {top:.0f}) ({right:.0f}, {bottom:.0f})"
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from detector.drawing.boxes import draw
 from detector.engines.base import available_cores
 from detector.errors import SettingsError
 from detector.logs.frame_log import FrameLog, RunRecord
+from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
 from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
 from detector.pipeline.resume import (
@@ -82,6 +83,7 @@ class VideoOptions:
     fps: Fraction | None = None
     """Pictures per second, for folders and patterns."""
     deinterlace: Deinterlace = "auto"
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def check(self) -> None:
         """Raise `SettingsError` for options that contradict each other."""
@@ -89,6 +91,7 @@ class VideoOptions:
             raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
         if self.outputs.overwrite and self.outputs.resume:
             raise SettingsError("--overwrite starts a new run, --resume continues one; choose one of them")
+        self.tracking.check_live()
 
     def open_video(self) -> OpenedVideo:
         """Open the source."""
@@ -100,7 +103,8 @@ class VideoOptions:
     def as_json(self) -> dict[str, object]:
         """The settings in the log: what the boxes depend on."""
         interlaced = {} if self.deinterlace == "auto" else {"deinterlace": self.deinterlace}
-        return {**self.settings.as_json(), **self.skipping.as_json(), **self.section.as_json(), **interlaced}
+        parts = (self.settings, self.skipping, self.section, self.tracking)
+        return {**{name: value for part in parts for name, value in part.as_json().items()}, **interlaced}
 
 
 def annotate_video(
@@ -129,34 +133,82 @@ def annotate_video(
         if point.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
             return RunResult(frames=0, boxes=0, seconds=0.0, status=RunStatus.COMPLETE, notes=(note,))
-        stopwatch = Stopwatch()
-        sinks = _sinks(options, video, record, point, stopwatch)
-        # Frames that depend on the ones before them are detected in one after another.
-        in_order = point.progress is not None or not options.skipping.everything
-        workers = 1 if in_order else workers_for(options.model, options.settings)
-        detector = open_detector(model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=workers)
-        detector.prepare(video.info)
-        detect: Detect = known_or(detector.detect_frame)
-        frames = ResumedFrames(video, point, journal, record.classes)
-        skipping = FrameSkippingDetector(detect, options.skipping, count_from=point.logged_frames)
-        if not options.skipping.everything:
-            detect = skipping
-            if point.progress is not None:
-                frames.pass_to(skipping, first=last_detected(journal, before=point.frames))
-        with bar(video.info.frame_count) as progress:
-            if progress is not None and point.frames:
-                progress.update(point.frames)
-            annotate = draw_boxes if outputs.video else None
-            workers = min(workers, detector.workers)
-            loop = LoopOptions(annotate=annotate, progress=progress, stopwatch=stopwatch, workers=workers)
-            result = run(frames, detect, sinks, loop)
+        job = _Job(options, video, model, record, point, journal)
+        with event_output(
+            options.tracking.events,
+            overwrite=outputs.overwrite or outputs.resume,
+            inputs=(options.model, journal, *outputs.paths, *video.files),
+        ) as on_event:
+            tracking = LiveTracking(
+                options.tracking, video.info, record.classes, on_event=on_event, draws=outputs.video is not None
+            )
+            result = _run(job, tracking, bar=bar, on_note=on_note, open_detector=open_detector)
     if journal != outputs.log:
         journal.unlink(missing_ok=True)
-    if not options.skipping.everything:
-        on_note(skipping.note)
     if point.frames:
         result = replace(result, notes=(f"continued at frame {point.frames}", *result.notes))
     return result
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A video that is ready to be run."""
+
+    options: VideoOptions
+    video: OpenedVideo
+    model: OpenedModel
+    record: RunRecord
+    point: ResumePoint
+    journal: Path
+
+
+def _run(job: _Job, tracking: LiveTracking, *, bar: Bar, on_note: OnNote, open_detector: OpenDetector) -> RunResult:
+    """Open the detector and run the frames through it."""
+    options, video, point = job.options, job.video, job.point
+    skips, tracks = not options.skipping.everything, not options.tracking.everything_off
+    stopwatch = Stopwatch()
+    sinks = _sinks(options, video, job.record, point, stopwatch)
+    # Frames that depend on the ones before them are detected in one after another.
+    in_order = point.progress is not None or skips
+    workers = 1 if in_order else workers_for(options.model, options.settings)
+    detector = open_detector(job.model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=workers)
+    detector.prepare(video.info)
+    detect: Detect = known_or(detector.detect_frame)
+    frames = ResumedFrames(video, point, job.journal, job.record.classes)
+    skipping = FrameSkippingDetector(detect, options.skipping, count_from=point.logged_frames)
+    if skips:
+        detect = skipping
+    if point.progress is not None and (skips or tracks):
+        first = last_detected(job.journal, before=point.frames) if skips else point.frames
+        frames.pass_to(_passed_over(skipping, first, tracking), first=0 if tracks else first)
+    with bar(video.info.frame_count) as progress:
+        if progress is not None and point.frames:
+            progress.update(point.frames)
+        annotate = tracking.annotate if tracks else draw_boxes
+        loop = LoopOptions(
+            annotate=annotate if options.outputs.video else None,
+            refine=tracking.refine if tracks else None,
+            progress=progress,
+            stopwatch=stopwatch,
+            workers=min(workers, detector.workers),
+        )
+        result = run(frames, detect, sinks, loop)
+    if skips:
+        on_note(skipping.note)
+    return result
+
+
+def _passed_over(skipping: FrameSkippingDetector, first: int, tracking: LiveTracking) -> Detect:
+    """Shows the frames that an earlier run has done to what depends on them: the skipping only those from `first`."""
+
+    def pass_over(frame: Frame) -> Detections:
+        assert frame.detections is not None
+        if frame.index >= first:
+            skipping(frame)
+        tracking.pass_over(frame)
+        return frame.detections
+
+    return pass_over
 
 
 def workers_for(model: Path, settings: Settings) -> int:

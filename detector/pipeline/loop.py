@@ -85,6 +85,9 @@ class LoopOptions:
     annotate: Annotate | None = None
     """Draws on a frame's own image after detection and before any sink sees it."""
 
+    refine: Callable[[Frame, Detections], Detections] | None = None
+    """Called with every frame in order, whatever the number of workers; what it returns goes on, as of a tracker."""
+
     progress: Progress | None = None
     """Counts the frames that are done."""
 
@@ -129,6 +132,8 @@ def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: Loo
                 gaps.extend(source.take_gaps())
                 while gaps and gaps[0].after_frame < frame.index:
                     work.note_gap(gaps.popleft())
+                if options.refine is not None:
+                    detections = options.refine(frame, detections)
                 if not work.take(frame, detections):
                     break
                 if latest:

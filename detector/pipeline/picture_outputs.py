@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.files import check_output, make_folder, write_whole
+from convert.text import printable
 from detector.detections import Detections
 from detector.errors import OutputError
 from detector.images.addresses import is_url, without_credentials
@@ -81,9 +82,9 @@ class YoloLabels:
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
         """Write a line for each box: class id, centre x, centre y, width, height as parts of the picture."""
         classes = self.folder / "classes.txt"
-        names = "".join(f"{name}\n" for name in detections.names)
+        names = "".join(f"{printable(name)}\n" for name in detections.names)  # a line for each, whatever the name
         if not classes.exists() or classes.read_text("utf-8", errors="replace") != names:
-            write_whole(classes, names.encode("utf-8", errors="surrogateescape"))
+            write_whole(classes, names.encode())
         height, width = picture.shape[:2]
         lines = []
         for box, _, class_id, _ in detections:

@@ -15,9 +15,10 @@ from detector.logs.held_boxes import MOST_BOXES, HeldBoxes
 from detector.logs.replay import LogIndex, LogReplay
 from detector.pipeline.contact_sheet import ContactSheet
 from detector.pipeline.crops import Crops
+from detector.pipeline.live_tracking import LiveTracking, TrackingOptions
 from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar
-from detector.video.frames import Frame, OpenedVideo, Sink
+from detector.video.frames import Frame, OpenedVideo, Sink, VideoInfo
 from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.image_sequence import is_picture_series
 from detector.video.reading.opening import open_video
@@ -41,6 +42,8 @@ class RedrawOptions:
     sheet: Path | None = None
     """Picture of the most eventful frames."""
     overwrite: bool = False
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    """Of a log with tracks: which zones and trails to draw."""
 
 
 class _Hide(Sink):
@@ -75,6 +78,22 @@ class _Draw(Sink):
     def write(self, frame: Frame, detections: Detections) -> None:
         """Change the frame's image."""
         draw(frame.image, self._boxes.drawn(detections))
+
+    def __exit__(self, *ending: object) -> None:
+        pass
+
+
+class _Places(Sink):
+    """Draws zones with their counts, and trails, from the tracks of a log."""
+
+    def __init__(self, options: TrackingOptions, info: VideoInfo, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._tracking = LiveTracking(options, info, names)
+
+    def write(self, frame: Frame, detections: Detections) -> None:
+        """Change the frame's image."""
+        self._tracking.refine(frame, detections)
+        self._tracking.draw_places(frame, detections)
 
     def __exit__(self, *ending: object) -> None:
         pass
@@ -115,6 +134,8 @@ def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list
     sinks: list[Sink] = [_Hide(logged, boxes)] if boxes.blur else []
     if options.crops:
         sinks.append(Crops(options.crops, boxes, overwrite=options.overwrite))
+    if not options.tracking.everything_off:
+        sinks.append(_Places(options.tracking, video.info, logged.run.classes))
     sinks.append(_Draw(boxes))
     if options.sheet:
         sinks.append(ContactSheet(options.sheet, options.log, boxes, overwrite=options.overwrite))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Literal
@@ -18,6 +18,7 @@ from detector.drawing.boxes import draw_caption
 from detector.errors import CameraError, Yolo3Error
 from detector.logs.frame_log import FrameLog
 from detector.pipeline.annotate_video import OpenDetector, draw_boxes, run_record
+from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
 from detector.pipeline.loop import LoopOptions, RunResult, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
 from detector.profiling import Stopwatch
@@ -44,6 +45,7 @@ class CameraOptions:
     """Of several cameras, the first writes `OUT-1.mp4` and so on."""
 
     skipping: FrameSkipping = EVERY_FRAME
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
     window: bool = True
     buffer: Literal["latest", "all"] = "latest"
     """Whether frames that come while the detector is busy are dropped in favour of newer ones."""
@@ -73,11 +75,12 @@ def watch_camera(
         sinks = _files(source.info, model, options, outputs, stopwatch)
         if screen:
             sinks.append(screen)
-        detector = open_detector(model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=1)
-        detector.prepare(source.info)
-        with bar(None) as progress:
-            loop = LoopOptions(
-                annotate=draw_boxes if screen or outputs.video else None,
+        shown = screen is not None or outputs.video is not None
+        with _drawing(options.tracking, source.info, model, outputs, draws=shown) as drawing, bar(None) as progress:
+            detector = open_detector(model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=1)
+            detector.prepare(source.info)
+            loop = replace(
+                drawing,
                 progress=progress,
                 stop=(lambda: screen.closed) if screen else (lambda: False),
                 buffer=options.buffer,
@@ -143,14 +146,26 @@ def _watch_one(
     ):
         outputs.refuse_model(options.model)
         sinks = _files(source.info, model, options, outputs, Stopwatch())
-        with bar(None) as progress:
-            loop = LoopOptions(
-                annotate=draw_boxes if outputs.video else None,
-                progress=progress,
-                buffer=options.buffer,
-                interrupted=lambda: bool(pressed),
-            )
+        tracking = options.tracking.numbered(number + 1)
+        shown = outputs.video is not None
+        with _drawing(tracking, source.info, model, outputs, draws=shown) as drawing, bar(None) as progress:
+            loop = replace(drawing, progress=progress, buffer=options.buffer, interrupted=lambda: bool(pressed))
             return run(source, _detect(detect, options.skipping), sinks, loop)
+
+
+@contextmanager
+def _drawing(
+    options: TrackingOptions, info: VideoInfo, model: OpenedModel, outputs: Outputs, *, draws: bool
+) -> Iterator[LoopOptions]:
+    """The part of a loop's options that follows objects and draws."""
+    options.check_live()
+    inputs = (model.path, *outputs.paths)
+    with event_output(options.events, overwrite=outputs.overwrite, inputs=inputs) as on_event:
+        if options.everything_off:
+            yield LoopOptions(annotate=draw_boxes if draws else None)
+            return
+        tracking = LiveTracking(options, info, model.description.names, on_event=on_event, draws=draws)
+        yield LoopOptions(annotate=tracking.annotate if draws else None, refine=tracking.refine)
 
 
 def _detect(detect: Detect, skipping: FrameSkipping) -> Detect:
@@ -163,7 +178,9 @@ def _files(
     """The log first: it then also records how the video ended."""
     sinks: list[Sink] = []
     if outputs.log:
-        record = run_record(info, model, {**options.settings.as_json(), **options.skipping.as_json()})
+        record = run_record(
+            info, model, {**options.settings.as_json(), **options.skipping.as_json(), **options.tracking.as_json()}
+        )
         profile = stopwatch if outputs.profile else None
         sinks.append(FrameLog(outputs.log, record, overwrite=outputs.overwrite, inputs=[model.path], stopwatch=profile))
     if outputs.video:

@@ -254,3 +254,17 @@ def test_the_style_of_boxes(tmp_path):
     no_number = drawn(confidence=False)
     assert (plain > 0).sum() > (no_number > 0).sum() > (no_labels > 0).sum()
     assert (thick > 0).sum() > 2 * (no_labels > 0).sum()
+
+
+def test_a_class_name_forges_no_line(tmp_path):
+    names = ("dog\nFound 0 boxes for b.jpg\x1b[2J", "cat")
+    lines = []
+
+    def one(picture):
+        return Detections(np.array([[0, 0, 9, 9]], np.float32), np.ones(1, np.float32), np.ones(1, np.int64) * 0, names)
+
+    run_batch(["a.jpg"], one, [YoloLabels.plan(["a.jpg"], tmp_path)], read=blank, say=lines.append)
+
+    assert len(lines) == 2
+    assert not any("\n" in line or "\x1b" in line for line in lines)
+    assert len((tmp_path / "classes.txt").read_text().splitlines()) == 2

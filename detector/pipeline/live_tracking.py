@@ -1,0 +1,216 @@
+"""Tracks, counts and events of a video while it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from convert.files import check_output, create
+from detector.detections import Detections
+from detector.drawing.blur import hide
+from detector.drawing.boxes import draw
+from detector.drawing.zones import Trails
+from detector.errors import SettingsError, WriteError
+from detector.pipeline.show_zones import draw_zones
+from detector.settings import suggestions
+from detector.tracking.event_files import json_lines
+from detector.tracking.events import Event, EventFinder
+from detector.tracking.online import TrackerName, open_tracker
+from detector.tracking.zone_file import read_zones
+from detector.tracking.zones import Zones
+from detector.video.frames import Frame, VideoInfo
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """What to do with the objects of a video beyond finding them."""
+
+    tracker: TrackerName | None = None
+    trails_seconds: float = 0.0
+    """How long a trail each object draws behind it."""
+    zones: Path | None = None
+    events: Path | None = None
+    """A .jsonl for what happens, line by line as it does; `-` is standard output."""
+    blur: tuple[str, ...] = ()
+    """Classes to hide in the picture."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trails_seconds <= 3600:
+            raise SettingsError(f"trails of {self.trails_seconds:g} s are out of range; expected 0 to 3600")
+        if self.events and self.events.suffix.lower() != ".jsonl" and str(self.events) != "-":
+            raise SettingsError(
+                f"{self.events}: events of a running video are written as .jsonl; "
+                "for other formats use yolo3 events on its log"
+            )
+
+    @classmethod
+    def of(
+        cls, tracker: TrackerName | None, trails: str, zones: Path | None, events: Path | None, blur: str | None
+    ) -> TrackingOptions:
+        """From what a command was given: a time such as `2s`, and class names with commas. Raises `SettingsError`."""
+        try:
+            seconds = float(trails.strip().removesuffix("s"))
+        except ValueError:
+            raise SettingsError(f"trails of {trails!r} are no time; expected seconds, such as 2s") from None
+        classes = tuple(name.strip() for name in (blur or "").split(",") if name.strip())
+        return cls(tracker, seconds, zones, events, classes)
+
+    def check_live(self) -> None:
+        """Raise `SettingsError` for what needs identities that a video without a tracker does not have."""
+        needs = {"--trails": bool(self.trails_seconds), "--zones": bool(self.zones), "--events": bool(self.events)}
+        for option, given in needs.items():
+            if given and self.tracker is None:
+                raise SettingsError(f"{option} needs identities; pass --track too, such as --track bytetrack")
+
+    @property
+    def everything_off(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.tracker is None and self.zones is None and not self.trails_seconds and not self.blur
+
+    def as_json(self) -> dict[str, object]:
+        """What a log says of it."""
+        return {} if self.tracker is None else {"track": self.tracker}
+
+    def numbered(self, number: int) -> TrackingOptions:
+        """The options of one of several sources: `events.jsonl` becomes `events-1.jsonl`."""
+        if self.events is None or str(self.events) == "-":
+            return self
+        return replace(self, events=self.events.with_name(f"{self.events.stem}-{number}{self.events.suffix}"))
+
+    def check(self, names: tuple[str, ...]) -> None:
+        """Raise `SettingsError` for a class to hide that the network does not have."""
+        for name in self.blur:
+            if name not in names:
+                raise SettingsError(f"class {name!r} is not one of this network's {suggestions(name, names)}")
+
+
+class LiveTracking:
+    """Gives the detections of a video's frames, in order, their tracks; draws and counts them."""
+
+    def __init__(
+        self,
+        options: TrackingOptions,
+        info: VideoInfo,
+        names: tuple[str, ...],
+        *,
+        on_event: Callable[[Event], object] = lambda event: None,
+        draws: bool = True,
+    ) -> None:
+        """Every frame that is refined must be annotated too, unless nothing is drawn.
+
+        Raises `SettingsError` or `ZonesError` where the options do not fit the video.
+        """
+        options.check(names)
+        self._on_event, self._draws = on_event, draws
+        rate = None if info.frame_rate is None else float(info.frame_rate)
+        self._tracker = None if options.tracker is None else open_tracker(options.tracker, rate)
+        zones = Zones(Path(), size=(info.width, info.height))
+        if options.zones is not None:
+            zones = read_zones(options.zones).for_picture(info.width, info.height, names)
+        self._zones = zones
+        self.finder = EventFinder(zones, names)
+        self._trails = Trails(options.trails_seconds) if options.trails_seconds else None
+        self._hidden = [number for number, name in enumerate(names) if name in options.blur]
+        self._ahead: deque[tuple[int, dict[str, str], Detections]] = deque()
+        """What is to be drawn on the frames that were not drawn yet."""
+
+    def refine(self, frame: Frame, detections: Detections) -> Detections:
+        """The detections with the numbers of their tracks; call it for every frame, in order.
+
+        Without a tracker the numbers are those that the detections came with.
+        """
+        tracked = self._tracked(frame, detections)
+        if self._draws:
+            shown = tracked
+            if self._tracker is not None:
+                shown = replace(tracked, class_id=self._tracker.classes(_ids(tracked), tracked.class_id))
+            self._ahead.append((frame.index, self._labels(), shown))
+        return tracked
+
+    def pass_over(self, frame: Frame) -> None:
+        """Take a frame that an earlier run has drawn, with its detections."""
+        if frame.detections is None:
+            return
+        tracked = self._tracked(frame, frame.detections)
+        if self._trails is not None:
+            self._trails.follow(tracked, float(frame.time))
+
+    def annotate(self, frame: Frame, detections: Detections) -> None:
+        """Hide what is to be hidden; draw zones, counts, trails and boxes."""
+        shown = self.draw_places(frame, detections)
+        hidden = np.isin(shown.class_id, self._hidden)
+        draw(frame.image, shown[~hidden])
+
+    def draw_places(self, frame: Frame, detections: Detections) -> Detections:
+        """The same without boxes; returns what is to be drawn of them."""
+        labels: dict[str, str] = {}
+        while self._ahead and self._ahead[0][0] <= frame.index:
+            index, counted, shown = self._ahead.popleft()
+            if index == frame.index:
+                labels, detections = counted, shown
+        hide(frame.image, detections.xyxy[np.isin(detections.class_id, self._hidden)])
+        draw_zones(frame.image, self._zones, labels)
+        if self._trails is not None:
+            self._trails.follow(detections, float(frame.time))
+            self._trails.draw(frame.image)
+        return detections
+
+    def _tracked(self, frame: Frame, detections: Detections) -> Detections:
+        # What the log holds, to the digit: its events are then those of this run, and a resumed run goes on alike.
+        boxes = np.asarray(detections.xyxy, np.float64).round(2)
+        time = round(float(frame.time), 6)
+        if self._tracker is not None:
+            confidence = np.asarray(detections.confidence, np.float64).round(4)
+            picture = frame.picture if self._tracker.wants_pictures else None
+            numbers = self._tracker.update(time, boxes, confidence, detections.class_id, picture)
+            detections = replace(detections, tracker_id=numbers)
+        if detections.tracker_id is not None:
+            for event in self.finder.update(frame.index, time, boxes, detections.class_id, detections.tracker_id):
+                self._on_event(event)
+        return detections
+
+    def _labels(self) -> dict[str, str]:
+        labels = {
+            name: f"{name}: {line.entered.total()} in, {line.left.total()} out"
+            for name, line in self.finder.lines.items()
+        }
+        return labels | {name: f"{name}: {len(zone.inside)}" for name, zone in self.finder.zones.items()}
+
+
+@contextmanager
+def event_output(
+    path: Path | None, *, overwrite: bool, inputs: tuple[str | Path, ...] = ()
+) -> Iterator[Callable[[Event], object]]:
+    """Give a function that writes an event to a file, or with `-` to standard output, at once.
+
+    Like a frame log the file has its final name from the start. Raises `OutputError` if it must not be written,
+    `WriteError` if the disk fills.
+    """
+    if path is None:
+        yield lambda event: None
+        return
+    if str(path) == "-":
+        yield lambda event: print(*json_lines([event]), end="", flush=True)
+        return
+    check_output(path, overwrite=overwrite, inputs=inputs)
+    create(path)
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+
+        def write(event: Event) -> None:
+            try:
+                file.writelines(json_lines([event]))
+                file.flush()
+            except OSError as error:
+                raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
+
+        yield write
+
+
+def _ids(detections: Detections) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    assert detections.tracker_id is not None
+    return detections.tracker_id

@@ -1,0 +1,220 @@
+"""A frame log with identities: each detection with the number of its track."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from convert.files import check_output, lock_outputs, replacing
+from detector.errors import LogError
+from detector.logs.frame_log import BoxRecord, EndRecord, FrameRecord, RunRecord, read_log
+from detector.logs.log_lines import frames_claimed, gap_fields, json_line, run_fields
+from detector.logs.records import Record
+from detector.pipeline.loop import Progress
+from detector.pipeline.outputs import Bar
+from detector.tracking.offline import DetectedFrame, OfflineSettings, TrackedFrame, track_frames
+from detector.tracking.online import OnlineTracker, TrackerName, open_tracker
+from detector.tracking.tracklets import Observations, Rows
+from detector.video.frames import Gap
+
+_BAR_FRAMES = 200
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """How a log is tracked."""
+
+    tracker: TrackerName | None = None
+    """The online tracker that makes the first links; None for those of `tracklets`."""
+
+    forward_only: bool = False
+    """Stop after the first links, as a tracker that runs with the video would."""
+
+    again: bool = False
+    """Whether tracks that the log has already are replaced."""
+
+    offline: OfflineSettings = field(default_factory=OfflineSettings)
+
+    def as_json(self) -> dict[str, object]:
+        """What a log says of it."""
+        if self.forward_only:
+            return {"track": self.tracker or "botsort"}
+        return {"track": "offline", "tracker": self.tracker or "motion", "tracking": asdict(self.offline)}
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """What `track_log` did."""
+
+    frames: int
+    detections: int
+    tracks: int
+    tracked: int
+    """Boxes of tracks that were detected."""
+    interpolated: int
+    """Boxes of tracks where nothing was detected."""
+    notes: tuple[str, ...] = ()
+
+
+def track_log(
+    log: Path,
+    out: Path,
+    options: TrackOptions = TrackOptions(),
+    *,
+    overwrite: bool = False,
+    bar: Bar,
+) -> TrackResult:
+    """Write `log` again with tracks in place of detections.
+
+    Raises `LogError` for a log that is none or has tracks already, `OutputError` if `out` must not be written.
+    """
+    check_output(out, overwrite=overwrite, inputs=[log])
+    with lock_outputs(out), bar(frames_claimed(log)) as progress, replacing(out, inputs=[log]) as aside:
+        records = read_log(log)
+        run = next(records)
+        assert isinstance(run, RunRecord)
+        with aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            return _Rewriting(log, run, options, file, progress).write(records)
+
+
+class _Rewriting:
+    """One pass over a log; lines that are no frames go to where they belong."""
+
+    def __init__(
+        self, log: Path, run: RunRecord, options: TrackOptions, file: IO[str], progress: Progress | None
+    ) -> None:
+        self._log, self._run, self._options = log, run, options
+        self._file, self._progress = file, progress
+        self._gaps: deque[Gap] = deque()
+        self._end: EndRecord | None = None
+        self._frames = self._detections = 0
+
+    def write(self, records: Iterable[Record]) -> TrackResult:
+        file, options = self._file, self._options
+        file.write(json_line(run_fields(self._run, options.as_json())))
+        tracks: int = 0
+        tracked = interpolated = 0
+        for frame in self._tracked(self._frames_of(records)):
+            while self._gaps and self._gaps[0].after_frame < frame.frame:
+                file.write(json_line(gap_fields(self._gaps.popleft())))
+            file.write(json_line(_frame_fields(frame, self._run.classes)))
+            tracks = max(tracks, int(frame.tracker_id.max(initial=0)))
+            filled = int(frame.interpolated.sum())
+            interpolated, tracked = interpolated + filled, tracked + int((frame.tracker_id >= 0).sum()) - filled
+        for gap in self._gaps:
+            file.write(json_line(gap_fields(gap)))
+        notes = []
+        if self._end is None:
+            notes.append(
+                f"{self._log}: has no last line, as of a run that was killed; {self._frames} frames are tracked"
+            )
+        else:
+            file.write(json_line({"type": "end", "frames": self._end.frames, "status": str(self._end.status)}))
+        self._count(self._frames % _BAR_FRAMES)
+        return TrackResult(self._frames, self._detections, tracks, tracked, interpolated, tuple(notes))
+
+    def _tracked(self, frames: Iterator[DetectedFrame]) -> Iterator[TrackedFrame]:
+        options, run = self._options, self._run
+        rate = None if run.frame_rate is None else float(run.frame_rate)
+        if options.forward_only:
+            return _forward(open_tracker(options.tracker or "botsort", rate), frames)
+        if options.tracker is None:
+            return track_frames(frames, (run.width, run.height), options.offline)
+        name = options.tracker
+        return track_frames(
+            frames,
+            (run.width, run.height),
+            options.offline,
+            find_tracklets=lambda seen: _tracklets(open_tracker(name, rate), seen),
+        )
+
+    def _frames_of(self, records: Iterable[Record]) -> Iterator[DetectedFrame]:
+        for record in records:
+            if isinstance(record, Gap):
+                self._gaps.append(record)
+            elif isinstance(record, EndRecord):
+                self._end = record
+            elif isinstance(record, FrameRecord):
+                found = self._detected(record)
+                self._frames += 1
+                self._detections += len(found)
+                if self._frames % _BAR_FRAMES == 0:
+                    self._count(_BAR_FRAMES)
+                yield DetectedFrame(
+                    record.frame,
+                    record.time,
+                    np.array([box.box for box in found], np.float64).reshape(-1, 4),
+                    np.array([box.confidence for box in found], np.float64),
+                    np.array([box.class_id for box in found], np.int64),
+                    record.propagated,
+                )
+
+    def _detected(self, record: FrameRecord) -> list[BoxRecord]:
+        found = [box for box in record.detections if not box.interpolated]
+        if self._options.again:
+            return found
+        for box in record.detections:
+            if box.track is not None:
+                raise LogError(
+                    f"{self._log}: has tracks already (track {box.track} in frame {record.frame}); "
+                    "name the log that it was made from, or pass --again to replace them"
+                )
+        return found
+
+    def _count(self, frames: int) -> None:
+        if self._progress is not None:
+            self._progress.update(frames)
+
+
+def _forward(tracker: OnlineTracker, frames: Iterator[DetectedFrame]) -> Iterator[TrackedFrame]:
+    """Each frame with the tracks that a tracker gives it as it comes; boxes without a track stay."""
+    for frame in frames:
+        numbers = tracker.update(frame.time, frame.xyxy, frame.confidence, frame.class_id)
+        classes = tracker.classes(numbers, frame.class_id)
+        none = np.zeros(len(numbers), bool)
+        yield TrackedFrame(
+            frame.frame, frame.time, frame.xyxy, frame.confidence, classes, frame.propagated, numbers, none
+        )
+
+
+def _tracklets(tracker: OnlineTracker, seen: Observations) -> list[Rows]:
+    """What a tracker links, as `tracklets.link_detections` gives it; boxes without a track are tracklets of one."""
+    members: dict[int, list[int]] = {}
+    alone: list[list[int]] = []
+    for index, time in enumerate(seen.times.tolist()):
+        rows = slice(seen.starts[index], seen.starts[index + 1])
+        numbers = tracker.update(time, seen.xyxy[rows], seen.confidence[rows], seen.class_id[rows])
+        for row, number in enumerate(numbers.tolist(), int(seen.starts[index])):
+            if number < 0:
+                alone.append([row])
+            else:
+                members.setdefault(number, []).append(row)
+    return [np.array(rows, np.intp) for rows in (*members.values(), *alone)]
+
+
+def _frame_fields(frame: TrackedFrame, classes: tuple[str, ...]) -> dict[str, object]:
+    boxes = zip(
+        frame.class_id.tolist(),
+        frame.confidence.round(4).tolist(),
+        frame.xyxy.round(2).tolist(),
+        frame.tracker_id.tolist(),
+        frame.interpolated.tolist(),
+        strict=True,
+    )
+    detections: list[dict[str, object]] = []
+    for class_id, confidence, box, track, interpolated in boxes:
+        found = {"class_id": class_id, "name": classes[class_id], "confidence": confidence, "box": box}
+        if track >= 0:
+            found["track"] = track
+        if interpolated:
+            found["interpolated"] = True
+        detections.append(found)
+    fields: dict[str, object] = {"type": "frame", "frame": frame.frame, "time": frame.time}
+    if frame.propagated:
+        fields["propagated"] = True
+    return {**fields, "detections": detections}

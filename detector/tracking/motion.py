@@ -1,0 +1,108 @@
+"""How boxes move: a Kalman filter of nearly constant velocity, for many boxes at once.
+
+A box is followed as a state of four numbers: centre x, centre y (pixels), and the logarithms of width and height. All
+four have the same uncertainty when the centre is counted in units of the box's own size (the square root of its area),
+so one 2x2 covariance of position and velocity per box is enough, and objects near and far obey the same parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_SMALLEST_SIDE = 1.0
+
+
+@dataclass(frozen=True)
+class MotionModel:
+    """What is assumed of movement and of a detector's noise; a size is the square root of a box's area."""
+
+    noise: float = 0.1
+    """Standard deviation of a detected box's centre, in sizes, and of the logarithms of its sides."""
+
+    acceleration: float = 0.2
+    """Spectral density of the acceleration, in sizes² per second³: how freely an object changes its velocity."""
+
+    speed: float = 1.0
+    """Standard deviation of an unknown object's velocity, in sizes per second."""
+
+
+def states_of(xyxy: NDArray[np.floating]) -> Floats:
+    """(n, 4) left, top, right, bottom -> (n, 4) centre x, centre y, log width, log height."""
+    boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], _SMALLEST_SIDE)
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, np.log(sides)], 1)
+
+
+def boxes_of(states: Floats) -> Floats:
+    """The inverse of `states_of`."""
+    half = np.exp(states[:, 2:]) / 2
+    return np.concatenate([states[:, :2] - half, states[:, :2] + half], 1)
+
+
+def sizes_of(states: Floats) -> Floats:
+    """(n,): square roots of the areas in pixels."""
+    return np.exp((states[:, 2] + states[:, 3]) / 2)
+
+
+@dataclass
+class KalmanBank:
+    """The filters of all boxes that are followed, as parallel arrays."""
+
+    model: MotionModel
+    states: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    velocities: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    covariances: Floats = field(default_factory=lambda: np.zeros((3, 0)))
+    """(3, n): variance of the position, covariance, variance of the velocity."""
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def append(self, states: Floats) -> None:
+        """Begin a filter at each of these detected boxes."""
+        count, noise = len(states), self.model.noise**2
+        self.states = np.concatenate([self.states, states])
+        self.velocities = np.concatenate([self.velocities, np.zeros((count, 4))])
+        fresh = np.repeat([[noise], [0.0], [self.model.speed**2]], count, 1)
+        self.covariances = np.concatenate([self.covariances, fresh], 1)
+
+    def keep(self, chosen: NDArray[np.bool_]) -> None:
+        """Drop the other filters."""
+        self.states, self.velocities = self.states[chosen], self.velocities[chosen]
+        self.covariances = self.covariances[:, chosen]
+
+    def predict(self, seconds: float | Floats) -> None:
+        """Move all boxes on by a time, or each by its own."""
+        steps = np.broadcast_to(np.asarray(seconds, np.float64), (len(self),))
+        self.states = self.states + self.velocities * steps[:, None]
+        self.covariances = predicted(self.covariances, steps, self.model.acceleration)
+
+    def variances(self) -> Floats:
+        """(n,): variance of the difference between a predicted position and a detected one."""
+        return np.asarray(self.covariances[0] + self.model.noise**2)
+
+    def update(self, rows: NDArray[np.intp], detected: Floats) -> None:
+        """Correct the filters `rows` by the boxes that were detected for them."""
+        position, shared, velocity = self.covariances[:, rows]
+        total = position + self.model.noise**2
+        gain, velocity_gain = position / total, shared / total
+        surprise = detected - self.states[rows]
+        self.states[rows] += gain[:, None] * surprise
+        self.velocities[rows] += velocity_gain[:, None] * surprise
+        self.covariances[:, rows] = position * (1 - gain), shared * (1 - gain), velocity - velocity_gain * shared
+
+
+def predicted(covariances: Floats, seconds: Floats, acceleration: float) -> Floats:
+    """Covariances (3, n) after a time: white noise acceleration (Bar-Shalom, Li and Kirubarajan 2001, 6.2.2)."""
+    position, shared, velocity = covariances
+    return np.stack(
+        [
+            position + seconds * (2 * shared + seconds * velocity) + acceleration * seconds**3 / 3,
+            shared + seconds * velocity + acceleration * seconds**2 / 2,
+            velocity + acceleration * seconds,
+        ]
+    )

@@ -1,0 +1,103 @@
+"""Tracks while the frames come: the trackers of the package `trackers`, fed with each frame's own time."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import SettingsError
+
+if TYPE_CHECKING:
+    from trackers.core.base import BaseTracker
+
+TrackerName = Literal["bytetrack", "botsort", "ocsort", "sort"]
+
+USUAL_FRAME_RATE = 30.0
+"""Assumed where a source does not say."""
+
+Ids = NDArray[np.int64]
+
+
+def open_tracker(name: TrackerName, frame_rate: float | None = None) -> OnlineTracker:
+    """A tracker by its name. Raises `SettingsError` where the package is not installed."""
+    if name not in get_args(TrackerName):
+        raise SettingsError(f"{name!r} is no tracker; expected one of {', '.join(get_args(TrackerName))}")
+    try:
+        import trackers
+    except ImportError as error:
+        raise SettingsError(
+            f"tracker {name} needs the package trackers ({error}); pip install 'yolo3-keras[track]'"
+        ) from None
+    kinds: dict[str, Callable[..., BaseTracker]] = {
+        "bytetrack": trackers.ByteTrackTracker,
+        "botsort": trackers.BoTSORTTracker,
+        "ocsort": trackers.OCSORTTracker,
+        "sort": trackers.SORTTracker,
+    }
+    return OnlineTracker(name, kinds[name](frame_rate=frame_rate or USUAL_FRAME_RATE))
+
+
+class OnlineTracker:
+    """Gives each detection the number of its track, frame by frame."""
+
+    def __init__(self, name: TrackerName, tracker: BaseTracker) -> None:
+        self.name = name
+        self._tracker = tracker
+        self._votes: dict[int, Counter[int]] = {}
+
+    @property
+    def wants_pictures(self) -> bool:
+        """Whether pictures help: botsort makes up for the movement of the camera."""
+        return self.name == "botsort"
+
+    def update(
+        self,
+        time: float,
+        xyxy: NDArray[np.floating],
+        confidence: NDArray[np.floating],
+        class_id: NDArray[np.integer],
+        picture: NDArray[np.uint8] | None = None,
+    ) -> Ids:
+        """(n,) numbers of the tracks from 1, -1 for a detection that none holds (yet).
+
+        `time` is the frame's own in seconds, so that dropped and uneven frames are taken for what they are. `picture`
+        is RGB, for a tracker that wants it.
+        """
+        import supervision
+
+        places = np.arange(len(confidence))
+        given = supervision.Detections(
+            xyxy=np.asarray(xyxy, np.float32).reshape(-1, 4),
+            confidence=np.asarray(confidence, np.float32),
+            class_id=np.asarray(class_id, int),
+            data={"place": places},
+        )
+        frame = None
+        if picture is not None and self.wants_pictures:
+            frame = np.ascontiguousarray(picture[..., ::-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tracked = self._tracker.update(given, frame=frame, timestamp=time)
+        numbers = np.full(len(confidence), -1, np.int64)
+        if len(tracked):
+            found = np.asarray(tracked.tracker_id, np.int64)
+            numbers[np.asarray(tracked.data["place"], int)] = np.where(found >= 0, found + 1, -1)
+        for number, class_ in zip(numbers.tolist(), class_id.tolist(), strict=True):
+            if number >= 0:
+                self._votes.setdefault(number, Counter())[class_] += 1
+        return numbers
+
+    def classes(self, numbers: Ids, class_id: NDArray[np.integer]) -> NDArray[np.int64]:
+        """(n,): the class as which each track was detected most so far; the detection's own without a track."""
+        return np.array(
+            [
+                self._votes[number].most_common(1)[0][0] if number >= 0 else own
+                for number, own in zip(numbers.tolist(), class_id.tolist(), strict=True)
+            ],
+            np.int64,
+        )

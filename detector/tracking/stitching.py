@@ -1,0 +1,185 @@
+"""Broken tracks put together again: tracklets that fit across a gap, in position, velocity and size.
+
+Both sides of a gap are known, which a tracker that runs with the video never has: the tracklet before it is carried
+forward and must meet the one after it, whose velocity is measured too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+from detector.tracking.motion import Floats, KalmanBank, MotionModel, predicted, sizes_of
+from detector.tracking.tracklets import Observations, Rows
+
+_LOOKED_AT_SECONDS = 3.0
+_LOOKED_AT_MOST = 90
+"""Detections at an end of a tracklet: older ones say no more of its velocity."""
+
+
+@dataclass(frozen=True)
+class StitchSettings:
+    """When two tracklets are of one object."""
+
+    longest_gap_seconds: float = 4.0
+    """Gaps are closed in rounds, up to an eighth of this first, then a quarter, a half and the whole."""
+
+    farthest: float = 26.6
+    """Squared distance in standard deviations over eight dimensions: 99.9 % of an object's own pieces are nearer."""
+
+    most_cost: float = 0.0
+    """Negative log likelihood above which two objects are likelier than one."""
+
+    other_class: float = 6.0
+    """Added to the squared distance where the two are of different classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """One end of each tracklet: where it is and how it moves there."""
+
+    times: Floats
+    states: Floats
+    velocities: Floats
+    covariances: Floats
+    sizes: Floats
+    class_id: NDArray[np.int64]
+
+
+def stitch(
+    tracklets: list[Rows],
+    seen: Observations,
+    model: MotionModel,
+    settings: StitchSettings,
+    likeness: NDArray[np.float64] | None = None,
+) -> list[Rows]:
+    """The tracklets with broken ones joined, ordered by their first detection.
+
+    `likeness`, (n, features), describes what each detection looks like; tracklets that differ are joined less readily.
+    """
+    for part in (8, 4, 2, 1):
+        gap = max(settings.longest_gap_seconds / part, 1.5 * seen.interval)
+        while len(tracklets) > 1:
+            following = _following(tracklets, seen, model, settings, gap, likeness)
+            if not following:
+                break
+            tracklets = _joined(tracklets, following)
+    return sorted(tracklets, key=lambda rows: int(rows[0]))
+
+
+def _following(
+    tracklets: list[Rows],
+    seen: Observations,
+    model: MotionModel,
+    settings: StitchSettings,
+    longest: float,
+    likeness: NDArray[np.float64] | None,
+) -> dict[int, int]:
+    """Which tracklet follows which, of those at most `longest` seconds apart: the likeliest choice for all."""
+    before, after = _ends(tracklets, seen, model, backward=False), _ends(tracklets, seen, model, backward=True)
+    first, second = _pairs(before.times, after.times, longest)
+    if not len(first):
+        return {}
+    costs, distance = _link_costs(before, after, first, second, model)
+    distance = distance + settings.other_class * (before.class_id[first] != after.class_id[second])
+    costs = costs + settings.other_class / 2 * (before.class_id[first] != after.class_id[second])
+    if likeness is not None:
+        looks = np.stack([likeness[rows].mean(0) for rows in tracklets])
+        costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2
+    possible = (costs < settings.most_cost) & (distance <= settings.farthest)
+    return _best(first[possible], second[possible], costs[possible], settings.most_cost, len(tracklets))
+
+
+def _pairs(ends: Floats, begins: Floats, longest: float) -> tuple[Rows, Rows]:
+    """All pairs of tracklets of which the second begins after the first has ended, and not too late."""
+    order = np.argsort(begins, kind="stable")
+    low = np.searchsorted(begins[order], ends + 1e-6, "right")
+    high = np.searchsorted(begins[order], ends + longest + 1e-6, "right")
+    counts = np.maximum(high - low, 0)
+    first = np.repeat(np.arange(len(ends)), counts)
+    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return first, order[np.repeat(low, counts) + offsets]
+
+
+def _link_costs(before: _Ends, after: _Ends, first: Rows, second: Rows, model: MotionModel) -> tuple[Floats, Floats]:
+    """Negative log likelihood that one object is seen before and after, against two of unknown velocity; and d²."""
+    seconds = after.times[second] - before.times[first]
+    unit = np.ones((len(seconds), 4))
+    unit[:, :2] = np.sqrt(before.sizes[first] * after.sizes[second])[:, None]
+    moved = before.states[first] + before.velocities[first] * seconds[:, None]
+    apart = (after.states[second] - moved) / unit
+    faster = (after.velocities[second] - before.velocities[first]) / unit
+    position, shared, velocity = predicted(before.covariances[:, first], seconds, model.acceleration)
+    others = after.covariances[:, second]
+    # The end that was followed backward in time has its covariance with the sign of that direction.
+    position, shared, velocity = position + others[0], shared - others[1], velocity + others[2]
+    determinant = position * velocity - shared**2
+    distance = (
+        velocity * (apart**2).sum(1) - 2 * shared * (apart * faster).sum(1) + position * (faster**2).sum(1)
+    ) / determinant
+    return distance / 2 + 2 * np.log(determinant / model.speed**2), distance
+
+
+def _ends(tracklets: list[Rows], seen: Observations, model: MotionModel, *, backward: bool) -> _Ends:
+    """The filtered last detections of all tracklets, or of their first ones with time running backward."""
+    count = len(tracklets)
+    looked_at: list[Rows] = []
+    for rows in tracklets:
+        end = rows[:_LOOKED_AT_MOST][::-1] if backward else rows[-_LOOKED_AT_MOST:]
+        times = seen.times[seen.frame[end]]
+        looked_at.append(end[np.abs(times - times[-1]) <= _LOOKED_AT_SECONDS])
+    longest = max(map(len, looked_at))
+    places = np.full((longest, count), -1, np.intp)
+    for column, end in enumerate(looked_at):
+        places[longest - len(end) :, column] = end
+    bank = KalmanBank(model)
+    bank.append(np.zeros((count, 4)))
+    began = np.zeros(count, bool)
+    previous = np.zeros(count)
+    for row in places:
+        now = row >= 0
+        times = np.where(now, seen.times[seen.frame[row]], previous)
+        bank.predict(np.where(began, np.abs(times - previous), 0.0))
+        fresh = now & ~began
+        bank.states[fresh] = seen.states[row[fresh]]
+        going = np.flatnonzero(now & began)
+        bank.update(going, seen.states[row[going]])
+        began, previous = began | now, times
+    sizes = sizes_of(bank.states)
+    velocities = -bank.velocities if backward else bank.velocities
+    class_id = np.array([_usual(seen.class_id[end]) for end in looked_at], np.int64)
+    return _Ends(previous, bank.states, velocities, bank.covariances, sizes, class_id)
+
+
+def _usual(class_id: NDArray[np.int64]) -> int:
+    return int(np.bincount(class_id).argmax())
+
+
+def _best(first: Rows, second: Rows, costs: Floats, most: float, count: int) -> dict[int, int]:
+    """The pairs of least total cost, where a tracklet without a follower costs `most`."""
+    if not len(first):
+        return {}
+    # Each tracklet may also be matched with a place of its own: nothing follows it. Weights must not be 0.
+    rows = np.concatenate([first, np.arange(count)])
+    columns = np.concatenate([second, count + np.arange(count)])
+    weights = np.concatenate([costs, np.full(count, most)]) - costs.min() + 1.0
+    graph = coo_array((weights, (rows, columns)), shape=(count, 2 * count)).tocsr()
+    matched, followers = min_weight_full_bipartite_matching(graph)
+    return {int(row): int(column) for row, column in zip(matched, followers, strict=True) if column < count}
+
+
+def _joined(tracklets: list[Rows], following: dict[int, int]) -> list[Rows]:
+    led = set(following.values())
+    joined = []
+    for number in range(len(tracklets)):
+        if number in led:
+            continue
+        chain = [number]
+        while chain[-1] in following:
+            chain.append(following[chain[-1]])
+        joined.append(np.concatenate([tracklets[one] for one in chain]) if len(chain) > 1 else tracklets[number])
+    return joined

@@ -1,0 +1,61 @@
+"""Broken tracks put together again."""
+
+import numpy as np
+import pytest
+
+from detector.tracking.motion import MotionModel
+from detector.tracking.stitching import StitchSettings, stitch
+from detector.tracking.tracklets import LinkSettings, link_detections
+from tests.detector.tracking.scenes import gap, moving, observed
+
+
+def stitched(frames, likeness=None, **settings):
+    seen, model = observed(frames), MotionModel()
+    return stitch(link_detections(seen, model, LinkSettings()), seen, model, StitchSettings(**settings), likeness)
+
+
+def test_a_track_goes_on_across_a_gap():
+    frames, _ = moving(120, (0, 0, 100, 20), missing=gap(0, 50, 90), noise=1.0)
+
+    (rows,) = stitched(frames)
+
+    assert rows.tolist() == list(range(80))
+
+
+def test_a_gap_longer_than_the_longest_stays():
+    frames, _ = moving(160, (0, 0, 100, 20), missing=gap(0, 40, 120))
+
+    assert len(stitched(frames, longest_gap_seconds=3.0)) == 2
+    assert len(stitched(frames, longest_gap_seconds=3.5)) == 1
+
+
+def test_two_that_cross_unseen_keep_their_directions():
+    frames, truth = moving(100, (0, 100, 120, 0), (480, 100, -120, 0), missing=gap(0, 38, 62) | gap(1, 38, 62))
+    who = np.concatenate(truth)
+
+    tracks = stitched(frames)
+
+    assert [set(who[rows]) for rows in tracks] == [{0}, {1}]
+
+
+def test_another_place_is_another_object():
+    frames, _ = moving(60, (0, 0, 0, 0), (600, 400, 0, 0), missing=gap(0, 25, 60) | gap(1, 0, 35))
+
+    assert len(stitched(frames)) == 2
+
+
+@pytest.mark.parametrize(("apart", "tracks"), [(0.0, 1), (5.0, 2)])
+def test_looks_keep_apart_what_movement_would_join(apart, tracks):
+    frames, _ = moving(60, (0, 0, 20, 0), missing=gap(0, 20, 40))
+    looks = np.where(np.arange(40) < 20, 0.0, apart)[:, None]
+
+    assert len(stitched(frames, looks)) == tracks
+
+
+def test_order_is_that_of_the_first_detection():
+    frames, _ = moving(80, (0, 0, 50, 0), (0, 400, 50, 0), missing=gap(1, 0, 10) | gap(0, 30, 60))
+
+    tracks = stitched(frames)
+
+    assert [int(rows[0]) for rows in tracks] == sorted(int(rows[0]) for rows in tracks)
+    assert len(tracks) == 2
