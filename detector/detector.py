@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Unpack, cast, overload
 
@@ -24,13 +24,18 @@ from detector.images.letterbox import Fit, fit_picture
 from detector.images.modes import Resize
 from detector.images.planes import Planes
 from detector.images.reading import PictureSource, read_picture
+from detector.images.tiles import Tiles, View
 from detector.picture_detections import PictureDetections
 from detector.profiling import Stopwatch
 from detector.settings import Options, Settings
+from detector.tiling import merge
 from detector.video.frames import Frame, VideoInfo
 
 Picture = PictureSource | Planes
 """Anything that `Detector.detect` takes for a picture."""
+
+_LARGEST_BATCH = 64
+"""Tiles that go through the engine at once; more take memory and gain nothing."""
 
 
 class Detector:
@@ -118,31 +123,44 @@ class Detector:
         return self.description.names
 
     @overload
-    def detect(self, picture: Picture, *, bgr: bool = False, pixel_aspect: float = 1.0) -> PictureDetections: ...
+    def detect(
+        self, picture: Picture, *, bgr: bool = False, pixel_aspect: float = 1.0, tiles: Tiles | None = None
+    ) -> PictureDetections: ...
 
     @overload
     def detect(
-        self, picture: list[Any] | tuple[Any, ...], *, bgr: bool = False, pixel_aspect: float = 1.0
+        self,
+        picture: list[Any] | tuple[Any, ...],
+        *,
+        bgr: bool = False,
+        pixel_aspect: float = 1.0,
+        tiles: Tiles | None = None,
     ) -> list[PictureDetections]: ...
 
     def detect(
-        self, picture: Picture | list[Any] | tuple[Any, ...], *, bgr: bool = False, pixel_aspect: float = 1.0
+        self,
+        picture: Picture | list[Any] | tuple[Any, ...],
+        *,
+        bgr: bool = False,
+        pixel_aspect: float = 1.0,
+        tiles: Tiles | None = None,
     ) -> PictureDetections | list[PictureDetections]:
         """Detect objects in a picture, or in each of a list of pictures.
 
         A picture is a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, a video's planes,
         or an array: uint8 (height, width, 3), red first. OpenCV's arrays (`cv2.imread`, `VideoCapture.read`) have blue
         first: pass `bgr=True` for them. `pixel_aspect` is a pixel's width over its height as displayed; boxes are in
-        the picture's own pixels. Raises `PictureError` for what cannot be read as a picture.
+        the picture's own pixels. `tiles` finds smaller objects with one more run of the network for each tile; without
+        it, the settings decide. Raises `PictureError` for what cannot be read as a picture.
         """
         if isinstance(picture, list | tuple):
-            return [self.detect(one, bgr=bgr, pixel_aspect=pixel_aspect) for one in picture]
+            return [self.detect(one, bgr=bgr, pixel_aspect=pixel_aspect, tiles=tiles) for one in picture]
         if isinstance(picture, Planes):
-            return self._with_source(self._detect(picture, pixel_aspect), picture, bgr=False)
+            return self._with_source(self._detect(picture, pixel_aspect, tiles), picture, bgr=False)
         if bgr and not isinstance(picture, np.ndarray):
             raise TypeError("bgr=True is for arrays; files and Pillow images know the order of their channels")
         pixels = self.read(picture)
-        found = self._detect(np.ascontiguousarray(pixels[..., ::-1]) if bgr else pixels, pixel_aspect)
+        found = self._detect(np.ascontiguousarray(pixels[..., ::-1]) if bgr else pixels, pixel_aspect, tiles)
         # What can be read only once, or only over the network, is kept; a file is read again when it is drawn.
         kept = picture if isinstance(picture, bytes | os.PathLike | np.ndarray) or _is_path(picture) else pixels
         return self._with_source(found, kept, bgr=bgr)
@@ -151,14 +169,46 @@ class Detector:
         """Detect objects in a frame of a video; boxes are in its stored pixels."""
         return self._detect(frame.image, float(frame.pixel_aspect))
 
-    def _detect(self, pixels: NDArray[np.uint8] | Planes, pixel_aspect: float) -> Detections:
+    def _detect(
+        self, pixels: NDArray[np.uint8] | Planes, pixel_aspect: float, tiles: Tiles | None = None
+    ) -> Detections:
+        views = self._views(pixels.shape[1], pixels.shape[0], tiles or self.settings.tiling)
         with self.stopwatch["resize"]:
-            fit = self.fit(pixels.shape[1], pixels.shape[0], pixel_aspect=pixel_aspect)
-            batch = fit.network_input(pixels, self.settings.interpolation)[None]
+            parts = [pixels, *(_part(pixels, view) for view in views[1:])]
+            fits = [self.fit(part.shape[1], part.shape[0], pixel_aspect=pixel_aspect) for part in parts]
+            inputs = [
+                fit.network_input(part, self.settings.interpolation) for fit, part in zip(fits, parts, strict=True)
+            ]
         with self.stopwatch["network"]:
-            outputs = [output[0] for output in self.engine.run(batch)]
+            outputs = self._run(inputs)
         with self.stopwatch["boxes"]:
-            return self.interpret(outputs, fit)
+            found = [self.interpret(one, fit) for one, fit in zip(outputs, fits, strict=True)]
+            if len(found) == 1:
+                return found[0]
+            merged = merge(found, views, class_agnostic=self.settings.agnostic)
+            return merged[: self.settings.max_detections]
+
+    def _views(self, width: int, height: int, tiles: Tiles | None) -> list[View]:
+        """The whole picture, and its tiles unless there is only one."""
+        whole = (0, 0, width, height)
+        if tiles is None:
+            return [whole]
+        cut = tiles.views(width, height, input_width=self._width, input_height=self._height)
+        return [whole] if len(cut) == 1 else [whole, *cut]
+
+    def _run(self, inputs: Sequence[NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
+        """The raw heads for each input; inputs of one shape go through the engine as one batch."""
+        outputs: list[list[NDArray[np.float32]]] = [[] for _ in inputs]
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for index, one in enumerate(inputs):
+            shapes.setdefault(one.shape, []).append(index)
+        for indices in shapes.values():
+            for begin in range(0, len(indices), _LARGEST_BATCH):
+                batch = indices[begin : begin + _LARGEST_BATCH]
+                heads = self.engine.run(np.stack([inputs[index] for index in batch]))
+                for place, index in enumerate(batch):
+                    outputs[index] = [head[place] for head in heads]
+        return outputs
 
     @staticmethod
     def _with_source(found: Detections, source: Picture, *, bgr: bool) -> PictureDetections:
@@ -218,7 +268,7 @@ def _check_detects(opened: OpenedModel) -> None:
     if not description.heads:
         raise ModelFileError(
             f"{model}: a classifier; it names whole pictures and finds no objects in them. "
-            "Expected a network with [yolo] heads"
+            f"Use `yolo3 classify PICTURE --model {model}`, or give a network with [yolo] heads"
         )
     for head in description.heads:
         if head.tree_file and not head.tree:
@@ -236,3 +286,8 @@ def _reopen(path: str, settings: Settings, workers: int) -> Detector:
 
 def _is_path(picture: PictureSource) -> bool:
     return isinstance(picture, str) and not is_url(picture)
+
+
+def _part(picture: NDArray[np.uint8] | Planes, view: View) -> NDArray[np.uint8] | Planes:
+    left, top, right, bottom = view
+    return picture.cropped(left, top, right, bottom) if isinstance(picture, Planes) else picture[top:bottom, left:right]

@@ -9,6 +9,7 @@ Yolo3Error
 │   ├── VideoError        a video that cannot be opened or holds no frames
 │   ├── CameraError       a camera that does not open
 │   ├── LogError          a frame log that cannot be read, or is of another video
+│   ├── ZonesError        zones or a condition that cannot be understood
 │   └── DatasetError      labelled pictures with mistakes in them, all listed
 └── WorkError             the work itself failed                   (exit code 1)
     ├── …                 those of convert.errors
@@ -34,6 +35,7 @@ __all__ = [
     "WorkError",
     "WriteError",
     "Yolo3Error",
+    "ZonesError",
 ]
 
 
@@ -63,6 +65,10 @@ class LogError(InputError):
 
 class DatasetError(InputError):
     """Labelled pictures cannot be trained on; the message has a line for each mistake."""
+
+
+class ZonesError(InputError):
+    """A file of zones, or a condition, cannot be understood or does not fit the picture or the classes."""
 
 
 class StreamError(WorkError):

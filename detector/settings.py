@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from detector.errors import SettingsError
 from detector.images.modes import Interpolation, Resize, Shape
 from detector.images.size import Size, parse_size
+from detector.images.tiles import Tiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ _CHOICES = {
     "engine": get_args(EngineName),
 }
 _FEW_NAMES = 20
-_LOGGED_ONLY_WHEN_SET = ("max_detections", "agnostic")
+_LOGGED_ONLY_WHEN_SET = ("max_detections", "agnostic", "tiles", "tile_overlap")
 """Settings that frame logs of earlier versions do not have."""
 
 
@@ -49,6 +50,8 @@ class Options(TypedDict, total=False):
     threads: int | None
     max_detections: int | None
     agnostic: bool
+    tiles: str | Tiles | None
+    tile_overlap: float
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,16 @@ class Settings:
     threads: int | None = field(default=None, metadata={"help": "CPU threads for the network; default: all cores"})
     max_detections: int | None = field(default=None, metadata={"help": "keep at most this many boxes, the best ones"})
     agnostic: bool = field(default=False, metadata={"help": "also suppress overlapping boxes of different classes"})
+    tiles: str | Tiles | None = field(
+        default=None,
+        metadata={
+            "help": "find smaller objects: also look at so many overlapping tiles, columns x rows such as 2x2, or auto",
+            "option": str | None,
+        },
+    )
+    tile_overlap: float = field(
+        default=Tiles.overlap, metadata={"help": "part of a tile's sides that it shares with its neighbour"}
+    )
 
     def __post_init__(self) -> None:
         for name in ("confidence", "nms"):
@@ -107,6 +120,10 @@ class Settings:
             raise SettingsError(f"max_detections {self.max_detections} is out of range; expected 1 or more")
         if isinstance(self.size, Sequence) and not isinstance(self.size, str):
             object.__setattr__(self, "size", str(parse_size(self.size)))
+        if isinstance(self.tiles, Tiles):
+            object.__setattr__(self, "tile_overlap", self.tiles.overlap)
+            object.__setattr__(self, "tiles", str(self.tiles))
+        Tiles.parse(str(self.tiles or "auto"), self.tile_overlap)
         self._check_classes()
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
@@ -122,6 +139,11 @@ class Settings:
                 "expected names or ids in one text, such as 'person,car', or a list of them"
             )
         object.__setattr__(self, "classes", tuple(self.classes))
+
+    @property
+    def tiling(self) -> Tiles | None:
+        """How pictures are cut; None when only the whole picture is looked at."""
+        return None if self.tiles is None else Tiles.parse(str(self.tiles), self.tile_overlap)
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object, as the frame log holds it."""

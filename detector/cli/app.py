@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli import export, images, logs, networks, training, video
+from detector.cli import datasets, export, images, logs, networks, recognition, tracking, training, video
 
 DISTRIBUTION = "yolo3-keras"
 
@@ -44,5 +44,5 @@ def yolo3(
     """Convert Darknet networks to Keras, and detect objects in pictures, videos and live cameras."""
 
 
-for verbs in (networks, images, video, export, logs, training):
+for verbs in (networks, images, video, recognition, export, logs, tracking, training, datasets):
     verbs.register(app)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from convert.text import printable
 from detector.cli.exit_codes import OF_STATUS
 from detector.cli.progress import LineProgress
 from detector.images.addresses import without_credentials
@@ -83,7 +84,7 @@ def _print_note(note: str) -> None:
 
 
 def _write(line: str, stream: object) -> None:
-    line = without_credentials(line)
+    line = "\n".join(printable(part) for part in without_credentials(line).split("\n"))
     if "tqdm" not in sys.modules:  # no bar is running
         print(line, file=stream)  # type: ignore[call-overload]
         return

@@ -45,17 +45,22 @@ def register(app: typer.Typer) -> None:
 
 def export_verb(
     source: Annotated[Path, typer.Argument(metavar="MODEL.h5|LOG.jsonl", help="a model, or a frame log")],
-    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="needed for a model; a folder for some")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OUT]", help="file to write, or folder"),
+    ] = None,
     to: Annotated[Format | None, typer.Option(help="the format; default: by the name of OUT, csv without one")] = None,
     precision: Annotated[
-        Literal["float32", "float16", "int8"], typer.Option(help="of a model's weights; less is smaller, less exact")
+        Literal["float32", "float16", "int8"],
+        typer.Option(help="of a model's weights; lower is smaller"),
     ] = "float32",
     with_confidence: Annotated[
-        bool, typer.Option("--with-confidence", help="of yolo labels: a sixth number, which most readers refuse")
+        bool,
+        typer.Option("--with-confidence", help="add the confidence to each line of yolo labels"),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a model in another runtime's format, or a frame log in another tool's."""
+    """Export a model or a frame log to the format of another tool."""
     from detector.errors import SettingsError
 
     a_log = source.suffix != ".h5"

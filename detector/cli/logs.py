@@ -1,4 +1,4 @@
-"""The verbs that take a frame log and need no network."""
+"""The verbs that work on a frame log: redraw, summary."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from detector.cli.console import exit_code, frame_progress, leave, note_printer
 from detector.cli.options import Overwrite, Quiet
 
-Log = Annotated[Path, typer.Argument(metavar="LOG.jsonl", help="a frame log, made by yolo3 video or webcam --log")]
+Log = Annotated[Path, typer.Argument(metavar="LOG.jsonl", help="a frame log, written by yolo3 video --log")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,23 +21,29 @@ def register(app: typer.Typer) -> None:
 
 
 def redraw_verb(
-    video: Annotated[Path, typer.Argument(metavar="IN", help="the video that the log is of")],
+    video: Annotated[Path, typer.Argument(metavar="IN", help="the video that the log was made from")],
     log: Log,
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the video to write")] = None,
-    confidence: Annotated[float, typer.Option(help="leave out boxes of less confidence")] = 0.0,
-    classes: Annotated[str | None, typer.Option(help="draw these classes only, such as person,car")] = None,
-    blur: Annotated[str | None, typer.Option(help="hide what is in the boxes of these classes")] = None,
+    confidence: Annotated[float, typer.Option(help="leave out boxes with a lower confidence")] = 0.0,
+    classes: Annotated[str | None, typer.Option(help="draw only these classes, such as person,car")] = None,
+    blur: Annotated[str | None, typer.Option(help="make the objects of these classes unrecognisable")] = None,
     crops: Annotated[Path | None, typer.Option(help="folder for a picture of each object")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="contact sheet of the most eventful frames (.png)")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="contact sheet of the frames in which most changes (.png)")] = None,
+    zones: Annotated[
+        Path | None, typer.Option(metavar="ZONES.toml", help="of a log with tracks: draw zones and lines with counts")
+    ] = None,
+    trails: Annotated[str, typer.Option(metavar="TIME", help="of a log with tracks: where each object was")] = "0",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a video's boxes again from its log, without the network."""
+    """Draw the boxes of a video again from its frame log."""
     from detector.logs.box_filter import BoxFilter
+    from detector.pipeline.live_tracking import TrackingOptions
     from detector.pipeline.redraw import RedrawOptions, redraw_video
 
     boxes = BoxFilter(confidence, _names(classes), _names(blur))
-    options = RedrawOptions(video, log, boxes, out, crops, sheet, overwrite)
+    tracking = TrackingOptions.of(None, trails, zones, None, None)
+    options = RedrawOptions(video, log, boxes, out, crops, sheet, overwrite, tracking)
     result = redraw_video(options, bar=functools.partial(frame_progress, quiet))
     for note in result.notes:
         note_printer(False)(note)
@@ -52,7 +58,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def summary_verb(log: Log) -> None:
-    """Sum up a frame log: counts per class, first and last seen, the busiest second."""
+    """Summarise a frame log: counts per class and when each was seen."""
     from detector.logs.summary import summarize_log
 
     for line in summarize_log(log).lines():

@@ -21,25 +21,28 @@ def register(app: typer.Typer) -> None:
 
 
 def convert_verb(
-    cfg: Annotated[Path, typer.Argument(metavar="CFG", help="the network's Darknet .cfg; or a MODEL.h5")],
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="its Darknet .weights; or the OUT.cfg to write")],
-    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write; or the OUT.weights")],
-    names: Annotated[Path | None, typer.Option(help="class names, one a line")] = None,
+    cfg: Annotated[Path, typer.Argument(metavar="CFG", help="the network's Darknet .cfg, or a MODEL.h5")],
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="its Darknet .weights, or the OUT.cfg to write")],
+    model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write, or the OUT.weights")],
+    names: Annotated[Path | None, typer.Option(help="class names, one per line")] = None,
     resize: Annotated[
         Literal["letterbox", "stretch"] | None,
-        typer.Option(help="how training fitted pictures to the network; the cfg tells in most cases"),
+        typer.Option(help="how pictures were fitted into the input in training; default: as the .cfg says"),
     ] = None,
     batch_norm: Annotated[
         Literal["alexeyab", "pjreddie"],
-        typer.Option(help="whose batch normalisation to fold in: all GPU code's, or that of pjreddie's CPU code"),
+        typer.Option(help="batch normalisation of AlexeyAB's Darknet and all GPU code, or of pjreddie's CPU code"),
     ] = "alexeyab",
     verify: Annotated[
         bool | None,
-        typer.Option(help="run it beside plain NumPy, layer by layer; small networks are verified in any case"),
+        typer.Option(help="compare each layer with a NumPy implementation; default: small networks only"),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a Darknet network into a Keras .h5, once; or MODEL.h5 OUT.cfg OUT.weights, back to Darknet."""
+    """Convert a Darknet network to Keras, or a model back to Darknet.
+
+    Given CFG WEIGHTS OUT.h5, write a Keras model; given MODEL.h5 OUT.cfg OUT.weights, write Darknet files.
+    """
     if cfg.suffix == ".h5":
         from convert.export import export_weights
 
@@ -63,28 +66,29 @@ def convert_verb(
 
 def inspect_verb(
     file: Annotated[Path, typer.Argument(help="a .cfg, .weights or .h5 file")],
-    weights: Annotated[Path | None, typer.Argument(help="weights, to see whether they fit the .cfg")] = None,
+    weights: Annotated[Path | None, typer.Argument(help="weights, to check whether they fit the .cfg")] = None,
 ) -> None:
-    """Say what a network's file holds, or what is wrong with it."""
+    """Describe a network file, or say what is wrong with it."""
     from convert.inspection import inspect
 
     print(inspect(file, weights))
 
 
 def adopt_verb(
-    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model that an old Keras port saved")],
+    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model saved by an older Keras port of YOLO")],
     model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
-    anchors: Annotated[str, typer.Option(help="a file of anchors, or the anchors: 10,13, 16,30, …")],
-    names: Annotated[Path, typer.Option(help="class names, one a line")],
+    anchors: Annotated[str, typer.Option(help="a file with the anchors, or the anchors themselves: 10,13, 16,30, …")],
+    names: Annotated[Path, typer.Option(help="class names, one per line")],
     repair_epsilon: Annotated[
-        bool, typer.Option("--repair-epsilon", help="the weights came from Darknet: take its batch-norm epsilon")
+        bool,
+        typer.Option("--repair-epsilon", help="use Darknet's batch-norm epsilon; for weights from Darknet"),
     ] = False,
     resize: Annotated[
-        Literal["letterbox", "stretch"], typer.Option(help="how training fitted pictures to the network")
+        Literal["letterbox", "stretch"], typer.Option(help="how pictures were fitted into the input in training")
     ] = "letterbox",
     quiet: Quiet = False,
 ) -> None:
-    """Take over an .h5 of an old Keras port of YOLO, with its anchors and class names."""
+    """Convert the .h5 of an older Keras port of YOLO."""
     from convert.adoption import adopt
 
     print(
@@ -104,7 +108,7 @@ def download_verb(
     network: Annotated[str, typer.Argument(metavar="NAME", help="a published network, such as yolov3-tiny")],
     to: Annotated[Path, typer.Option(metavar="DIR", help="folder for the files")] = DEFAULT_MODEL.parent,
 ) -> None:
-    """Download a published network's Darknet files, checked against their digests."""
+    """Download the Darknet files of a published network."""
     from convert.download import fetch, next_command
     from convert.published import NETWORKS
     from detector.errors import SettingsError
@@ -122,7 +126,7 @@ def download_verb(
 def classes_verb(
     model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="a model, made by yolo3 convert")],
 ) -> None:
-    """List a model's classes: their ids, as --classes takes them, and their names."""
+    """List the class ids and names of a model."""
     from convert.model_file import read_description
     from convert.text import printable
 

@@ -60,11 +60,13 @@ def _model_of(file: Path) -> Path | None:
 Model = Annotated[
     Path,
     typer.Option(
-        envvar="YOLO3_MODEL", callback=find_model, help="the model, made by yolo3 convert; or model in yolo3.toml"
+        envvar="YOLO3_MODEL",
+        callback=find_model,
+        help="model file made by yolo3 convert, also set in yolo3.toml",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress and no notes on standard error")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace outputs that are there already")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print no progress and no notes")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace existing outputs")]
 
 Verb = Callable[..., None]
 

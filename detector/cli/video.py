@@ -17,25 +17,43 @@ if TYPE_CHECKING:
     from detector.pipeline.loop import RunResult
     from detector.pipeline.outputs import Outputs
 
-Profile = Annotated[bool, typer.Option("--profile", help="show how long each stage takes, and log it")]
-Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines), one line per frame")]
+Profile = Annotated[bool, typer.Option("--profile", help="show and log how long each stage takes")]
+Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines, one line per frame)")]
 Codec = Annotated[
     Literal["h264", "hevc", "av1", "vp9"] | None,
-    typer.Option(help="how the video is encoded; default is h264, in .webm vp9"),
+    typer.Option(help="video codec; default: h264, in .webm vp9"),
 ]
-Every = Annotated[int, typer.Option(help="less work: look into every so many frames only, and carry boxes between")]
+Every = Annotated[int, typer.Option(help="faster: detect in every Nth frame only, propagate boxes between")]
 Carry = Annotated[
-    Literal["motion", "still"], typer.Option(help="with --every: boxes move with the picture, or stay where they were")
+    Literal["motion", "still"],
+    typer.Option(help="with --every: boxes follow the motion, or stay in place"),
 ]
 SkipStill = Annotated[
-    bool, typer.Option("--skip-still", help="less work: keep the boxes while nothing moves, for 2 seconds at most")
+    bool, typer.Option("--skip-still", help="faster: keep the boxes while nothing moves, for at most 2 seconds")
 ]
-Quality = Annotated[int | None, typer.Option(help="0 is the best and largest; 18 to 28 is usual for h264")]
+Quality = Annotated[int | None, typer.Option(help="rate factor: 0 is the best and largest, 18 to 28 usual for h264")]
 
 Audio = Annotated[
     Literal["auto", "copy", "aac", "none"],
-    typer.Option(help="auto copies what browsers play and re-encodes the rest; aac is Opus in .webm"),
+    typer.Option(help="auto copies audio that browsers play and re-encodes other audio; aac means Opus in .webm"),
 ]
+
+
+Track = Annotated[
+    Literal["bytetrack", "botsort", "ocsort", "sort"] | None,
+    typer.Option(help="give objects identities; botsort also makes up for the movement of the camera"),
+]
+Trails = Annotated[
+    str, typer.Option(metavar="TIME", help="with --track: draw where each object was in this time, such as 2s")
+]
+ZonesFile = Annotated[
+    Path | None, typer.Option(metavar="ZONES.toml", help="with --track: count at these zones and lines, and draw them")
+]
+Events = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.jsonl", help="with --track: what happens, as it happens; - for standard output"),
+]
+Blur = Annotated[str | None, typer.Option(metavar="CLASSES", help="hide what is in the boxes of these classes")]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +66,7 @@ def register(app: typer.Typer) -> None:
 def video_verb(
     video: Annotated[
         str,
-        typer.Argument(metavar="IN", help="a video; a folder of pictures, or 'frames/*.png' in quotes; an animation"),
+        typer.Argument(metavar="IN", help="a video, an animation, a folder of pictures, or a pattern: 'frames/*.png'"),
     ],
     settings: Settings,
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
@@ -58,11 +76,11 @@ def video_verb(
     carry: Carry = "motion",
     skip_still: SkipStill = False,
     start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="begin here: seconds, or [HH:]MM:SS, such as 1:30")
+        str | None, typer.Option(metavar="TIME", help="start here: seconds, or [HH:]MM:SS such as 1:30")
     ] = None,
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="stop before this moment")] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="stop before this time")] = None,
     fps: Annotated[
-        str | None, typer.Option(metavar="RATE", help="pictures per second, for folders and patterns; 25 unless given")
+        str | None, typer.Option(metavar="RATE", help="pictures per second of a folder or pattern; default: 25")
     ] = None,
     codec: Codec = None,
     quality: Quality = None,
@@ -70,14 +88,20 @@ def video_verb(
     deinterlace: Annotated[
         Literal["auto", "off"], typer.Option(help="auto makes whole pictures of interlaced frames")
     ] = "auto",
+    track: Track = None,
+    trails: Trails = "0",
+    zones: ZonesFile = None,
+    events: Events = None,
+    blur: Blur = None,
     overwrite: Overwrite = False,
-    resume: Annotated[bool, typer.Option("--resume", help="go on where a run was broken off")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="continue an interrupted run")] = False,
     profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
     """Detect objects in a video."""
     from detector.errors import SettingsError
     from detector.pipeline.annotate_video import VideoOptions, annotate_video
+    from detector.pipeline.live_tracking import TrackingOptions
     from detector.pipeline.outputs import Outputs
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.reading.image_sequence import parse_rate
@@ -97,6 +121,7 @@ def video_verb(
         section=Section.of(start, end),
         fps=None if fps is None else parse_rate(fps),
         deinterlace=deinterlace,
+        tracking=TrackingOptions.of(track, trails, zones, events, blur),
     )
     result = annotate_video(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))
     leave(_conclude(result, outputs, quiet))
@@ -105,27 +130,33 @@ def video_verb(
 def webcam_verb(
     settings: Settings,
     cameras: Annotated[
-        list[str] | None, typer.Argument(metavar="[INDEX|URL|FILE]...", help="which camera, or several")
+        list[str] | None, typer.Argument(metavar="[INDEX|URL|FILE]...", help="cameras; default: 0")
     ] = None,
     model: Model = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="record the annotated pictures to this video")] = None,
+    out: Annotated[Path | None, typer.Option(help="video to record the annotated frames to")] = None,
     log: Log = None,
-    window: Annotated[bool, typer.Option("--window/--no-window", help="show the pictures; q or Esc ends it")] = True,
+    window: Annotated[bool, typer.Option("--window/--no-window", help="show the frames; q or Esc ends the run")] = True,
     buffer: Annotated[
-        Literal["latest", "all"], typer.Option(help="when frames come too fast: drop old ones, or keep all")
+        Literal["latest", "all"], typer.Option(help="when frames arrive too fast: drop old ones (latest), or keep all")
     ] = "latest",
     every: Every = 1,
     carry: Carry = "motion",
     skip_still: SkipStill = False,
     codec: Codec = None,
     quality: Quality = None,
-    timeout: Annotated[float, typer.Option(help="seconds without a picture after which a stream is lost")] = 10.0,
+    timeout: Annotated[float, typer.Option(help="seconds without a frame after which a stream counts as lost")] = 10.0,
+    track: Track = None,
+    trails: Trails = "0",
+    zones: ZonesFile = None,
+    events: Events = None,
+    blur: Blur = None,
     overwrite: Overwrite = False,
     profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
-    """Detect objects in a live camera, or in several at once with a recording and a log each."""
+    """Detect objects in one or more live cameras."""
     from detector.errors import SettingsError, Yolo3Error
+    from detector.pipeline.live_tracking import TrackingOptions
     from detector.pipeline.outputs import Outputs
     from detector.pipeline.watch import CameraOptions, watch_camera, watch_cameras
     from detector.tracking.frame_skipping import FrameSkipping
@@ -141,6 +172,7 @@ def webcam_verb(
         window=window,
         buffer=buffer,
         timeout_seconds=timeout,
+        tracking=TrackingOptions.of(track, trails, zones, events, blur),
     )
     if len(options.cameras) == 1:
         result = watch_camera(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))

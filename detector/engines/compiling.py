@@ -202,7 +202,8 @@ def _end_with_the_parent() -> None:
     """End this process when the one that started it does: then standard input, a pipe that it holds, is closed."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin: a thread that holds its lock aborts the interpreter on its way out.
+        os.read(0, 1)
         os._exit(1)
 
     Thread(target=wait, daemon=True).start()

@@ -122,9 +122,24 @@ class Planes:
         """Make `rgb` anew when it is next asked for; to be called after `luma` or `chroma` were written to."""
         self._rgb = None
 
+    def polyline(self, points: NDArray[np.int32], ink: Ink, width: int) -> None:
+        """Draw lines from point to point, (n, 2) x and y, cut off at the picture's edges."""
+        self._rgb = None
+        cv2.polylines(self.luma, [points], False, ink[:1], width)
+        for plane, value in zip(self.chroma, ink[1:], strict=True):
+            cv2.polylines(plane, [points // 2], False, (value,), max(1, width // 2))
+
     def copy(self) -> Planes:
         """The same in memory of its own."""
         return self._like(self.stored.copy(), (self.shape[1], self.shape[0]))
+
+    def cropped(self, left: int, top: int, right: int, bottom: int) -> Planes:
+        """A part of the picture in memory of its own; `left` and `top` are even."""
+        across, down = slice(left, right + right % 2), slice(top, bottom + bottom % 2)
+        half = slice(left // 2, (right + 1) // 2), slice(top // 2, (bottom + 1) // 2)
+        planes = [self.luma[down, across], *(plane[half[1], half[0]] for plane in self.chroma)]
+        stored = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, planes[0].shape[1])
+        return self._like(stored, (right - left, bottom - top))
 
     def turned(self, code: int) -> Planes | NDArray[np.uint8]:
         """The picture turned by one of OpenCV's rotations; in RGB where a row or column would come to lie outside."""
@@ -160,3 +175,7 @@ class Canvas:
     def paste(self, left: int, top: int, patch: NDArray[np.uint8]) -> None:
         """Put an RGB patch into the picture."""
         self._picture[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+
+    def polyline(self, points: NDArray[np.int32], ink: Ink, width: int) -> None:
+        """Draw lines from point to point, (n, 2) x and y, cut off at the picture's edges."""
+        cv2.polylines(self._picture, [points], False, ink, width)

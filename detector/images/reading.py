@@ -95,6 +95,12 @@ def read_picture(
         raise PictureError(f"{name}: cannot be read ({_reason(error)})") from error
 
 
+def picture_formats() -> list[str]:
+    """Pillow's names of the formats that are opened, as far as this Pillow was built with them."""
+    Image.init()
+    return [kind for kind in _FORMATS if kind in Image.OPEN]
+
+
 def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
     """Write RGB (height, width, 3) as JPEG, PNG or WEBP, as the suffix says; make its folder if need be.
 
@@ -169,9 +175,7 @@ def _from_file(
     file.seek(0)
     try:
         with _quiet():
-            # Pillow releases differ in the kinds they were built with, and stop at a name they do not know.
-            Image.init()
-            image = Image.open(file, formats=[kind for kind in _FORMATS if kind in Image.OPEN])
+            image = Image.open(file, formats=picture_formats())
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except UnidentifiedImageError:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convert.cfg import parse_cfg
+from convert.network import Network, plan
+
 CFG = """
 [net]
 width=64
@@ -51,6 +54,11 @@ classes=2
 num=2
 ignore_thresh=.7
 """
+
+
+def squares_network() -> Network:
+    """The network that learns them."""
+    return plan(parse_cfg(CFG, "squares.cfg"))
 
 
 def write_squares(folder: Path, count: int, *, first: int = 0) -> Path:

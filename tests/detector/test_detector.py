@@ -7,7 +7,7 @@ from PIL import Image
 
 from convert.head import Head
 from convert.model_file import Description, read_description
-from detector import Detector, Settings
+from detector import Detector, Settings, Tiles
 from detector.errors import ModelFileError, PictureError, SettingsError
 
 HEAD = Head(kind="yolo", layer=1, stride=32, anchors=((32.0, 32.0),), classes=3)
@@ -275,3 +275,83 @@ def test_a_file_that_is_no_model(tmp_path):
 def test_a_picture_that_is_none():
     with pytest.raises(PictureError, match="uint8"):
         Detector(DESCRIPTION, FakeEngine()).detect(np.zeros((96, 96, 3), np.float32))
+
+
+class PatchEngine:
+    """Finds the brightest pixel's cell of each input, and notes the batches."""
+
+    name = "patch"
+    workers = 1
+
+    def __init__(self):
+        self.batches = []
+
+    def run(self, batch):
+        self.batches.append(batch.shape)
+        output = np.full((len(batch), batch.shape[1] // 32, batch.shape[2] // 32, 8), -20, np.float32)
+        for one, picture in zip(output, batch, strict=True):
+            cells = picture[..., 0].reshape(one.shape[0], 32, one.shape[1], 32).mean(axis=(1, 3))
+            # A tiny box in the middle of the cell.
+            one[cells > 0.9] = [0, 0, -2, -2, 20, 20, -20, -20]
+        return [output]
+
+
+def test_tiles_find_what_is_too_small_in_the_whole_picture():
+    picture = np.zeros((192, 192, 3), np.uint8)
+    picture[96:128, 128:160, 0] = 255  # a quarter of a cell of the whole picture's input, a cell of its quadrant's
+    engine = PatchEngine()
+    detector = Detector(DESCRIPTION, engine, Settings(max_detections=5))
+
+    assert len(detector.detect(picture)) == 0
+    found = detector.detect(picture, tiles=Tiles(2, 2, overlap=0))
+
+    ((box, *_),) = found
+    side = 32 * np.exp(-2) / 2
+    np.testing.assert_allclose(box, [144 - side, 112 - side, 144 + side, 112 + side], atol=1e-3)
+    assert engine.batches == [(1, 96, 96, 3), (5, 96, 96, 3)]
+
+
+def test_tiles_of_planes_are_those_of_the_picture(flag):
+    import cv2
+
+    from detector.images.planes import Planes
+
+    big = np.kron(flag, np.ones((2, 2, 1), np.uint8))
+    planes = Planes(
+        cv2.cvtColor(big, cv2.COLOR_RGB2YUV_I420),
+        lambda stored: cv2.cvtColor(stored, cv2.COLOR_YUV2RGB_I420),
+        matrix=6,
+        full_range=False,
+    )
+    seen = []
+
+    class Note(PatchEngine):
+        def run(self, batch):
+            seen.append(batch)
+            return super().run(batch)
+
+    detector = Detector(DESCRIPTION, Note(), Settings(tiles="2x2", tile_overlap=0.0))
+
+    detector.detect(big)
+    detector.detect(planes)
+
+    # At the edges of the squares colours differ: planes hold them at half the size.
+    assert seen[0].shape == seen[1].shape == (5, 96, 96, 3)
+    assert np.abs(seen[0] - seen[1]).mean(axis=(1, 2, 3)).max() < 0.02
+
+
+def test_inputs_of_other_shapes_are_batches_of_their_own():
+    engine = PatchEngine()
+    detector = Detector(DESCRIPTION, engine, Settings(shape="rect", tiles="3x1", tile_overlap=0.0))
+
+    detector.detect(np.zeros((96, 192, 3), np.uint8))
+
+    assert engine.batches == [(1, 64, 96, 3), (3, 96, 64, 3)]
+
+
+def test_one_tile_is_the_whole_picture():
+    engine = PatchEngine()
+
+    Detector(DESCRIPTION, engine, Settings(tiles="auto")).detect(np.zeros((96, 96, 3), np.uint8))
+
+    assert engine.batches == [(1, 96, 96, 3)]

@@ -81,3 +81,12 @@ def test_no_password_is_ever_printed(capsys):
     printed = capsys.readouterr()
     assert "secret" not in printed.out + printed.err
     assert printed.out == "rtsp://camera/1:\n"
+
+
+def test_nothing_printed_acts_on_the_terminal(capsys):
+    console.say("dog\x1b[2J 0.97")
+    console.complain("two\nlines\r of it")
+
+    printed = capsys.readouterr()
+    assert printed.out == "dog\\x1b[2J 0.97\n"
+    assert printed.err == "error: two\nlines\\r of it\n"

@@ -294,7 +294,7 @@ def test_what_it_refuses(log, tmp_path):
 
 def test_verbs(log, capsys):
     export_verb(log, to="mot")
-    assert capsys.readouterr().out == f"Wrote 3 boxes to {log.with_name('run.mot.txt')}\n"
+    assert capsys.readouterr().out == f"Wrote 3 boxes to {log.with_name('run.mot.txt')} (mot)\n"
     summary_verb(log)
     assert capsys.readouterr().out.splitlines() == [
         "a, b.mp4: 3 boxes in 3 frames, 0.84 s",

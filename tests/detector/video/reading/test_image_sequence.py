@@ -143,7 +143,7 @@ def test_what_is_no_pattern(name):
 
 def test_a_rate_is_for_pictures_only(clips, tmp_path):
     path = clips.make(tmp_path / "a.mp4", range(3))
-    with pytest.raises(SettingsError, match=r"a\.mp4: has times of its own; --fps is for"):
+    with pytest.raises(SettingsError, match=r"a\.mp4: has its own timestamps; --fps is for"):
         open_video(path, fps=Fraction(10))
 
 
