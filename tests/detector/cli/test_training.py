@@ -9,29 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from detector.__main__ import main
 from detector.cli.training import TrainingBar
 from detector.training.history import read_history
 
 QUICK = ("--epochs", 2, "--batch", 8, "--learning-rate", 0.005, "--warm-up", 2, "--judge-every", 2)
-
-
-@pytest.fixture
-def yolo3(monkeypatch, capsys):
-    """Run the command; returns exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["yolo3", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return code, captured.out, captured.err
-
-    return run
 
 
 def size(path):
