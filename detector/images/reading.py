@@ -21,7 +21,6 @@ from convert.files import check_output, write_whole
 from detector.errors import OutputError, PictureError
 from detector.images.addresses import is_url, without_credentials
 from detector.images.darknet_jpeg import decode_jpeg
-from detector.images.fetching import fetch_picture
 from detector.images.signatures import describe_start
 
 PictureSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]
@@ -77,6 +76,8 @@ def read_picture(
         return _decode(source, name or _file_name(source) or "the Pillow image")
     if isinstance(source, str) and is_url(source):
         name = name or without_credentials(source)
+        from detector.images.fetching import fetch_picture  # http and ssl take 27 ms to import
+
         return _from_file(io.BytesIO(fetch_picture(source)), name, as_darknet, on_note)
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(source), name or "the picture in memory", as_darknet, on_note)
