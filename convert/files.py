@@ -28,7 +28,7 @@ from pathlib import Path
 
 from convert.errors import OutputError, WriteError
 
-_PRIVATE_NAME = re.compile(r"\.[0-9a-f]{16}\.yolo3-tmp(\.[0-9A-Za-z]{1,16})?")
+PRIVATE_NAME = re.compile(r"\.[0-9a-f]{16}\.yolo3-tmp(\.[0-9A-Za-z]{1,16})?")
 _PLAIN_SUFFIX = re.compile(r"\.[0-9A-Za-z]{1,16}")
 
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -219,6 +219,8 @@ def _lock_folder(folder: Path | None) -> Path:
 
 def _target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> Path:
     """The file that is to be replaced, links followed. Raises `OutputError` for an input, a folder, a broken name."""
+    if str(path) == "-":
+        raise OutputError("-: standard output is not possible here; name a file")
     for given in inputs:
         if same_file(path, given):
             raise OutputError(f"{path}: is the input; name another file for the output")
@@ -266,7 +268,7 @@ def _remove_abandoned(folder: Path) -> None:
     """Remove the private files of runs that no longer exist."""
     with suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208 - names are enough
-            if _PRIVATE_NAME.fullmatch(name):
+            if PRIVATE_NAME.fullmatch(name):
                 with suppress(OSError):
                     _remove_unlocked(folder / name)
 

@@ -1,15 +1,26 @@
-"""Folders written safely, as `files` does for single files."""
+"""Folders written safely, as `files` does for single files.
+
+A folder is filled under a private name beside its final one and takes its place in a single step, so that a killed run
+leaves either the old folder or the new one. What such a run leaves under the private name, the next one removes.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from convert.errors import OutputError, WriteError
-from convert.files import make_folder
+from convert.files import PRIVATE_NAME, make_folder
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def check_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool]) -> None:
@@ -18,9 +29,16 @@ def check_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool])
     One that exists and is not empty is replaced with `overwrite` only, and only if `is_ours` says of the name of each
     thing in it that an export wrote it: what else is in a folder is nobody's to delete.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: is a file; name a folder")
-    names = sorted(item.name for item in path.iterdir()) if path.is_dir() else []
+    if str(path) == "-":
+        raise OutputError("-: a folder cannot go to standard output; name one")
+    try:
+        with suppress(FileNotFoundError):
+            path.stat()  # raises where no folder can have this name, which `exists` does not tell
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path}: is a file; name a folder")
+        names = sorted(item.name for item in path.iterdir()) if path.is_dir() else []
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
     if names and not overwrite:
         raise OutputError(f"{path}: is not empty; name another folder or pass --overwrite")
     others = [name for name in names if not is_ours(name)]
@@ -32,22 +50,79 @@ def check_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool])
 def replacing_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool]) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends, that becomes `path`.
 
-    If the block raises, `path` is as it was. Raises as `check_folder` does, `WriteError` for an `OSError` inside.
+    A symbolic link is followed. If the block raises, `path` is as it was. Raises as `check_folder` does, `WriteError`
+    for an `OSError` inside.
     """
     check_folder(path, overwrite=overwrite, is_ours=is_ours)
-    make_folder(path.parent)
-    token = secrets.token_hex(8)
-    fresh, old = (path.with_name(f".{path.name[:80]}.{token}.{word}.yolo3-tmp") for word in ("new", "old"))
+    target = Path(os.path.realpath(path))
     try:
-        fresh.mkdir()
-        yield fresh
-        if path.exists():
-            path.rename(old)
-        fresh.rename(path)
+        with private_folder(target) as private:
+            fresh = private / "new"
+            fresh.mkdir()
+            yield fresh
+            check_folder(path, overwrite=overwrite, is_ours=is_ours)  # somebody may have put something there meanwhile
+            take_place(fresh, target)
     except OSError as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
         raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def private_folder(beside: Path) -> Iterator[Path]:
+    """Give an empty folder beside a path, which is removed at the end. Raises `OSError`, `OutputError`."""
+    make_folder(beside.parent)
+    _remove_abandoned(beside.parent)
+    private = beside.with_name(f".{secrets.token_hex(8)}.yolo3-tmp")
+    private.mkdir()
+    descriptor = os.open(private, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield private
     finally:
-        for folder in (fresh, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
+        os.close(descriptor)
+
+
+def take_place(fresh: Path, path: Path, *, exchange: Callable[[Path, Path], None] | None = None) -> None:
+    """Give a complete folder its final name; the folder of that name, if there is one, takes the other. `OSError`."""
+    if not path.exists():
+        fresh.rename(path)
+        return
+    try:
+        (exchange or _exchange)(fresh, path)
+    except OSError:  # not Linux, or a file system without it: a kill between the two steps leaves the old folder aside
+        aside = path.with_name(f"{path.name[:80]}.{secrets.token_hex(4)}.yolo3-old")
+        path.rename(aside)
+        try:
+            fresh.rename(path)
+        except OSError:
+            aside.rename(path)
+            raise
+        aside.rename(fresh)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Exchange the names of two folders in one step."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the private folders of runs that no longer exist."""
+    with suppress(OSError):
+        for item in folder.iterdir():
+            if PRIVATE_NAME.fullmatch(item.name) and item.is_dir() and not item.is_symlink():
+                with suppress(OSError):
+                    _remove_unlocked(item)
+
+
+def _remove_unlocked(private: Path) -> None:
+    descriptor = os.open(private, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(private, ignore_errors=True)
+    finally:
+        os.close(descriptor)

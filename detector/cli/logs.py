@@ -47,7 +47,7 @@ def redraw_verb(
     result = redraw_video(options, bar=functools.partial(frame_progress, quiet))
     for note in result.notes:
         note_printer(False)(note)
-    for path in (out, crops, sheet):
+    for path in (None if result.kept_earlier else out, crops, sheet):
         if path and path.exists():
             print(f"Wrote {path}")
     leave(exit_code(result.status))

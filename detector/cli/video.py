@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from detector.pipeline.outputs import Outputs
 
 Profile = Annotated[bool, typer.Option("--profile", help="show and log how long each stage takes")]
-Log = Annotated[Path | None, typer.Option(help="frame log to write (JSON Lines, one line per frame)")]
+Log = Annotated[
+    Path | None, typer.Option(help="frame log to write (JSON Lines), a line per frame; - for standard output")
+]
 Codec = Annotated[
     Literal["h264", "hevc", "av1", "vp9"] | None,
     typer.Option(help="video codec; default: h264, in .webm vp9"),
@@ -207,22 +209,25 @@ def recover_verb(
 
 def _conclude(result: RunResult, outputs: Outputs, quiet: bool) -> int:
     """Print what a run did, `quiet` without notes on what was merely corrected; returns its exit code."""
+    from detector.logs.frame_log import STANDARD_STREAM
     from detector.profiling import bars, milliseconds
     from detector.video.status import RunStatus
 
-    on_note = complain if result.status is RunStatus.TRUNCATED else note_printer(quiet)
+    on_note = complain if result.status is RunStatus.TRUNCATED else note_printer(quiet and not result.kept_earlier)
+    # What goes to standard output must not be mixed with the log.
+    report = note_printer(False) if outputs.log == STANDARD_STREAM else say
     for note in result.notes:
         on_note(note)
     if not result.seconds:
         return 0  # it was complete before
     rate = f"{result.seconds:.1f} s, {result.frames_per_second:.1f} frames/s"
     dropped = f", {result.dropped} dropped" if result.dropped else ""
-    print(f"Found {result.boxes} boxes in {result.frames} frames ({rate}{dropped})")
+    report(f"Found {result.boxes} boxes in {result.frames} frames ({rate}{dropped})")
     if outputs.profile and result.frames:
         stages = milliseconds(result.stages, result.frames)
         for line in bars(stages, 1000 * result.seconds / result.frames, workers=result.workers):
-            print(line)
-    for path in (outputs.video, outputs.log):
-        if path and path.exists():
-            print(f"Wrote {path}")
+            report(line)
+    for path in outputs.paths if not result.kept_earlier else ():
+        if path.exists():
+            report(f"Wrote {path}")
     return exit_code(result.status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from convert.errors import Yolo3Error
-from convert.files import check_output, make_folder, replacing
+from convert.files import check_output, replacing
+from convert.folders import private_folder, take_place
 from convert.keras_import import held_back_stderr, import_keras
 from convert.model_file import Description, read_description
 from detector.engines.flatbuffer import convert_to_litert
@@ -62,7 +62,7 @@ def export(
         if to != "openvino":
             write_network(model, asides[0], to=to, precision=precision)
             return outputs
-        folder = Path(files.enter_context(tempfile.TemporaryDirectory(prefix=".yolo3-", dir=out.parent)))
+        folder = files.enter_context(private_folder(Path(os.path.realpath(out))))
         write_network(model, folder / "network.xml", to=to, precision=precision)
         for path, aside in zip(outputs, asides, strict=True):
             shutil.copyfile(folder / f"network{path.suffix}", aside)
@@ -83,20 +83,19 @@ def _export_folder(model: Path, out: Path, *, overwrite: bool) -> None:
     """Write a SavedModel; of what exists, only an empty folder or, with `overwrite`, another SavedModel is replaced."""
     _check_folder(out, overwrite)
     target = Path(os.path.realpath(out))
-    make_folder(target.parent)
     try:
-        with tempfile.TemporaryDirectory(prefix=".yolo3-", dir=target.parent) as folder:
-            new, old = Path(folder) / "new", Path(folder) / "old"
+        with private_folder(target) as folder:
+            new = folder / "new"
             write_network(model, new, to="savedmodel")
             _check_folder(out, overwrite)
-            if target.exists():
-                target.rename(old)
-            new.rename(target)
+            take_place(new, target)
     except OSError as error:
         raise WriteError(f"{out}: could not be written: {error.strerror or error}") from None
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:
+    if str(out) == "-":
+        raise OutputError("-: a folder cannot go to standard output; name one")
     try:
         names = {path.name for path in out.iterdir()} if out.exists() else set()
     except OSError as error:

@@ -1,7 +1,7 @@
 """The frame log: the detections of every frame, as JSON Lines that are valid up to the last one written.
 
 Unlike other outputs it is written under its final name from the start: it is the journal from which an interrupted run
-is resumed.
+is resumed. Only where it replaces a log, it has the name `pending_log` until the end. The path `-` is standard output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from convert.files import check_output, create
+from convert.files import check_output, create, is_special, rename_whole
 from detector.detections import Detections
 from detector.errors import LogError, OutputError, WriteError
 from detector.logs.records import SCHEMA, LineError, Record, record_of
@@ -28,10 +28,19 @@ from detector.logs.records import FrameRecord as FrameRecord
 from detector.logs.records import RunRecord as RunRecord
 from detector.profiling import Stopwatch, milliseconds
 from detector.video.frames import Frame, Gap, Sink
-from detector.video.status import RunStatus
+from detector.video.status import KeepEarlier, RunStatus
 
 _LONGEST_LINE = 1 << 24
 """Bytes; enough for a hundred thousand boxes."""
+
+STANDARD_STREAM = Path("-")
+"""As a log to write: standard output; as a log to read: standard input."""
+
+
+def pending_log(path: Path) -> Path:
+    """Where the log that is to replace another one is written: beside the file, links followed."""
+    file = Path(os.path.realpath(path))
+    return file.with_name(f"{file.name}.yolo3-part.jsonl")
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,10 @@ class LogProgress:
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. `resumed_from` is what a run that was broken off
-    left in `path`: lines are appended to it, and frames that it holds are passed over. With a `stopwatch` the last line
-    says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
+    A log in which a run failed before its first frame is removed. `keep_earlier` says whether there is a log that must
+    not be lost before this one can take its place; until then this one is in `pending_log`. `resumed_from` is what a
+    run that was broken off left there: lines are appended to it, and frames that it holds are passed over. With a
+    `stopwatch` the last line says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
     cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
     """
 
@@ -68,6 +78,7 @@ class FrameLog(Sink):
         *,
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
+        keep_earlier: KeepEarlier = KeepEarlier.NO,
         resumed_from: LogProgress | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
@@ -76,7 +87,13 @@ class FrameLog(Sink):
         self._run = run
         self._stopwatch = stopwatch
         self._progress = resumed_from
-        check_output(self.path, overwrite=overwrite or resumed_from is not None, inputs=[run.source, *inputs])
+        streamed = self.path == STANDARD_STREAM or is_special(self.path)
+        self._keep_earlier = KeepEarlier.NO if streamed else keep_earlier
+        self._written = self.path if self._keep_earlier is KeepEarlier.NO else pending_log(self.path)
+        if self.path != STANDARD_STREAM:
+            replaces = overwrite or resumed_from is not None
+            check_output(self.path, overwrite=replaces, inputs=[run.source, *inputs])
+            check_output(self._written, overwrite=replaces, inputs=[run.source, *inputs])
         self._file: FileIO | None = None
         self._size = 0
         self._count = 0
@@ -85,12 +102,15 @@ class FrameLog(Sink):
         if self._progress is not None:
             self._continue(self._progress)
             return self
-        create(self.path)
-        try:
-            # Unbuffered: when `write` returns, the operating system has taken the line or refused it.
-            self._file = FileIO(self.path, "w")
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        # Unbuffered: when `write` returns, the operating system has taken the line or refused it.
+        if self.path == STANDARD_STREAM:
+            self._file = FileIO(1, "w", closefd=False)
+        else:
+            create(self._written)
+            try:
+                self._file = FileIO(self._written, "w")
+            except OSError as error:
+                raise OutputError(f"{self._written}: cannot be written: {error.strerror or error}") from None
         run = self._run
         self._append(
             {
@@ -151,16 +171,29 @@ class FrameLog(Sink):
         finally:
             if self._file is not None:
                 self._file.close()
+        self._settle(ending)
+
+    def _settle(self, ending: RunStatus) -> None:
+        """Give the log its final name, or say where it is."""
+        if self.path == STANDARD_STREAM or is_special(self.path):
+            return
         if not self._count and not ending.keeps_output:
-            self.path.unlink(missing_ok=True)
+            self._written.unlink(missing_ok=True)
+        elif self._keep_earlier.keeps(ending):
+            self.notes.append(f"{self.path}: is still the earlier log; the new one is in {self._written}")
+        elif self._written != self.path:
+            try:
+                rename_whole(self._written, Path(os.path.realpath(self.path)))
+            except OSError as error:
+                raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
 
     def _continue(self, progress: LogProgress) -> None:
         try:
-            self._file = FileIO(self.path, "r+")
+            self._file = FileIO(self._written, "r+")
             self._file.truncate(progress.size)
             self._file.seek(progress.size)
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+            raise OutputError(f"{self._written}: cannot be written: {error.strerror or error}") from None
         self._size, self._count = progress.size, progress.frames
 
     def _append(self, record: dict[str, object]) -> None:
@@ -175,10 +208,12 @@ class FrameLog(Sink):
             while written < len(line):  # a nearly full disk may take only part of it
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and self.path == STANDARD_STREAM:
+                raise  # a reader that has seen enough
             with suppress(OSError):  # a device cannot be truncated
                 self._file.truncate(self._size)
                 self._file.seek(self._size)
-            raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
+            raise WriteError(f"{self._written}: could not be written: {error.strerror or error}") from error
         self._size += len(line)
 
 
@@ -235,7 +270,7 @@ def read_log_progress(path: str | os.PathLike[str]) -> LogProgress:
 def _lines(path: Path) -> Iterator[tuple[Record, int]]:
     """The records of a log, and the offset at which each line ends."""
     try:
-        file = path.open("rb")
+        file = open(0, "rb", closefd=False) if path == STANDARD_STREAM else path.open("rb")  # noqa: SIM115 - below
     except OSError as error:
         raise LogError(f"{path}: the log cannot be opened: {error.strerror or error}") from None
     with file:

@@ -8,20 +8,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from convert.files import lock_outputs
+from convert.files import is_special, lock_outputs
 from convert.opened_model import OpenedModel
 from detector.detections import Detections
 from detector.detector import Detector
 from detector.drawing.boxes import draw
 from detector.engines.base import available_cores
 from detector.errors import SettingsError
-from detector.logs.frame_log import FrameLog, RunRecord
+from detector.logs.frame_log import STANDARD_STREAM, FrameLog, RunRecord, pending_log
 from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
 from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
 from detector.pipeline.resume import (
     ResumedFrames,
     ResumePoint,
+    current_log,
     find_resume_point,
     journal_path,
     last_detected,
@@ -34,7 +35,7 @@ from detector.video.frames import Detect, Frame, OpenedVideo, Sink, VideoInfo
 from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.opening import open_video
 from detector.video.section import WHOLE, Section
-from detector.video.status import RunStatus
+from detector.video.status import KeepEarlier, RunStatus
 from detector.video.writing.video_writer import VideoWriter
 
 _LARGEST_SHARED_BYTES = 64 << 20
@@ -87,10 +88,14 @@ class VideoOptions:
 
     def check(self) -> None:
         """Raise `SettingsError` for options that contradict each other."""
-        if not self.outputs.paths:
+        if not self.outputs.paths and self.outputs.log is None:
             raise SettingsError("nothing to make: name an OUT.mp4, or a frame log with --log")
         if self.outputs.overwrite and self.outputs.resume:
             raise SettingsError("--overwrite starts a new run, --resume continues one; choose one of them")
+        if self.outputs.log == STANDARD_STREAM and self.outputs.resume:
+            raise SettingsError("a log on standard output cannot be resumed; name a file for --log")
+        if self.outputs.log == self.tracking.events == STANDARD_STREAM:
+            raise SettingsError("log and events cannot both go to standard output; name a file for one of them")
         self.tracking.check_live()
 
     def open_video(self) -> OpenedVideo:
@@ -121,19 +126,26 @@ def annotate_video(
     """
     options.check()
     outputs = options.outputs
-    journal = outputs.log or journal_path(*outputs.paths)
+    log = outputs.log or journal_path(*outputs.paths)
+    journal = current_log(log) if outputs.resume else log
     with options.open_video() as video, lock_outputs(*outputs.paths):
         outputs.refuse_model(options.model)
         outputs.refuse_existing(options.source)
         model = OpenedModel.read(options.model)
         record = run_record(video.info, model, options.as_json())
         digest = run_digest(record, outputs.encoding)
-        found = find_resume_point(outputs.video, journal, record, digest=digest) if outputs.resume else None
-        point = found or ResumePoint()
+        point = ResumePoint()
+        if outputs.resume:
+            replaces = journal != log
+            point = find_resume_point(outputs.video, journal, record, digest=digest, replaces=replaces)
         if point.complete:
             note = f"{outputs.video or outputs.log}: is complete already"
             return RunResult(frames=0, boxes=0, seconds=0.0, status=RunStatus.COMPLETE, notes=(note,))
-        job = _Job(options, video, model, record, point, journal)
+        earlier = outputs.replaces or journal != log or (outputs.video is not None and outputs.video.exists())
+        keep = KeepEarlier.UNTIL_COMPLETE if earlier else KeepEarlier.NO
+        if earlier and log == outputs.log != STANDARD_STREAM and not is_special(log):
+            journal = pending_log(log)
+        job = _Job(options, video, model, record, point, log, journal, keep)
         with event_output(
             options.tracking.events,
             overwrite=outputs.overwrite or outputs.resume,
@@ -143,8 +155,11 @@ def annotate_video(
                 options.tracking, video.info, record.classes, on_event=on_event, draws=outputs.video is not None
             )
             result = _run(job, tracking, bar=bar, on_note=on_note, open_detector=open_detector)
-    if journal != outputs.log:
-        journal.unlink(missing_ok=True)
+    if keep.keeps(result.status):
+        again = "" if outputs.log == STANDARD_STREAM else "; --resume continues it"
+        return replace(result, kept_earlier=True, notes=(*result.notes, f"the new run is not complete{again}"))
+    if log != outputs.log:
+        log.unlink(missing_ok=True)
     if point.frames:
         result = replace(result, notes=(f"continued at frame {point.frames}", *result.notes))
     return result
@@ -159,7 +174,11 @@ class _Job:
     model: OpenedModel
     record: RunRecord
     point: ResumePoint
+    log: Path
+    """Where the log is in the end."""
     journal: Path
+    """Where its lines are until then."""
+    keep_earlier: KeepEarlier
 
 
 def _run(job: _Job, tracking: LiveTracking, *, bar: Bar, on_note: OnNote, open_detector: OpenDetector) -> RunResult:
@@ -167,7 +186,7 @@ def _run(job: _Job, tracking: LiveTracking, *, bar: Bar, on_note: OnNote, open_d
     options, video, point = job.options, job.video, job.point
     skips, tracks = not options.skipping.everything, not options.tracking.everything_off
     stopwatch = Stopwatch()
-    sinks = _sinks(options, video, job.record, point, stopwatch)
+    sinks = _sinks(job, stopwatch)
     # Frames that depend on the ones before them are detected in one after another.
     in_order = point.progress is not None or skips
     workers = 1 if in_order else workers_for(options.model, options.settings)
@@ -237,17 +256,17 @@ def run_record(info: VideoInfo, model: OpenedModel, settings: Mapping[str, objec
     )
 
 
-def _sinks(
-    options: VideoOptions, video: OpenedVideo, record: RunRecord, point: ResumePoint, stopwatch: Stopwatch
-) -> list[Sink]:
+def _sinks(job: _Job, stopwatch: Stopwatch) -> list[Sink]:
     """The log first: it then also records how the video ended."""
+    options, video, record, point = job.options, job.video, job.record, job.point
     outputs = options.outputs
     overwrite = outputs.overwrite or outputs.resume
     sinks: list[Sink] = [
         FrameLog(
-            outputs.log or journal_path(*outputs.paths),
+            job.log,
             record,
             overwrite=overwrite,
+            keep_earlier=job.keep_earlier if job.options.outputs.log else KeepEarlier.NO,
             inputs=[options.model, *video.files],
             resumed_from=point.progress,
             stopwatch=stopwatch if outputs.profile else None,
@@ -260,6 +279,7 @@ def _sinks(
             audio_from=video.audio_from,
             settings=outputs.encoding,
             overwrite=overwrite,
+            keep_earlier=job.keep_earlier,
             kept=point.parts,
             run_digest=run_digest(record, outputs.encoding),
         )

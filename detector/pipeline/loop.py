@@ -72,6 +72,9 @@ class RunResult:
     notes: tuple[str, ...] = ()
     """Notes for the user: those of source and sinks, and why the source broke off if it did."""
 
+    kept_earlier: bool = False
+    """Whether the outputs are those of an earlier run, as this one was interrupted before it could replace them."""
+
     @property
     def frames_per_second(self) -> float:
         """Frames processed per second."""

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convert.files import same_file
+from convert.files import is_special, same_file
 from detector.errors import OutputError
+from detector.logs.frame_log import STANDARD_STREAM, pending_log
 from detector.pipeline.loop import Progress
 from detector.video.writing.codecs import USUAL, VideoSettings
 
@@ -39,13 +40,19 @@ class Outputs:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files that were asked for."""
-        return tuple(path for path in (self.video, self.log) if path)
+        log = None if self.log == STANDARD_STREAM else self.log
+        return tuple(path for path in (self.video, log) if path)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether files of an earlier run are to be replaced."""
+        return self.overwrite and any(path.exists() and not is_special(path) for path in self.paths)
 
     def numbered(self, number: int) -> Outputs:
         """The outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
 
         def name(path: Path | None) -> Path | None:
-            return path and path.with_name(f"{path.stem}-{number}{path.suffix}")
+            return path if path == STANDARD_STREAM else path and path.with_name(f"{path.stem}-{number}{path.suffix}")
 
         return replace(self, video=name(self.video), log=name(self.log))
 
@@ -66,4 +73,9 @@ class Outputs:
                 raise OutputError(
                     f"{path}: exists already; move it away, pass --overwrite, or --resume to continue an "
                     "interrupted run"
+                )
+            if path == self.log and pending_log(path).exists():
+                raise OutputError(
+                    f"{pending_log(path)}: was left by an unfinished run; continue that run with --resume, or delete "
+                    "it with --overwrite"
                 )

@@ -23,7 +23,7 @@ from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.image_sequence import is_picture_series
 from detector.video.reading.opening import open_video
 from detector.video.section import Section
-from detector.video.status import RunStatus
+from detector.video.status import KeepEarlier, RunStatus
 from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
 
@@ -108,6 +108,7 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
     if not any((options.video, options.crops, options.sheet)):
         raise SettingsError("nothing to make: name an OUT.mp4, --crops DIR or --sheet FILE")
     logged = LogIndex(options.log)
+    earlier = options.video is not None and options.video.exists()
     options.boxes.check(logged.run)
     fps = logged.run.frame_rate if is_picture_series(str(options.source)) else None
     section = Section.logged(logged.run.settings)
@@ -122,6 +123,7 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
         with bar(video.info.frame_count) as progress:
             sinks = _sinks(options, video, logged)
             result = run(replay, known_or(lambda frame: nothing), sinks, LoopOptions(progress=progress))
+    result = replace(result, kept_earlier=earlier and KeepEarlier.UNTIL_COMPLETE.keeps(result.status))
     if not options.boxes.blur or not replay.unknown:
         return result
     note = f"{options.log}: has no line for {replay.unknown} frames of the video; they were hidden whole"
@@ -143,7 +145,12 @@ def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list
         settings = VideoSettings(location=not boxes.blur)
         sinks.append(
             VideoWriter(
-                options.video, video.info, audio_from=video.audio_from, settings=settings, overwrite=options.overwrite
+                options.video,
+                video.info,
+                audio_from=video.audio_from,
+                settings=settings,
+                overwrite=options.overwrite,
+                keep_earlier=KeepEarlier.UNTIL_COMPLETE,
             )
         )
     return sinks

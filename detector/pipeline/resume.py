@@ -17,6 +17,7 @@ from detector.logs.frame_log import (
     RunRecord,
     detections_of,
     open_log,
+    pending_log,
     read_log,
     read_log_progress,
 )
@@ -97,6 +98,11 @@ def journal_path(video: Path) -> Path:
     return part_path(video).with_suffix(".jsonl")
 
 
+def current_log(log: Path) -> Path:
+    """The log of the last run that wrote to this path: the one that was to replace it, where there is one."""
+    return pending if (pending := pending_log(log)).exists() else log
+
+
 def run_digest(run: RunRecord, encoding: VideoSettings) -> str:
     """What identifies the parts of a video: a digest of everything that its pictures depend on.
 
@@ -106,10 +112,13 @@ def run_digest(run: RunRecord, encoding: VideoSettings) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def find_resume_point(video: Path | None, log: Path, run: RunRecord, *, digest: str) -> ResumePoint:
+def find_resume_point(
+    video: Path | None, log: Path, run: RunRecord, *, digest: str, replaces: bool = False
+) -> ResumePoint:
     """How far an earlier run into these files came; `OutputError` where it was another run than this one.
 
-    `digest` is that of `run_digest`: parts that do not have it were made by another run, or encoded differently.
+    With `replaces` the video, if it exists, is the one that this run is to replace: it stays as it is. `digest` is that
+    of `run_digest`: parts that do not have it were made by another run, or encoded differently.
     """
     if not log.exists() or b"\n" not in log.read_bytes()[: 1 << 24]:
         if video is not None and video.exists():
@@ -120,7 +129,7 @@ def find_resume_point(video: Path | None, log: Path, run: RunRecord, *, digest: 
     if video is None:
         return ResumePoint(progress, (), progress.frames, progress.status is RunStatus.COMPLETE)
     left = parts_left(video)
-    if not left and video.exists() and progress.frames and progress.status is not RunStatus.FAILED:
+    if not replaces and not left and video.exists() and progress.frames and progress.status is not RunStatus.FAILED:
         if progress.status is RunStatus.COMPLETE:
             return ResumePoint(progress, (), progress.frames, complete=True)
         # Finished early, by Ctrl-C for instance: now it is the first part of a longer one.

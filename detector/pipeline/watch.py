@@ -26,6 +26,7 @@ from detector.settings import Settings
 from detector.tracking.frame_skipping import EVERY_FRAME, FrameSkipping, FrameSkippingDetector
 from detector.video.frames import Detect, Frame, Sink, VideoInfo
 from detector.video.reading.cameras import TIMEOUT_SECONDS, open_camera
+from detector.video.status import KeepEarlier
 from detector.video.writing.video_writer import VideoWriter
 from detector.video.writing.window import Window
 
@@ -177,14 +178,26 @@ def _files(
 ) -> list[Sink]:
     """The log first: it then also records how the video ended."""
     sinks: list[Sink] = []
+    keep = KeepEarlier.UNTIL_END if outputs.replaces else KeepEarlier.NO
     if outputs.log:
         record = run_record(
             info, model, {**options.settings.as_json(), **options.skipping.as_json(), **options.tracking.as_json()}
         )
         profile = stopwatch if outputs.profile else None
-        sinks.append(FrameLog(outputs.log, record, overwrite=outputs.overwrite, inputs=[model.path], stopwatch=profile))
+        sinks.append(
+            FrameLog(
+                outputs.log,
+                record,
+                overwrite=outputs.overwrite,
+                inputs=[model.path],
+                keep_earlier=keep,
+                stopwatch=profile,
+            )
+        )
     if outputs.video:
-        sinks.append(VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite))
+        sinks.append(
+            VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite, keep_earlier=keep)
+        )
     return sinks
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from detector.errors import StreamError
 
@@ -46,3 +46,22 @@ class RunStatus(StrEnum):
     def keeps_output(self) -> bool:
         """Whether outputs are finished under their final names."""
         return self is not RunStatus.FAILED
+
+
+class KeepEarlier(Enum):
+    """How long outputs of an earlier run stay while `--overwrite` makes new ones."""
+
+    NO = "no"
+    """There are none, or this run continues them."""
+
+    UNTIL_END = "until the end"
+    """Until the new ones end, as a live source does by Ctrl-C."""
+
+    UNTIL_COMPLETE = "until complete"
+    """Until the new ones hold the whole source; a run that is interrupted leaves both."""
+
+    def keeps(self, status: RunStatus) -> bool:
+        """Whether the earlier outputs stay after a run that ended so."""
+        if self is KeepEarlier.NO:
+            return False
+        return not status.keeps_output or (self is KeepEarlier.UNTIL_COMPLETE and status is RunStatus.INTERRUPTED)

@@ -23,7 +23,7 @@ from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.reading.containers import DAMAGE, counted
 from detector.video.section import Span
-from detector.video.status import RunStatus
+from detector.video.status import KeepEarlier, RunStatus
 from detector.video.writing.codecs import USUAL, VideoSettings, container_of, encoder_for
 from detector.video.writing.parts import Part, kept_of, mark, part_options, part_path, parts_left
 from detector.video.writing.remuxing import Accompaniment, Remuxer
@@ -51,7 +51,8 @@ class VideoWriter(Sink):
 
     Until the end the pictures are in a part file beside the video (`part_path`), which stays playable if the program is
     killed, and which a failed run keeps. `run_digest` marks it as made by this run. `kept` is what parts of an earlier
-    run already hold: frames up to there are skipped.
+    run already hold: frames up to there are skipped. `keep_earlier` says whether a video of this name must not give way
+    to one that ended early; the part file then stays too.
 
     Raises `OutputError` before anything is written if `path` cannot or must not be written, `WriteError` if writing
     fails.
@@ -67,6 +68,7 @@ class VideoWriter(Sink):
         audio_from: str | os.PathLike[str] | None = None,
         settings: VideoSettings = USUAL,
         overwrite: bool = False,
+        keep_earlier: KeepEarlier = KeepEarlier.NO,
         kept: Sequence[Part] = (),
         run_digest: str = "",
     ) -> None:
@@ -85,6 +87,7 @@ class VideoWriter(Sink):
             )
         self._info = info
         self._settings = settings
+        self._keep_earlier = keep_earlier
         self._run_digest = run_digest
         self._kept = list(kept)
         self._kept_frames = sum(part.frames for part in kept)
@@ -140,6 +143,9 @@ class VideoWriter(Sink):
             self._discard()
         elif error is not None and not status.keeps_output:
             self._keep_part(error)
+        elif self._keep_earlier.keeps(status) and self.path.exists():
+            kept = self._close_part()
+            self.notes.append(f"{self.path}: is still the earlier video; of the new one {kept}")
         else:
             try:
                 with self._explained():
@@ -227,6 +233,12 @@ class VideoWriter(Sink):
 
     def _keep_part(self, error: BaseException) -> None:
         """After a failure, leave what was encoded in the part file, and add a note to the error that says where."""
+        kept = self._close_part()
+        if kept:
+            error.add_note(f"{self.path}: {kept}; make a video of it with `yolo3 recover`")
+
+    def _close_part(self) -> str:
+        """End the part file; says how many frames are kept and where. A part without any is removed."""
         with suppress(*DAMAGE, ValueError):
             if self._container is not None:
                 self._mux(self._stream.encode(None))
@@ -235,10 +247,8 @@ class VideoWriter(Sink):
         frames = self._kept_frames + sum(part.frames for part in kept_of([self._part]))
         if frames == self._kept_frames:
             self._discard()
-        if frames:
-            first = self._kept[0].path if self._kept else self._part
-            kept = f"{counted(frames, 'frame')} {'is' if frames == 1 else 'are'} kept in {first}"
-            error.add_note(f"{self.path}: {kept}; make a video of it with `yolo3 recover`")
+        first = self._kept[0].path if self._kept else self._part
+        return f"{counted(frames, 'frame')} {'is' if frames == 1 else 'are'} kept in {first}" if frames else ""
 
     def _discard(self) -> None:
         """Remove a part file that holds nothing."""

@@ -14,7 +14,7 @@ import pytest
 from convert.files import lock_outputs
 from detector.detections import Detections
 from detector.errors import OutputError, SettingsError, WriteError
-from detector.logs.frame_log import FrameRecord, read_log, read_log_progress
+from detector.logs.frame_log import FrameRecord, pending_log, read_log, read_log_progress
 from detector.pipeline.annotate_video import VideoOptions, annotate_video
 from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
@@ -49,7 +49,9 @@ class Bar:
     def update(self, n=1): print("done", flush=True)
 summary = annotate_video(
     VideoOptions(
-        source, model, Settings(), Outputs(out, out.with_suffix(".jsonl"), resume="resume" in sys.argv),
+        source, model, Settings(), Outputs(
+            out, out.with_suffix(".jsonl"), overwrite="overwrite" in sys.argv, resume="resume" in sys.argv
+        ),
         skipping=FrameSkipping(4, skip_still=True) if "sparse" in sys.argv else EVERY_FRAME,
     ),
     bar=lambda total: contextlib.nullcontext(Bar()), open_detector=lambda *_, **__: Brightest(),
@@ -305,6 +307,79 @@ def test_old_video_stays_until_the_resumed_one_is_whole(clips, colour_model, tmp
     assert out.read_text() == "old"
     assert annotate(source, colour_model, Outputs(out, log, resume=True)).status is RunStatus.COMPLETE
     assert len(clips.decoded(out)) == 60
+
+
+class Interrupted(Nothing):
+    """Ctrl-C at a frame."""
+
+    def detect(self, picture):
+        if self.count == self.fail_at:
+            raise KeyboardInterrupt
+        return super().detect(picture)
+
+
+@pytest.mark.parametrize("ends", ["failed", "interrupted"])
+@pytest.mark.parametrize("with_video", [True, False])
+def test_the_old_pair_stays_until_the_new_one_is_whole(clips, colour_model, tmp_path, ends, with_video):
+    source = clips.make(tmp_path / "in.mp4", range(60))
+    out, log = (tmp_path / "out.mp4" if with_video else None), tmp_path / "out.jsonl"
+    annotate(source, colour_model, Outputs(out, log))
+    pair = [path for path in (out, log) if path]
+    before = [path.read_bytes() for path in pair]
+    files = set(tmp_path.iterdir())
+    new = Settings(confidence=0.5)
+    if ends == "failed":
+        with pytest.raises(WriteError):
+            annotate(source, colour_model, Outputs(out, log, overwrite=True), new, finder=Nothing(fail_at=40))
+    else:
+        finder = Interrupted(fail_at=40)
+        result = annotate(source, colour_model, Outputs(out, log, overwrite=True), new, finder=finder)
+        assert (result.status, result.kept_earlier) == (RunStatus.INTERRUPTED, True)
+        notes = " ".join(result.notes)
+        assert f"{log}: is still the earlier log; the new one is in {pending_log(log)}" in notes
+        assert out is None or f" frames are kept in {part_path(out)}" in notes
+        assert "--resume continues it" in notes
+    assert [path.read_bytes() for path in pair] == before
+    assert read_log_progress(pending_log(log)).frames == 40
+    with pytest.raises(OutputError, match="exists already"):
+        annotate(source, colour_model, Outputs(out, log), new)
+
+    again = Interrupted(fail_at=5)
+    result = annotate(source, colour_model, Outputs(out, log, resume=True), new, finder=again)
+    assert result.kept_earlier and [path.read_bytes() for path in pair] == before
+    finder = Nothing()
+    result = annotate(source, colour_model, Outputs(out, log, resume=True), new, finder=finder)
+    assert (result.status, finder.count, result.kept_earlier) == (RunStatus.COMPLETE, 15, False)
+    assert set(tmp_path.iterdir()) == files
+    assert read_log_progress(log).run.settings["confidence"] == 0.5
+    if out:
+        assert [clips.number(picture) for _, picture in clips.decoded(out)] == list(range(60))
+
+
+def test_killed_overwriting_run_leaves_the_old_pair_and_is_resumed(clips, colour_model, tmp_path):
+    source, out = clips.make(tmp_path / "in.mp4", range(80)), tmp_path / "out.mp4"
+    assert finish(source, colour_model, out) == ["complete", 80]
+    before = [path.read_bytes() for path in (out, out.with_suffix(".jsonl"))]
+    kill_after(start(source, colour_model, out, "overwrite", pause=0.01), 30)
+    assert [path.read_bytes() for path in (out, out.with_suffix(".jsonl"))] == before
+    assert len(parts_left(out)) == 1
+    assert finish(source, colour_model, out, "resume")[0] == "complete"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.jsonl", "out.mp4"]
+    assert out.with_suffix(".jsonl").read_bytes() == before[1]
+
+
+def test_the_log_behind_a_link_is_replaced_and_the_link_stays(clips, colour_model, tmp_path):
+    source, log = clips.make(tmp_path / "in.mp4", range(8)), tmp_path / "link.jsonl"
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "real.jsonl"
+    real.write_text("old")
+    log.symlink_to(real)
+    with pytest.raises(WriteError):
+        annotate(source, colour_model, Outputs(None, log, overwrite=True), finder=Nothing(fail_at=4))
+    assert real.read_text() == "old"
+    annotate(source, colour_model, Outputs(None, log, overwrite=True))
+    assert log.is_symlink() and read_log_progress(real).status is RunStatus.COMPLETE
+    assert list(real.parent.iterdir()) == [real]
 
 
 def test_part_that_is_damaged_is_made_again(clips, colour_model, tmp_path):
