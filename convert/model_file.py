@@ -10,8 +10,9 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,8 +21,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ModelFileError, OutputError, WriteError
-from convert.files import check_output, replacing
+from convert.errors import ModelFileError, NamesError, OutputError, WriteError
+from convert.files import check_output, replacing, same_file
 from convert.hdf5 import check_storage, content_sha256, first_line, opened
 from convert.head import Head, is_integer
 from convert.keras_shapes import SHAPES, check_sizes, read_layers
@@ -284,6 +285,30 @@ def save_model(
             raise WriteError(f"{path}: could not be written ({first_line(error)}); is the disk full?") from None
         if check:
             check(private)
+
+
+def rename_classes(model: Path | str, names: Sequence[str], *, out: Path | str | None = None) -> Description:
+    """Give the classes of a model other names, in the file or in a copy `out`; everything else stays as it is.
+
+    Raises `NamesError` unless there is a name for each class, `ModelFileError` for a file that is damaged, and
+    `OutputError` where the file must not be written.
+    """
+    model = Path(model)
+    description = read_description(model)
+    if len(names) != len(description.names):
+        raise NamesError(f"{model}: has {len(description.names)} classes; {len(names)} names were given")
+    renamed = replace(description, names=tuple(map(printable, names)))
+    out = Path(out or model)
+    if not same_file(out, model) and out.exists():
+        raise OutputError(f"{out}: exists already; move it away or choose another name")
+    with opened(model) as file:
+        _check_digest(file, check_storage(file))
+    with replacing(out) as private:
+        shutil.copyfile(model, private)
+        with h5py.File(private, "r+") as file:
+            file.attrs[ATTRIBUTE] = renamed.as_json()
+            file.attrs[DIGEST] = content_sha256(file, check_storage(file), DIGESTED)
+    return renamed
 
 
 def _reserve(path: Path, model: Any, text: str, kept: Mapping[str, NDArray[np.float32]]) -> None:

@@ -53,3 +53,26 @@ def default_names(classes: int) -> tuple[tuple[str, ...], str]:
         return read_names(path, classes), f"{classes} classes: names taken from {KNOWN_LISTS[classes]}"
     made = tuple(f"class {number}" for number in range(classes))
     return made, f"{classes} classes: named class 0 to class {classes - 1}; give --names FILE for real names"
+
+
+def renamed(names: tuple[str, ...], change: str) -> tuple[str, ...]:
+    """The names after a change: a file with all of them, or a text such as `person=pedestrian,2=car`.
+
+    Raises `NamesError` for a file that is none, or a class that is not there.
+    """
+    if "=" not in change or Path(change).is_file():
+        return read_names(change, len(names))
+    changed = list(names)
+    for pair in change.split(","):
+        old, _, new = (part.strip() for part in pair.partition("="))
+        ids = [number for number, name in enumerate(names) if name == old]
+        if not ids and old.isascii() and old.isdigit() and int(old) < len(names):
+            ids = [int(old)]
+        if not ids or not new:
+            raise NamesError(
+                f"--rename {pair.strip()!r}: expected OLD=NEW with a class of this network, by name or id; "
+                "yolo3 classes MODEL.h5 lists them"
+            )
+        for number in ids:
+            changed[number] = new
+    return tuple(changed)

@@ -41,7 +41,7 @@ def folder(tmp_path, colour_model, colour_clip, flag, monkeypatch):
     shutil.copy(colour_model, tmp_path / "runs" / "mine" / "best.h5")
     write_labelled(tmp_path, flag)
     run = {"type": "run", "schema": 1, "source": "street.mp4", "width": 96, "height": 96, "frame_rate": "25/2"}
-    run |= {"model": "yolov3.h5", "model_sha256": "0", "settings": {}, "classes": ["person"]}
+    run |= {"model": "yolov3.h5", "model_sha256": "0", "settings": {}, "classes": ["person", "car"]}
     box = {"class_id": 0, "name": "person", "confidence": 0.9, "box": [0, 0, 32, 32]}
     frames = [{"type": "frame", "frame": n, "time": round(n / 12.5, 6), "detections": [box]} for n in range(9)]
     (tmp_path / "logged.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (run, *frames)))
@@ -76,6 +76,9 @@ def test_command(command, folder, monkeypatch, capsys):
         (folder / "runs" / "mine" / "best.h5").unlink()
     if "runs/street.jsonl" in command and "--log" not in command:
         shutil.copy(folder / "logged.jsonl", folder / "runs" / "street.jsonl")
+    if "runs/photos.json" in command and "--json" not in command:
+        record = {"source": "dog.jpg", "width": 96, "height": 96, "detections": []}
+        (folder / "runs" / "photos.json").write_text(json.dumps(record) + "\n")
     monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
     code = 0
     try:

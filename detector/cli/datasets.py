@@ -26,7 +26,7 @@ def dataset_verb(
         typer.Argument(
             metavar="DATA",
             help="Darknet's .data, Ultralytics' data.yaml, COCO's or Label Studio's .json, CVAT's .xml, a .csv, or a "
-            "folder that holds one of them or is of Pascal VOC's form",
+            "folder that holds one of them, or images/, labels/ and classes.txt, or is of Pascal VOC's form",
         ),
     ],
     sheet: Annotated[Path | None, typer.Option(help="write a contact sheet of pictures with their boxes")] = None,

@@ -86,7 +86,7 @@ def image_verb(
         failed = run_batch(
             sources,
             lambda picture: opened().detect(picture),
-            [JsonLines(json_lines, copies), *outputs] if json_lines else outputs,
+            [JsonLines(json_lines, copies, str(model)), *outputs] if json_lines else outputs,
             read=functools.partial(read_picture, as_darknet=settings.interpolation == "darknet", on_note=on_note),
             say=console.ignore if json == "-" else console.say,
             complain=console.complain,

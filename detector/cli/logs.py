@@ -1,4 +1,4 @@
-"""The verbs that work on a frame log: redraw, summary."""
+"""The verbs that work on a frame log: redraw, frames, summary."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Log = Annotated[Path, typer.Argument(metavar="LOG.jsonl", help="a frame log, wri
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("redraw")(redraw_verb)
+    app.command("frames")(frames_verb)
     app.command("summary")(summary_verb)
 
 
@@ -37,11 +38,11 @@ def redraw_verb(
     quiet: Quiet = False,
 ) -> None:
     """Draw the boxes of a video again from its frame log."""
-    from detector.logs.box_filter import BoxFilter
+    from detector.logs.box_filter import BoxFilter, class_list
     from detector.pipeline.live_tracking import TrackingOptions
     from detector.pipeline.redraw import RedrawOptions, redraw_video
 
-    boxes = BoxFilter(confidence, _names(classes), _names(blur))
+    boxes = BoxFilter(confidence, class_list(classes), class_list(blur))
     tracking = TrackingOptions.of(None, trails, zones, None, None)
     options = RedrawOptions(video, log, boxes, out, crops, sheet, overwrite, tracking)
     result = redraw_video(options, bar=functools.partial(frame_progress, quiet))
@@ -53,8 +54,24 @@ def redraw_verb(
     leave(exit_code(result.status))
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+def frames_verb(
+    video: Annotated[Path, typer.Argument(metavar="IN", help="the video that the log was made from")],
+    log: Log,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder for the pictures")],
+    every: Annotated[int, typer.Option(min=1, help="only one of so many frames, as of yolo3 export --every")] = 1,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the frames of a video as the pictures that exports of its log name."""
+    from detector.pipeline.frame_files import write_frames
+
+    bar = functools.partial(frame_progress, quiet)
+    result, count = write_frames(video, log, folder, bar=bar, every=every, overwrite=overwrite)
+    for note in result.notes:
+        note_printer(False)(note)
+    if folder.exists():
+        print(f"Wrote {count} pictures to {folder}")
+    leave(exit_code(result.status))
 
 
 def summary_verb(log: Log) -> None:

@@ -125,10 +125,27 @@ def download_verb(
 
 def classes_verb(
     model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="a model, made by yolo3 convert")],
+    rename: Annotated[
+        str | None,
+        typer.Option(metavar="CHANGE", help="new names: a file with all of them, or person=pedestrian,2=vehicle"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="OUT.h5", help="with --rename: write a copy; default: change MODEL.h5")
+    ] = None,
 ) -> None:
-    """List the class ids and names of a model."""
-    from convert.model_file import read_description
+    """List the class ids and names of a model, or rename the classes."""
+    from convert.model_file import read_description, rename_classes
+    from convert.names import renamed
     from convert.text import printable
+    from detector.errors import SettingsError
 
-    for number, name in enumerate(read_description(model).names):
+    if out is not None and rename is None:
+        raise SettingsError("--out belongs to --rename")
+    before = names = read_description(model).names
+    if rename is not None:
+        names = rename_classes(model, renamed(before, rename), out=out).names
+        changed = sum(old != new for old, new in zip(before, names, strict=True))
+        print(f"Renamed {changed} of {len(names)} classes in {out or model}")
+        return
+    for number, name in enumerate(names):
         print(f"{number:4} {printable(name)}")

@@ -16,6 +16,7 @@ from detector.datasets.text import find_file, read_text
 from detector.errors import DatasetError
 
 MOST_CLASSES = 100_000
+CLASSES = "classes.txt"
 
 _IMAGES = re.compile(r"(^|/)(images|JPEGImages)/(?!(.*/)?(images|JPEGImages)/)")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif")
@@ -42,6 +43,24 @@ def read_darknet(data: Path, problems: Problems) -> Splits:
             problems.add(f"{data}, line {line}", f"{key}={value}: no such list of pictures, and no such folder")
     if not options.keys() & {"train", "valid"}:
         problems.add(data, "has no train=; expected the list of the training pictures, or their folder")
+    return splits
+
+
+def folder_names(folder: Path) -> Path | None:
+    """The `classes.txt` of a folder of `images` and `labels`, as Label Studio exports it; None for another folder."""
+    if not (folder / "images").is_dir():
+        return None
+    places = (folder / CLASSES, folder / "labels" / CLASSES)
+    return next((path for path in places if path.is_file()), None)
+
+
+def read_images_and_labels(names: Path, folder: Path, problems: Problems) -> Splits:
+    """Read the pictures of `folder/images`, all for training; `names` is the file that `folder_names` found."""
+    try:
+        splits = Splits(read_names(names))
+    except NamesError as error:
+        raise DatasetError(str(error)) from None
+    splits.train.extend(read_folder(folder / "images", len(splits.names), problems))
     return splits
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from detector.datasets.coco import parse_coco, read_coco, read_json
 from detector.datasets.csv_table import read_csv
 from detector.datasets.cvat import read_cvat
-from detector.datasets.darknet import label_path, read_darknet
+from detector.datasets.darknet import CLASSES, folder_names, label_path, read_darknet, read_images_and_labels
 from detector.datasets.examples import Dataset, Example, Problems, Splits
 from detector.datasets.label_studio import read_label_studio
 from detector.datasets.pictures import check_pictures
@@ -21,7 +21,7 @@ from detector.errors import DatasetError
 
 _EXPECTED = (
     "expected Darknet's .data, Ultralytics' data.yaml, COCO's or Label Studio's .json, CVAT's .xml, a .csv, "
-    "or a folder that holds one of them or is of Pascal VOC's form"
+    "or a folder that holds one of them, or images/, labels/ and classes.txt, or is of Pascal VOC's form"
 )
 _IN_FOLDERS = ("data.yaml", "dataset.yaml", "obj.data", "annotations.xml", "labels.csv", "_annotations.csv")
 
@@ -101,6 +101,9 @@ def _inner(path: Path) -> Path:
         return path
     if is_voc(path):
         return path
+    names = folder_names(path)
+    if names is not None and not any((path / name).is_file() for name in _IN_FOLDERS):
+        return names
     for name in _IN_FOLDERS:
         if (path / name).is_file():
             return path / name
@@ -112,6 +115,9 @@ def _inner(path: Path) -> Path:
 
 def _read(path: Path, options: ReadOptions, problems: Problems) -> Splits:
     suffix = path.suffix.lower()
+    if path.name == CLASSES:
+        folder = path.parent.parent if path.parent.name == "labels" else path.parent
+        return read_images_and_labels(path, folder, problems)
     if options.valid and suffix != ".json":
         raise DatasetError(f"{path}: --valid belongs to COCO's .json; other forms name their own validation pictures")
     if path.is_dir():

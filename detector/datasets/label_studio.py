@@ -58,9 +58,13 @@ def _source(task: dict[str, Any]) -> str:
 
 
 def _results(task: dict[str, Any]) -> list[Any]:
-    """The results of the last annotation that was not cancelled; of JSON-MIN, the list under its label's name."""
-    if isinstance(task.get("annotations"), list):
-        kept = [one for one in task["annotations"] if isinstance(one, dict) and not one.get("was_cancelled")]
+    """The results of the last annotation that was not cancelled; of JSON-MIN, the list under its label's name.
+
+    Tasks to be imported, which have no annotations yet, hold predictions in the same form.
+    """
+    made = task.get("annotations", task.get("predictions"))
+    if isinstance(made, list):
+        kept = [one for one in made if isinstance(one, dict) and not one.get("was_cancelled")]
         result = kept[-1].get("result") if kept else []
         return [one for one in result if not _is_other(one)] if isinstance(result, list) else []
     for value in task.values():

@@ -100,6 +100,19 @@ class EndRecord:
 Record = RunRecord | FrameRecord | Gap | EndRecord
 
 
+@dataclass(frozen=True)
+class PictureRecord:
+    """The line of one picture, as `yolo3 image --json` writes it."""
+
+    source: str
+    """The file or address of the picture."""
+    width: int
+    height: int
+    detections: tuple[BoxRecord, ...]
+    model: str = ""
+    """The network; empty in files of earlier versions."""
+
+
 class LineError(Exception):
     """A line is invalid: the message says what was found and expected, `advice` what to do."""
 
@@ -110,12 +123,7 @@ class LineError(Exception):
 
 def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
     """Parse a line; `classes` are those of the run, once its line was read. Raises `LineError`."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        raise LineError(f"found {_shown(line.decode(errors='replace').strip())}; expected a JSON object") from None
-    if not isinstance(fields, dict):
-        raise LineError(f"found {_shown(fields)}; expected a JSON object")
+    fields = _object(line)
     match _field(fields, "type"):
         case "run":
             return _run(fields)
@@ -140,6 +148,31 @@ def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
             return EndRecord(frames=_whole(fields, "frames"), status=RunStatus(status))
         case other:
             raise LineError(f"its type is {_shown(other)}; expected run, frame, gap or end")
+
+
+def picture_of(line: bytes) -> PictureRecord:
+    """Parse a line of `yolo3 image --json`. Raises `LineError`."""
+    fields = _object(line)
+    source = _typed(fields, "source", str, "a string")
+    if not source or "\0" in source:
+        raise LineError(f"its source is {_shown(source)}; expected the name of a picture")
+    return PictureRecord(
+        source=source,
+        width=_whole(fields, "width", least=1, most=_LARGEST_SIDE),
+        height=_whole(fields, "height", least=1, most=_LARGEST_SIDE),
+        detections=tuple(_box(one, None) for one in _typed(fields, "detections", list, "a list")),
+        model=_typed(fields, "model", str, "a string") if "model" in fields else "",
+    )
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        raise LineError(f"found {_shown(line.decode(errors='replace').strip())}; expected a JSON object") from None
+    if not isinstance(fields, dict):
+        raise LineError(f"found {_shown(fields)}; expected a JSON object")
+    return fields
 
 
 def _run(fields: dict[str, Any]) -> RunRecord:

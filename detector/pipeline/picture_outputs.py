@@ -128,10 +128,14 @@ class JsonLines:
     stream: TextIO
     copies: Copies | None = None
     """Where the annotated copies are, which the objects name."""
+    model: str = ""
+    """The network that found them."""
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
         """Write the object of one picture."""
         record = as_record(without_credentials(source), picture, detections)
+        if self.model:
+            record["model"] = self.model
         if self.copies:
             record["copy"] = str(self.copies.paths[source])
         self.stream.write(_json_line(record, self.stream))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -110,14 +112,10 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
     logged = LogIndex(options.log)
     earlier = options.video is not None and options.video.exists()
     options.boxes.check(logged.run)
-    fps = logged.run.frame_rate if is_picture_series(str(options.source)) else None
-    section = Section.logged(logged.run.settings)
-    deinterlace: Deinterlace = "off" if logged.run.settings.get("deinterlace") == "off" else "auto"
     with (
-        open_video(options.source, section=section, fps=fps, deinterlace=deinterlace) as video,
+        open_logged(options.source, logged) as video,
         lock_outputs(*(path for path in (options.video,) if path)),
     ):
-        logged.check_size(video.info.width, video.info.height, options.source)
         replay = LogReplay(video, logged)
         nothing = Detections.empty(logged.run.classes)
         with bar(video.info.frame_count) as progress:
@@ -128,6 +126,17 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
         return result
     note = f"{options.log}: has no line for {replay.unknown} frames of the video; they were hidden whole"
     return replace(result, status=RunStatus.TRUNCATED, notes=(*result.notes, note))
+
+
+@contextmanager
+def open_logged(source: Path, logged: LogIndex) -> Iterator[OpenedVideo]:
+    """Open the video of a log as the run that wrote it did; raises `LogError` for one of another size."""
+    fps = logged.run.frame_rate if is_picture_series(str(source)) else None
+    section = Section.logged(logged.run.settings)
+    deinterlace: Deinterlace = "off" if logged.run.settings.get("deinterlace") == "off" else "auto"
+    with open_video(source, section=section, fps=fps, deinterlace=deinterlace) as video:
+        logged.check_size(video.info.width, video.info.height, source)
+        yield video
 
 
 def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list[Sink]:

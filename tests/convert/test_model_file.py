@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from convert.cfg import parse_cfg
-from convert.errors import ModelFileError, OutputError, WorkError
+from convert.errors import ModelFileError, NamesError, OutputError, WorkError
+from convert.export import export_weights
 from convert.head import Head
 from convert.keras_import import import_keras
 from convert.model_file import (
@@ -31,6 +32,7 @@ from convert.model_file import (
     check_replaceable,
     read_description,
     read_variables,
+    rename_classes,
     save_model,
 )
 from convert.network import build, plan, set_arrays
@@ -599,3 +601,26 @@ def test_a_process_without_this_project_opens_the_model(small, small_h5: Path, t
     assert [heads[name].shape for name in heads.files] == [(1, 6, 4, 14), (1, 12, 8, 14)]
     for name, expected in zip(heads.files, model(picture), strict=True):
         np.testing.assert_allclose(heads[name], np.asarray(expected), atol=1e-6)
+
+
+def test_renamed_classes_change_nothing_else(colour_model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copy(colour_model, tmp_path / "a b.h5"))
+
+    rename_classes(model, ("rot", "grün", "blau"))
+
+    before, after = read_description(colour_model), read_description(model)
+    assert after == replace(before, names=("rot", "grün", "blau"))
+    check_layers(model)
+    export_weights(model, tmp_path / "o.cfg", tmp_path / "o.weights")
+    for suffix in (".cfg", ".weights"):
+        assert (tmp_path / f"o{suffix}").read_bytes() == colour_model.with_suffix(suffix).read_bytes()
+
+
+def test_a_renamed_copy_replaces_nothing(colour_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    rename_classes(colour_model, ("a", "b", "c"), out=out)
+    assert read_description(out).names == ("a", "b", "c") and read_description(colour_model).names[0] == "red"
+    with pytest.raises(OutputError, match="exists already"):
+        rename_classes(colour_model, ("a", "b", "c"), out=out)
+    with pytest.raises(NamesError, match="3 classes; 2 names"):
+        rename_classes(colour_model, ("a", "b"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import NamesError
-from convert.names import configs_folder, default_names, read_names
+from convert.names import configs_folder, default_names, read_names, renamed
 
 
 @pytest.fixture
@@ -84,3 +84,29 @@ def test_names_of_a_network_that_none_were_given_for(classes: int, first: str, l
 
 def test_the_projects_own_lists_are_found() -> None:
     assert (configs_folder() / "coco.names").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("dog=Hund", ("cat", "Hund", "7")),
+        ("0=Katze, dog = Hund", ("Katze", "Hund", "7")),
+        ("7=seven", ("cat", "dog", "seven")),
+        ("cat=a b=c", ("a b=c", "dog", "7")),
+    ],
+)
+def test_some_names_are_changed(change: str, expected: tuple[str, ...]) -> None:
+    assert renamed(("cat", "dog", "7"), change) == expected
+
+
+@pytest.mark.parametrize("change", ["bird=x", "3=x", "dog=", "=x", "dog=x,cat"])
+def test_a_change_of_nothing_is_told(change: str) -> None:
+    with pytest.raises(NamesError, match="expected OLD=NEW"):
+        renamed(("cat", "dog", "7"), change)
+
+
+def test_all_names_are_those_of_a_file(names: Path) -> None:
+    names.write_text("a\nb\n")
+    assert renamed(("cat", "dog"), str(names)) == ("a", "b")
+    with pytest.raises(NamesError, match="2 names; the network has 3"):
+        renamed(("cat", "dog", "7"), str(names))

@@ -12,7 +12,8 @@ from pycocotools.cocoeval import COCOeval
 from detector.cli.export import export_verb
 from detector.cli.logs import summary_verb
 from detector.errors import LogError, OutputError, SettingsError
-from detector.logs.exports import COCO_IDS, category_ids, export_log
+from detector.logs.box_formats import COCO_IDS, category_ids
+from detector.logs.exports import export_log
 from detector.logs.frame_log import FrameLog, RunRecord
 from detector.video.frames import Frame, VideoInfo
 

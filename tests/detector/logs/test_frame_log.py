@@ -258,7 +258,9 @@ def mutated(draw):
     lines = [dict(line) for line in WHOLE]
     for _ in range(draw(st.integers(0, 2))):
         line = draw(st.sampled_from(lines))
-        target = draw(st.sampled_from([line, *map(dict, line.get("detections", ()))]))
+        boxes = line.get("detections")
+        boxes = [dict(box) for box in boxes if isinstance(box, dict)] if isinstance(boxes, list) else []
+        target = draw(st.sampled_from([line, *boxes]))
         change = draw(st.sampled_from(["set", "drop", "add"]))
         name = draw(st.sampled_from(sorted(target)) if change != "add" and target else st.text(max_size=5))
         if change == "drop":
