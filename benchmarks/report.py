@@ -1,4 +1,4 @@
-"""Sections of docs/performance.md: each is replaced by the program that measures it, the rest of the page stays."""
+"""Sections of pages in docs/: each is replaced by the program that measures it, the rest of the page stays."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
-def put(section: str, text: str) -> None:
-    """Replace the text between `<!-- section -->` and `<!-- /section -->`."""
-    page = PAGE.read_text("utf-8") if PAGE.exists() else "# How fast, and how good\n"
+def put(section: str, text: str, *, page: Path = PAGE) -> None:
+    """Replace the text between `<!-- section -->` and `<!-- /section -->`; add it at the end of a page without them."""
+    content = page.read_text("utf-8") if page.exists() else "# How fast, and how good\n"
     first, last = f"<!-- {section} -->", f"<!-- /{section} -->"
     block = f"{first}\n{text.strip()}\n{last}"
     pattern = re.escape(first) + ".*?" + re.escape(last)
-    if re.search(pattern, page, re.DOTALL):
-        page = re.sub(pattern, lambda _: block, page, flags=re.DOTALL)
+    if re.search(pattern, content, re.DOTALL):
+        content = re.sub(pattern, lambda _: block, content, flags=re.DOTALL)
     else:
-        page = f"{page.rstrip()}\n\n{block}\n"
-    PAGE.write_text(page, "utf-8")
+        content = f"{content.rstrip()}\n\n{block}\n"
+    page.write_text(content, "utf-8")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

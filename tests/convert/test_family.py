@@ -21,25 +21,24 @@ EXACT = 2e-4
 OTHER_FORMULA = 5e-3
 """The same where pjreddie's CPU code normalises a batch by another formula than all GPU code."""
 
-SMALL = """
-    alexeyab__efficientnet_b0 alexeyab__enet-coco alexeyab__tiny alexeyab__yolov2-tiny-voc alexeyab__yolov3-tiny
-    alexeyab__yolov3-tiny-prn alexeyab__yolov3-tiny_3l alexeyab__yolov4-tiny alexeyab__yolov4-tiny-3l
-    alexeyab__yolov7-tiny hank-ai__yolov4-tiny pjreddie__cifar pjreddie__darknet19 pjreddie__densenet201
-    pjreddie__extraction pjreddie__resnet50 pjreddie__resnext50 pjreddie__yolov1-tiny pjreddie__yolov2-tiny
-    pjreddie__yolov3-tiny
+QUICK = """
+    alexeyab__efficientnet_b0 alexeyab__tiny alexeyab__yolov2-tiny-voc alexeyab__yolov3-tiny alexeyab__yolov3-tiny-prn
+    alexeyab__yolov3-tiny_3l alexeyab__yolov4-tiny alexeyab__yolov4-tiny-3l alexeyab__yolov7-tiny hank-ai__yolov4-tiny
+    pjreddie__cifar pjreddie__yolov2-tiny
 """.split()
-LARGE = """
+SLOW = """
     alexeyab__Gaussian_yolov3_BDD alexeyab__alexnet alexeyab__csdarknet53-omega alexeyab__csresnext50-panet-spp
-    alexeyab__darknet53 alexeyab__yolov2 alexeyab__yolov3 alexeyab__yolov3-openimages alexeyab__yolov3-spp
-    alexeyab__yolov3-voc alexeyab__yolov4 alexeyab__yolov4-csp alexeyab__yolov4-csp-swish pjreddie__yolov2
-    pjreddie__yolov3
+    alexeyab__darknet53 alexeyab__enet-coco alexeyab__yolov2 alexeyab__yolov3 alexeyab__yolov3-openimages
+    alexeyab__yolov3-spp alexeyab__yolov3-voc alexeyab__yolov4 alexeyab__yolov4-csp alexeyab__yolov4-csp-swish
+    pjreddie__darknet19 pjreddie__densenet201 pjreddie__extraction pjreddie__resnet50 pjreddie__resnext50
+    pjreddie__yolov1-tiny pjreddie__yolov2 pjreddie__yolov3 pjreddie__yolov3-tiny
 """.split()
-NAMES = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+NAMES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 def test_the_lists_name_every_network(shared):
     there = {path.stem for path in (shared / "reference" / "family").glob("*.cfg")}
-    assert there == {*SMALL, *LARGE}
+    assert there == {*QUICK, *SLOW}
 
 
 @pytest.mark.parametrize("name", NAMES)

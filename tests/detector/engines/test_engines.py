@@ -1,3 +1,4 @@
+import itertools
 import json
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from detector.heads.boxes import iou
 
 NETWORKS = ["yolo-fastest-1.1-xl", "MobileNetV2-YOLOv3-Nano-coco", "yoloface-50k", "yolov3-tiny-grocery"]
 COMPILED = ["litert", "onnxruntime", "openvino"]
+QUICK = {("yoloface-50k", "litert"), ("MobileNetV2-YOLOv3-Nano-coco", "onnxruntime")}
+"""Networks that are compiled in each run of the tests; OpenVINO compiles every network in a second or two."""
 
 
 def need(engine):
@@ -44,8 +47,13 @@ def _with_ties_by_class(found):
     return found[np.lexsort((found.class_id, -found.confidence.round(4)))]
 
 
-@pytest.mark.parametrize("engine", COMPILED)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "engine"),
+    [
+        pytest.param(*both, marks=[] if both[1] == "openvino" or both in QUICK else pytest.mark.slow)
+        for both in itertools.product(NETWORKS, COMPILED)
+    ],
+)
 def test_every_engine_finds_the_boxes_that_keras_finds(shared, real_model, network, engine):
     need(engine)
     model = real_model(network)

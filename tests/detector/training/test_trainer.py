@@ -85,6 +85,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(dataset, squares_c
     assert losses(tmp_path / "broken") == pytest.approx(losses(tmp_path / "whole"), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_continued_with_more_epochs(dataset, squares_cfg, tmp_path):
     cfg = read_cfg(squares_cfg)
     train(cfg, dataset, tmp_path / "run", QUICK)
@@ -110,6 +111,7 @@ def test_changed_labels_are_noticed_when_resuming(dataset, squares_cfg, tmp_path
         train(cfg, changed, tmp_path / "run", QUICK, resume=True)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_it_with_the_last_model_kept(dataset, squares_cfg, tmp_path):
     with pytest.raises(TrainingError, match="learning rate is probably too high") as caught:
         train(read_cfg(squares_cfg), dataset, tmp_path / "run", QUICK, reporting=with_bar(NotANumberBar, first=2))
@@ -140,6 +142,7 @@ def test_one_training_at_a_time_in_a_folder(dataset, squares_cfg, tmp_path):
         train(read_cfg(squares_cfg), dataset, tmp_path / "run", QUICK)
 
 
+@pytest.mark.slow
 def test_a_network_to_start_from_is_evaluated_first_and_is_the_best_until_a_better_one(dataset, squares_cfg, tmp_path):
     cfg = read_cfg(squares_cfg)
     train(cfg, dataset, tmp_path / "one", dataclasses.replace(QUICK, epochs=12, judge_every=12))
@@ -169,6 +172,7 @@ def test_a_training_without_pictures_is_refused(dataset, squares_cfg, tmp_path):
         train(read_cfg(squares_cfg), dataclasses.replace(dataset, train=()), tmp_path / "run", QUICK)
 
 
+@pytest.mark.slow
 def test_an_input_of_several_sizes_learns_too(dataset, squares_cfg, tmp_path):
     settings = dataclasses.replace(QUICK, epochs=6, multi_scale=True)
 
