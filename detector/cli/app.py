@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli import datasets, export, images, logs, networks, recognition, tracking, training, video
+from detector.cli import datasets, export, images, logs, networks, recognition, serve, tracking, training, video
 
 DISTRIBUTION = "yolo3-keras"
 
@@ -44,5 +44,5 @@ def yolo3(
     """Convert Darknet networks to Keras, and detect objects in pictures, videos and live cameras."""
 
 
-for verbs in (networks, images, video, recognition, export, logs, tracking, training, datasets):
+for verbs in (networks, images, video, recognition, export, logs, tracking, training, datasets, serve):
     verbs.register(app)

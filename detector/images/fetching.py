@@ -22,18 +22,29 @@ from detector.images.signatures import PICTURE_SIGNATURE
 TIMEOUT_SECONDS = 30.0
 MAX_BYTES = 64 << 20
 
+Connect = Callable[..., socket.socket]
+"""Opens a connection to (host, port), with the further arguments of `socket.create_connection`."""
+
 _CHUNK_BYTES = 1 << 16
 _SIGNATURE_BYTES = 16
 
 
-def fetch_picture(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, max_bytes: int = MAX_BYTES) -> bytes:
+def fetch_picture(
+    url: str,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    max_bytes: int = MAX_BYTES,
+    max_redirects: int = 10,
+    connect: Connect | None = None,
+) -> bytes:
     """Fetch a picture's bytes; `timeout_seconds` bounds the whole of it, from name lookup and redirects to the end.
 
     A user name and password in the address are sent as Basic authentication, to that host only, and never shown.
-    Raises `PictureError` for whatever goes wrong: no connection, no such page, no picture, too large, too slow.
+    `connect` opens every connection, those of redirects too, in place of `socket.create_connection`; no proxy is used
+    then. Raises `PictureError` for whatever goes wrong: no connection, no such page, no picture, too large, too slow.
     """
     name = without_credentials(url)
-    connections = _Connections()
+    connections = _Connections(connect, max_redirects)
     deadline = time.monotonic() + timeout_seconds
     results: SimpleQueue[bytes | BaseException] = SimpleQueue()
 
@@ -77,7 +88,9 @@ def _fetch(url: str, name: str, connections: _Connections, deadline: float, max_
 class _Connections:
     """The connections that one fetch opens, so that they can be closed from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, connect: Connect | None, max_redirects: int) -> None:
+        self._connect = connect
+        self._max_redirects = max_redirects
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._closed = False
@@ -86,11 +99,16 @@ class _Connections:
         """What opens addresses through these connections."""
         # Not build_opener: that adds file:, ftp: and data:, and a server may redirect to any of them.
         opener = urllib.request.OpenerDirector()
+        most = self._max_redirects
+
+        class Redirects(urllib.request.HTTPRedirectHandler):
+            max_redirections = most
+
         for handler in (
-            urllib.request.ProxyHandler(),
-            _HTTPHandler(self.add),
-            _HTTPSHandler(self.add),
-            urllib.request.HTTPRedirectHandler(),
+            urllib.request.ProxyHandler(None if self._connect is None else {}),
+            _HTTPHandler(self.add, self._connect),
+            _HTTPSHandler(self.add, self._connect),
+            Redirects(),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.UnknownHandler(),
@@ -119,15 +137,18 @@ def _shut(connected: socket.socket) -> None:
 
 
 class _HTTPHandler(urllib.request.HTTPHandler):
-    def __init__(self, on_connect: Callable[[socket.socket], None]) -> None:
+    def __init__(self, on_connect: Callable[[socket.socket], None], opening: Connect | None) -> None:
         super().__init__()
         self._on_connect = on_connect
+        self._opening = opening
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        on_connect = self._on_connect
+        on_connect, opening = self._on_connect, self._opening
 
         class Connection(http.client.HTTPConnection):
             def connect(self) -> None:
+                if opening is not None:
+                    self._create_connection = opening  # http.client's own seam
                 super().connect()
                 on_connect(self.sock)
 
@@ -135,15 +156,18 @@ class _HTTPHandler(urllib.request.HTTPHandler):
 
 
 class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def __init__(self, on_connect: Callable[[socket.socket], None]) -> None:
+    def __init__(self, on_connect: Callable[[socket.socket], None], opening: Connect | None) -> None:
         super().__init__()
         self._on_connect = on_connect
+        self._opening = opening
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        on_connect = self._on_connect
+        on_connect, opening = self._on_connect, self._opening
 
         class Connection(http.client.HTTPSConnection):
             def connect(self) -> None:
+                if opening is not None:
+                    self._create_connection = opening  # http.client's own seam
                 super().connect()
                 on_connect(self.sock)
 

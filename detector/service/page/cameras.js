@@ -1,0 +1,2 @@
+export function startCameras() {}
+export function showCameras() {}

@@ -1,0 +1,73 @@
+"""The server: uvicorn, its signals, and what it prints."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from detector.errors import OutputError
+from detector.service.app import create_app
+from detector.service.service import Service
+from detector.service.settings import ServiceSettings
+
+_GRACE_SECONDS = 30
+
+
+class _Server(uvicorn.Server):
+    """Tells the service at once that it is to stop, so that streams end and requests can be finished."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests are finished and video jobs are left to be resumed."""
+    service = Service.of(settings, on_note=_note)
+    limits = settings.limits
+    listening = listen(settings.host, settings.port)
+    host, port = listening.getsockname()[:2]
+    config = uvicorn.Config(
+        create_app(service, on_access=_access),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        lifespan="on",
+    )
+    shown = f"[{host}]" if ":" in host else host
+    _note(f"yolo3 serves {len(list(service.models))} models at http://{shown}:{port}{settings.root_path}/")
+    if settings.token is not None:
+        _note("clients must send the token of YOLO3_TOKEN")
+    server = _Server(config, service)
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again once everything is closed
+        server.run(sockets=[listening])
+    _note("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; raises `OutputError` where another program has the port."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise OutputError(
+            f"{host}:{port}: cannot be served ({error.strerror or error}); choose another --port or --host"
+        ) from None
+
+
+def _access(line: str) -> None:
+    print(line, flush=True)
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
