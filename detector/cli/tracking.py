@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from detector.cli.console import frame_progress, note_printer
+from detector.cli.console import exit_code, frame_progress, leave, note_printer
 from detector.cli.options import Overwrite, Quiet
 
 Log = Annotated[Path, typer.Argument(metavar="LOG.jsonl", help="a frame log, made by yolo3 video or webcam --log")]
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("track")(track_verb)
     app.command("zones")(zones_verb)
     app.command("events")(events_verb)
+    app.command("clips")(clips_verb)
 
 
 def track_verb(
@@ -106,6 +107,50 @@ def events_verb(
         print(line)
     if out:
         print(f"Wrote {out}")
+
+
+def clips_verb(
+    video: Annotated[str, typer.Argument(metavar="IN", help="the video that the log was made from")],
+    log: Annotated[Path, typer.Argument(metavar="LOG.jsonl", help="its frame log")],
+    when: Annotated[
+        str,
+        typer.Option(
+            metavar="CONDITION",
+            help="the moments wanted: 'person', '2 car in yard', 'person entered door', 'car crossed north out', "
+            "'track 7', joined by and, or, not",
+        ),
+    ],
+    zones: Annotated[
+        Path | None, typer.Option(metavar="ZONES.toml", help="the zones and lines that the condition names")
+    ] = None,
+    pad: Annotated[str, typer.Option(metavar="TIME", help="how much before and after belongs to a moment")] = "2s",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder for a clip of each moment, index.html and clips.csv")
+    ] = None,
+    join: Annotated[
+        Path | None, typer.Option(metavar="OUT.mp4", help="one video of all moments, without the rest")
+    ] = None,
+    boxes: Annotated[bool, typer.Option("--boxes", help="draw boxes, and zones with --zones")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cut the moments of a video in which something happens, exact to the frame, with their sound."""
+    from detector.pipeline.clip_index import PAGE
+    from detector.pipeline.clips import ClipOptions, write_clips
+    from detector.pipeline.moments import Wanted
+    from detector.video.section import parse_seconds
+
+    wanted = Wanted(when, parse_seconds("pad", pad), zones)
+    options = ClipOptions(video, log, wanted, out, join, boxes, overwrite=overwrite)
+    result = write_clips(options, bar=functools.partial(frame_progress, quiet))
+    for note in result.notes:
+        note_printer(quiet)(note)
+    many = "1 moment" if result.moments == 1 else f"{result.moments} moments"
+    print(f"Found {many}: {result.frames} frames, {result.seconds:.1f} s")
+    for path in (out and out / PAGE, join):
+        if path and path.exists():
+            print(f"Wrote {path}")
+    leave(exit_code(result.status))
 
 
 def _check_scipy() -> None:

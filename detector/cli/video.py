@@ -95,6 +95,11 @@ def video_verb(
     zones: ZonesFile = None,
     events: Events = None,
     blur: Blur = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="CONDITION", help="write only the moments that meet this, see yolo3 clips: 'person'"),
+    ] = None,
+    pad: Annotated[str, typer.Option(metavar="TIME", help="with --only: how much to keep before and after")] = "2s",
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="continue an interrupted run")] = False,
     profile: Profile = False,
@@ -102,12 +107,14 @@ def video_verb(
 ) -> None:
     """Detect objects in a video."""
     from detector.errors import SettingsError
+    from detector.pipeline.annotate_moments import MomentOptions, annotate_moments
     from detector.pipeline.annotate_video import VideoOptions, annotate_video
     from detector.pipeline.live_tracking import TrackingOptions
+    from detector.pipeline.moments import Wanted
     from detector.pipeline.outputs import Outputs
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.reading.image_sequence import parse_rate
-    from detector.video.section import Section
+    from detector.video.section import Section, parse_seconds
     from detector.video.writing.codecs import VideoSettings
 
     if video.isdecimal() and not Path(video).exists():
@@ -123,9 +130,15 @@ def video_verb(
         section=Section.of(start, end),
         fps=None if fps is None else parse_rate(fps),
         deinterlace=deinterlace,
-        tracking=TrackingOptions.of(track, trails, zones, events, blur),
+        # A condition may name zones of a video without identities, where nothing is counted.
+        tracking=TrackingOptions.of(track, trails, None if only and not track else zones, events, blur),
     )
-    result = annotate_video(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))
+    bar = functools.partial(frame_progress, quiet)
+    if only is None:
+        result = annotate_video(options, bar=bar, on_note=note_printer(quiet))
+    else:
+        wanted = Wanted(only, parse_seconds("pad", pad), zones)
+        result = annotate_moments(MomentOptions(options, wanted), bar=bar, on_note=note_printer(quiet))
     leave(_conclude(result, outputs, quiet))
 
 

@@ -68,9 +68,22 @@ class LogReplay(Source):
     of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
     """
 
-    def __init__(self, video: OpenedVideo, logged: LogIndex) -> None:
+    def __init__(
+        self,
+        video: OpenedVideo,
+        logged: LogIndex,
+        *,
+        records: Iterator[FrameRecord] | None = None,
+        shift_seconds: float | None = None,
+    ) -> None:
+        """`records` are the lines of the frames to come, where these are a part of the logged ones.
+
+        `shift_seconds` is then what `clock_shift` said of the whole.
+        """
         self._video = video
         self._logged = logged
+        self._records = records
+        self._shift_seconds = shift_seconds
         self._matched = 0
         self._beyond = 0
         self.unknown = 0
@@ -85,14 +98,13 @@ class LogReplay(Source):
         return [*self._video.notes, beyond]
 
     def __iter__(self) -> Iterator[Frame]:
-        records = self._logged.records()
+        records = self._logged.records() if self._records is None else self._records
         record = next(records, None)
-        missed, shift = 0, 0.0
+        missed, shift = 0, self._shift_seconds or 0.0
         for frame in self._video:
             seconds = float(frame.time)
-            if frame.index == 0:
-                shift = self._shift(seconds)
-                self._check_length(seconds + shift)
+            if frame.index == 0 and self._shift_seconds is None:
+                shift = clock_shift(self._video, self._logged, seconds)
             while record is not None and record.time < seconds + shift - _SAME_SECONDS:
                 missed += 1
                 self._check_missed(missed, record)
@@ -110,30 +122,36 @@ class LogReplay(Source):
         if record is not None and self._logged.status is not None:
             raise self._other(f"it ends before the log's frame at {record.time:.3f} s")
 
-    def _shift(self, first_seconds: float) -> float:
-        """The offset from the video's times to the log's: a recording may start at 0 when its source did not."""
-        first = self._logged.first
-        if first is None:
-            return 0.0
-        ahead = first.time - first_seconds
-        # If the log does not begin at the first frame, that frame was dropped, and both clocks are the same.
-        return ahead if first.frame == 0 or ahead > _LONGEST_START_SECONDS else 0.0
-
-    def _check_length(self, first_seconds: float) -> None:
-        """Refuse a log that goes on after the end of the video before reading all of it, if its length is known."""
-        last, length = self._logged.last, self._video.info.duration_seconds
-        if last is None or length is None or self._logged.status is not RunStatus.COMPLETE:
-            return
-        end = first_seconds + float(length)
-        if last.time - end > max(_LENGTH_SECONDS, _LENGTH_SHARE * float(length)):
-            raise self._other(f"the log's last frame is at {last.time:.2f} s, the video's near {end:.2f} s")
-
     def _check_missed(self, missed: int, record: FrameRecord) -> None:
         if missed > _MOST_MISSED + self._matched / 10:
             raise self._other(f"it has no frame at {record.time:.3f} s, where the log has one")
 
     def _other(self, what: str) -> LogError:
-        return LogError(
-            f"{self._logged.path}: is not the log of {self._video.info.source}: {what}; "
-            f"it is of {self._logged.run.source}, or of a recording that was made with it"
-        )
+        return _another(self._logged, self._video, what)
+
+
+def clock_shift(video: OpenedVideo, logged: LogIndex, first_seconds: float) -> float:
+    """The offset from the video's times to the log's: a recording may start at 0 when its source did not.
+
+    `first_seconds` is the time of the first of the frames that the log is of. Raises `LogError` where the log goes on
+    after the end of the video, if its length is known.
+    """
+    first, last = logged.first, logged.last
+    if first is None or last is None:
+        return 0.0
+    ahead = first.time - first_seconds
+    # If the log does not begin at the first frame, that frame was dropped, and both clocks are the same.
+    shift = ahead if first.frame == 0 or ahead > _LONGEST_START_SECONDS else 0.0
+    length = video.info.duration_seconds
+    if length is not None and logged.status is RunStatus.COMPLETE:
+        end = first_seconds + shift + float(length)
+        if last.time - end > max(_LENGTH_SECONDS, _LENGTH_SHARE * float(length)):
+            raise _another(logged, video, f"the log's last frame is at {last.time:.2f} s, the video's near {end:.2f} s")
+    return shift
+
+
+def _another(logged: LogIndex, video: OpenedVideo, what: str) -> LogError:
+    return LogError(
+        f"{logged.path}: is not the log of {video.info.source}: {what}; "
+        f"it is of {logged.run.source}, or of a recording that was made with it"
+    )

@@ -24,6 +24,7 @@ from detector.tracking.online import TrackerName, open_tracker
 from detector.tracking.zone_file import read_zones
 from detector.tracking.zones import Zones
 from detector.video.frames import Frame, VideoInfo
+from detector.video.section import parse_seconds
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,7 @@ class TrackingOptions:
         cls, tracker: TrackerName | None, trails: str, zones: Path | None, events: Path | None, blur: str | None
     ) -> TrackingOptions:
         """From what a command was given: a time such as `2s`, and class names with commas. Raises `SettingsError`."""
-        try:
-            seconds = float(trails.strip().removesuffix("s"))
-        except ValueError:
-            raise SettingsError(f"trails of {trails!r} are no time; expected seconds, such as 2s") from None
+        seconds = parse_seconds("trails", trails)
         classes = tuple(name.strip() for name in (blur or "").split(",") if name.strip())
         return cls(tracker, seconds, zones, events, classes)
 

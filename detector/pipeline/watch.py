@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event, Lock, Thread, current_thread, main_thread
+from threading import Event, Lock, Thread
 from typing import Literal
 
 from convert.files import lock_outputs
@@ -21,6 +20,7 @@ from detector.pipeline.annotate_video import OpenDetector, draw_boxes, run_recor
 from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
 from detector.pipeline.loop import LoopOptions, RunResult, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
+from detector.pipeline.signals import signals_noted
 from detector.profiling import Stopwatch
 from detector.settings import Settings
 from detector.tracking.frame_skipping import EVERY_FRAME, FrameSkipping, FrameSkippingDetector
@@ -119,7 +119,7 @@ def watch_cameras(
             done[number].set()
 
     threads = [Thread(target=watch, args=(number,), name=f"camera-{number + 1}") for number in range(len(done))]
-    with _signals_noted(pressed):
+    with signals_noted(pressed):
         for thread in threads:
             thread.start()
         while not all(event.wait(_POLL_SECONDS) for event in done):
@@ -199,18 +199,3 @@ def _files(
             VideoWriter(outputs.video, info, settings=outputs.encoding, overwrite=outputs.overwrite, keep_earlier=keep)
         )
     return sinks
-
-
-@contextmanager
-def _signals_noted(pressed: list[int]) -> Iterator[None]:
-    """Note Ctrl-C and requests to terminate in a list instead of raising them in the middle of anything."""
-    before = {}
-    if current_thread() is main_thread():  # no other receives signals
-        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
-            if signal.getsignal(number) is signal.default_int_handler:
-                before[number] = signal.signal(number, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

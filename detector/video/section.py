@@ -106,6 +106,15 @@ def spoken(seconds: Fraction) -> str:
     return f"{text} ({hours}:{minutes:02d}:{clock})" if hours else f"{text} ({minutes}:{clock})"
 
 
+def parse_seconds(name: str, text: str) -> float:
+    """A length of time as a user writes it: `2`, `2s`, `0.5 s`, or [HH:]MM:SS. Raises `SettingsError`."""
+    found = _TIME.fullmatch(text.strip().removesuffix("s").strip())
+    if found is None:
+        raise SettingsError(f"{name} {text!r} is no length of time; expected seconds, such as 2s, or MM:SS")
+    hours, minutes, seconds = found.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
 def _logged_seconds(settings: Mapping[str, object], name: str) -> Fraction | None:
     given = settings.get(name)
     if given is None:
