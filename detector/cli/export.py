@@ -13,7 +13,9 @@ from detector.cli.options import Overwrite
 from detector.errors import SettingsError
 
 ModelFormat = Literal["litert", "onnx", "openvino", "savedmodel"]
-LogFormat = Literal["csv", "coco", "mot", "yolo", "darknet", "labelstudio", "cvat", "parquet"]
+LogFormat = Literal[
+    "csv", "coco", "mot", "yolo", "darknet", "labelstudio", "labelstudio-video", "cvat", "cvat-video", "parquet"
+]
 PictureFormat = Literal["csv", "coco", "yolo", "labelstudio", "cvat"]
 Format = Literal[ModelFormat, LogFormat]
 Precision = Literal["float32", "float16", "int8"]
@@ -25,7 +27,9 @@ LOG_ENDINGS: dict[LogFormat, str] = {
     "yolo": "-labels",
     "darknet": ".darknet.json",
     "labelstudio": ".labelstudio.json",
+    "labelstudio-video": ".labelstudio-video.json",
     "cvat": ".cvat.xml",
+    "cvat-video": ".cvat-video.xml",
     "parquet": ".parquet",
 }
 """What a log's name ends with once it is exported."""

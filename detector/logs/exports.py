@@ -31,12 +31,17 @@ from detector.logs.box_formats import (
     yolo_line,
 )
 from detector.logs.frame_log import BoxRecord, FrameRecord, RunRecord, open_log
+from detector.logs.track_exports import cvat_video, labelstudio_video
 
-ExportFormat = Literal["csv", "coco", "mot", "yolo", "darknet", "labelstudio", "cvat", "parquet"]
+ExportFormat = Literal[
+    "csv", "coco", "mot", "yolo", "darknet", "labelstudio", "labelstudio-video", "cvat", "cvat-video", "parquet"
+]
 
 _CLASSES = "classes.txt"
 _ROWS_AT_A_TIME = 50_000
 _COLUMNS = ("frame", "time", "class_id", "name", "confidence", "left", "top", "right", "bottom")
+_TRACK_COLUMNS = ("track", "interpolated")
+"""Of a log with tracks; the first is empty where a box has none."""
 
 Frames = Iterator[FrameRecord]
 
@@ -66,10 +71,10 @@ def export_log(
 
     `csv` and `parquet` hold a row per box; `coco` an annotation file with `score`; `mot` MOTChallenge's detections;
     `labelstudio` a list of tasks with predictions; `cvat` CVAT's XML for images; `darknet` the JSON that Darknet's
-    `-out` writes. `out` is a file or,
-    for texts, an open stream; for `yolo` a folder with a label file per frame and `classes.txt`. A line of a label file
-    is `class x y width height`, with the confidence as a sixth number only if `with_confidence` says so: readers of
-    labels refuse it. `choice` says what is written; a frame without a chosen box keeps its place.
+    `-out` writes; `cvat-video` and `labelstudio-video` hold tracks. `out` is a file or, for texts, an open stream; for
+    `yolo` a folder with a label file per frame and `classes.txt`. A line of a label file is `class x y width height`,
+    with the confidence as a sixth number only if `with_confidence` says so: readers of labels refuse it. `choice` says
+    what is written; a frame without a chosen box keeps its place.
 
     Raises `LogError` for a log that is none, `OutputError` if `out` must not be written, `WriteError` if it could not
     be written to its end.
@@ -114,11 +119,13 @@ class _ChosenFrames(Iterator[FrameRecord]):
 
 
 def _csv(run: RunRecord, frames: Frames) -> Iterator[str]:
-    yield ",".join(_COLUMNS) + "\n"
+    tracked = _has_tracks(run)
+    yield ",".join((*_COLUMNS, *_TRACK_COLUMNS) if tracked else _COLUMNS) + "\n"
     for frame in frames:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(
             (frame.frame, frame.time, box.class_id, _cell(box.name), box.confidence, *box.box)
+            + ((box.track, int(box.interpolated)) if tracked else ())
             for box in frame.detections
         )
         yield text.getvalue()
@@ -152,7 +159,8 @@ def _mot(run: RunRecord, frames: Frames) -> Iterator[str]:
         for box in frame.detections:
             width, height = size(box)
             left, top = (round(edge + 1, 2) for edge in box.box[:2])
-            yield f"{frame.frame + 1},-1,{left},{top},{width},{height},{box.confidence},-1,-1,-1\n"
+            track = -1 if box.track is None else box.track
+            yield f"{frame.frame + 1},{track},{left},{top},{width},{height},{box.confidence},-1,-1,-1\n"
 
 
 def _darknet(run: RunRecord, frames: Frames) -> Iterator[str]:
@@ -204,9 +212,14 @@ def _parquet(run: RunRecord, frames: Frames, part: Path) -> None:
     except ImportError:
         raise SettingsError("Parquet needs the package pyarrow: pip install -e '.[parquet]'") from None
     kinds = [pyarrow.int64(), pyarrow.float64(), pyarrow.int64(), pyarrow.string(), *[pyarrow.float64()] * 5]
-    schema = pyarrow.schema(list(zip(_COLUMNS, kinds, strict=True)))
+    columns: tuple[str, ...] = _COLUMNS
+    tracked = _has_tracks(run)
+    if tracked:
+        columns, kinds = (*_COLUMNS, *_TRACK_COLUMNS), [*kinds, pyarrow.int64(), pyarrow.bool_()]
+    schema = pyarrow.schema(list(zip(columns, kinds, strict=True)))
     rows = (
         (frame.frame, frame.time, box.class_id, _text(box.name), box.confidence, *box.box)
+        + ((box.track, box.interpolated) if tracked else ())
         for frame in frames
         for box in frame.detections
     )
@@ -226,6 +239,10 @@ def _write_labels(run: RunRecord, frames: Frames, folder: Path, *, with_confiden
 
 def _is_label_file(name: str) -> bool:
     return name == _CLASSES or re.fullmatch(r"frame_\d{6,}\.txt", name) is not None
+
+
+def _has_tracks(run: RunRecord) -> bool:
+    return "track" in run.settings
 
 
 def _cell(name: str) -> str:
@@ -253,4 +270,6 @@ _TEXTS: dict[str, Callable[[RunRecord, Frames], Iterator[str]]] = {
     "darknet": _darknet,
     "labelstudio": _labelstudio,
     "cvat": _cvat,
+    "cvat-video": cvat_video,
+    "labelstudio-video": labelstudio_video,
 }
