@@ -1,4 +1,4 @@
-"""Why a .weights file does not fit a network, in plain words: where it breaks, and what would fit."""
+"""Explain why a .weights file does not fit a network: where it ends, and what would fit."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def check_weights(network: Network, weights: WeightsReader) -> None:
         raise WeightsError(
             f"{weights.path}: {_where(network, weights)}. {network.cfg.path} needs "
             f"{network.parameter_count} floats, the file holds {weights.total}. {_advice(network, weights)}"
-            + (f". The bytes show: {seen}" if seen else "")
+            + (f". The file's content suggests: {seen}" if seen else "")
         )
 
 
 def _where(network: Network, weights: WeightsReader) -> str:
-    """The layer and offset at which the file ends, or what is left over."""
+    """Return the layer and offset at which the file ends, or the size of the excess."""
     left = weights.total
     for layer in network.layers:
         for parameter in layer.parameters:
             if parameter.count > left:
                 offset = weights.header.size_bytes + (weights.total - left) * FLOAT_BYTES
                 return (
-                    f"too short: {layer.name} needs {parameter.count} floats for its {parameter.name} at "
-                    f"offset {offset}, {left} are left"
+                    f"too short: {layer.name} needs {parameter.count} floats for its {parameter.name} at offset "
+                    f"{offset}, {left} are left"
                 )
             left -= parameter.count
     offset = weights.header.size_bytes + network.parameter_count * FLOAT_BYTES
@@ -45,31 +45,32 @@ def _where(network: Network, weights: WeightsReader) -> str:
 
 def _advice(network: Network, weights: WeightsReader) -> str:
     if weights.total == network.parameter_count:
-        return "Whatever wrote the file added bytes to it: fetch it again"
+        return "The program that wrote the file appended extra bytes: fetch it again"
     heads = [layer.head for layer in network.layers if layer.head]
     classes = fitting_class_count(network.cfg, weights.total)
     if heads and classes is not None:
         filters = ", ".join(str(len(head.anchors) * (5 + classes)) for head in heads)
         return (
-            f"With {classes} classes instead of {heads[0].classes} it would fit: set classes={classes} in each "
-            f"head and filters={filters} before them, or use the cfg these weights were trained with"
+            f"With {classes} classes instead of {heads[0].classes} it would fit: set classes={classes} in each head "
+            f"and filters={filters} in the layer before it, or use the cfg these weights were trained with"
         )
     prefix = prefix_layers(network, weights.total)
     if prefix:
         return (
-            f"The file ends after layer {prefix - 1}: it holds the first {prefix} layers only, to start a training from"
+            f"The file ends after layer {prefix - 1}: it holds the first {prefix} layers only, as initial weights"
+            " for training"
         )
     if weights.total < network.parameter_count:
         share = weights.total / network.parameter_count
         return (
-            f"No class count fits, so this is another network's file or a download cut short ({share:.0%} is "
-            "there): fetch it again or use the cfg it was trained with"
+            f"No class count fits, so the file belongs to another network or is a truncated download ({share:.0%} is "
+            "present): fetch it again or use the cfg it was trained with"
         )
-    return "No class count fits, so this is another network's file: use the cfg it was trained with"
+    return "No class count fits, so the file belongs to another network: use the cfg it was trained with"
 
 
 def prefix_layers(network: Network, floats: int) -> int:
-    """How many layers the file holds to their ends, when it ends exactly with one; else 0."""
+    """Return the number of complete layers if the file ends exactly after one; else 0."""
     read = 0
     for layer in network.layers:
         read += layer.parameter_count

@@ -1,4 +1,4 @@
-"""What a .cfg, .weights or .h5 file holds, as text for people; needs no TensorFlow."""
+"""Describe a .cfg, .weights or .h5 file as text, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TINY_ANCHORS = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))
 
 
 def inspect(path: Path | str, weights: Path | str | None = None) -> str:
-    """What a file holds: a .cfg (with `weights`, whether they fit it), a .weights file or an .h5 model.
+    """Return a description of a .cfg (with `weights`, whether they fit it), a .weights file or an .h5 model.
 
-    Raises the errors of `convert.errors` for a file that is none of them, or is damaged; the message says how.
+    Raise an error of `convert.errors` for a file of another kind or a damaged one.
     """
     return "\n".join(map(printable, _lines(Path(path), weights)))
 
@@ -49,10 +49,10 @@ def _cfg(network: Network) -> Iterator[str]:
     yield from _table(network, Header())
     floats = network.parameter_count
     size = Header().size_bytes + floats * FLOAT_BYTES
-    yield f"total: {floats:,} floats, a .weights file of {size:,} bytes; {network.flops / 1e9:.3f} GFLOP a picture"
+    yield f"total: {floats:,} floats, a .weights file of {size:,} bytes; {network.flops / 1e9:.3f} GFLOP per image"
     yield from _heads(tuple(layer.head for layer in network.outputs if layer.head))
     if network.fixed_size:
-        yield f"takes no other input size ({network.fixed_size})"
+        yield f"accepts only this input size ({network.fixed_size})"
     for layer in network.layers:
         if layer.note:
             yield f"note: {layer.note}"
@@ -60,7 +60,7 @@ def _cfg(network: Network) -> Iterator[str]:
     if _tiny_mask_trap(network):
         yield (
             "note: the second head has mask=0,1,2. The published yolov3-tiny.weights was trained with mask=1,2,3 "
-            "there; with those weights small boxes come out wrong until the mask is mended"
+            "there; with those weights small boxes are wrong until the mask is corrected"
         )
 
 
@@ -85,7 +85,7 @@ def _heads(heads: tuple[Head, ...]) -> Iterator[str]:
             f"anchors {anchors}, nms {head.nms_kind}"
         )
     if not heads:
-        yield "no head: a classifier, or a network to build on"
+        yield "no head: a classifier or a backbone"
 
 
 def _keys(cfg: Cfg) -> Iterator[str]:
@@ -93,13 +93,13 @@ def _keys(cfg: Cfg) -> Iterator[str]:
     unknown = {key: lines for key, lines in unread.items() if key not in KNOWN_KEYS}
     training = {key: lines for key, lines in unread.items() if key in KNOWN_KEYS}
     if unknown:
-        yield f"keys that no Darknet knows, a slip of the pen? {_listed(unknown)}"
+        yield f"keys unknown to Darknet, possibly typos: {_listed(unknown)}"
     if training:
-        yield f"keys not needed to find objects: {_listed(training)}"
+        yield f"keys not needed for detection: {_listed(training)}"
 
 
 def _listed(keys: Mapping[str, list[int]], most: int = 4) -> str:
-    """Each key and its lines."""
+    """Return each key with its lines."""
     named = []
     for key, lines in sorted(keys.items()):
         more = f" and {len(lines) - most} more" if len(lines) > most else ""
@@ -128,13 +128,13 @@ def _weights(path: Path) -> Iterator[str]:
     with WeightsReader.open(path) as reader:
         header, floats = reader.header, reader.total
     yield (
-        f"{path}: version {header.major}.{header.minor}.{header.revision}, {header.seen:,} pictures seen, "
+        f"{path}: version {header.major}.{header.minor}.{header.revision}, {header.seen:,} training images seen, "
         f"{floats:,} floats after a header of {header.size_bytes} bytes"
     )
     if header.transposed:
-        yield "connected layers are stored input by output"
+        yield "connected layers are stored transposed (input by output)"
     fits = list(_fits(floats))
-    yield from fits or ["fits no network of configs/: give its cfg as well, `yolo3 inspect CFG WEIGHTS`"]
+    yield from fits or ["fits no network in configs/: give its cfg as well, `yolo3 inspect CFG WEIGHTS`"]
 
 
 def _known_networks() -> Iterator[Network]:
@@ -152,18 +152,18 @@ def _fits(floats: int) -> Iterator[str]:
         elif classes is not None:
             yield f"fits {name} with {classes} classes"
         elif prefix:
-            yield f"holds the first {prefix} layers of {name}, to start a training from"
+            yield f"holds the first {prefix} layers of {name}: initial weights for training"
         elif network.parameter_count < floats <= network.parameter_count * 1.05:
-            yield f"holds all of {name} and {floats - network.parameter_count:,} floats more: a layer too many"
+            yield f"holds all of {name} and {floats - network.parameter_count:,} extra floats: one layer too many"
 
 
 def _nearest(path: Path) -> str:
-    """The known network whose file is just a few bytes longer."""
+    """Return the known network whose file is only a few bytes longer."""
     size = path.stat().st_size
     for network in _known_networks():
         missing = Header().size_bytes + network.parameter_count * FLOAT_BYTES - size
         if 0 < missing < FLOAT_BYTES:
-            return f"{missing} bytes are missing to {Path(network.cfg.path).name}"
+            return f"{missing} bytes missing for {Path(network.cfg.path).name}"
     return ""
 
 
@@ -177,7 +177,7 @@ def _model(path: Path) -> Iterator[str]:
     try:
         network = plan(parse_cfg(description.cfg, f"{path} (its cfg)"), batch_norm=description.batch_norm)
     except CfgError as error:
-        yield f"{path}: its cfg is not understood: {error}"
+        yield f"{path}: its cfg cannot be parsed: {error}"
         return
     header = description.weights_header
     yield (
@@ -185,6 +185,8 @@ def _model(path: Path) -> Iterator[str]:
         f"{', …' if len(description.names) > 5 else ''}), resize {description.resize}, "
         f"batch normalisation of {description.batch_norm}"
     )
-    yield f"made from a cfg of SHA-256 {description.cfg_sha256} and weights of {description.weights_sha256}"
-    yield f"those weights: version {header.major}.{header.minor}.{header.revision}, {header.seen:,} pictures seen"
+    yield f"converted from a cfg of SHA-256 {description.cfg_sha256} and weights of {description.weights_sha256}"
+    yield (
+        f"those weights: version {header.major}.{header.minor}.{header.revision}, {header.seen:,} training images seen"
+    )
     yield from _cfg(network)

@@ -1,8 +1,7 @@
-"""One small function per section kind: keys in, a `Layer` out.
+"""Convert each kind of cfg section with one function, from its keys to a `Layer`.
 
-A function reads its section's keys, works out the output shape, declares its parameters in the order of Darknet's
-file, and says how to build itself in Keras. Everything about a kind stands in that one function. To teach the
-converter a new kind, write one and put it into `KINDS`.
+A function reads its section's keys, computes the output shape, declares its parameters in the order of Darknet's file,
+and returns a closure that builds its Keras layers. To add a kind, write a function and list it in `KINDS`.
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ KINDS: dict[str, Callable[[Section, Before], Layer]] = {
     "upsample": upsample,
     "yolo": yolo,
 }
-"""What converts each section kind."""
+"""The function for each supported section kind."""
 
 KNOWN: dict[str, Callable[[Section, Before], Layer]] = KINDS | {
     kind: refused(meaning) for kind, meaning in REFUSED.items()
 }
-"""`KINDS`, and those that are refused by name."""
+"""`KINDS` and the known kinds that are refused with an explanation."""

@@ -11,12 +11,12 @@ from convert.layers.pieces import channel_maximum, channel_sum, channels, recipr
 
 LEAKY_SLOPE = 0.1
 CHANNELS_EPSILON = 1e-4
-"""Added to the sum over channels (`activate_array_normalize_channels`, activations.c)."""
+"""Added to the sum over channels in `activate_array_normalize_channels` (activations.c)."""
 
 GELU_LINEAR, GELU_CUBIC = 0.797885, 0.035677
 
 Apply = Callable[[Tensor, str], Tensor]
-"""From a tensor and a name that no other layer has to the tensor after the activation."""
+"""Takes a tensor and a unique layer name; returns the activated tensor."""
 
 
 def _leaky(slope: float) -> Apply:
@@ -48,14 +48,14 @@ def _linear(tensor: Tensor, name: str) -> Tensor:
 
 
 def _selu(tensor: Tensor, name: str) -> Tensor:
-    """`selu_activate`: Darknet's constants have four decimals, Keras's own selu has all of them."""
+    """Apply `selu_activate`, whose constants have four decimals; Keras's selu has all of them."""
     from keras.layers import ELU
 
     return _scaled(ELU(alpha=1.6732, name=f"{name}_elu")(tensor), 1.0507, 0, name)
 
 
 def _gelu(tensor: Tensor, name: str) -> Tensor:
-    """`gelu_activate`: x/2 (1 + tanh(0.797885 x + 0.035677 x^3)), and (1 + tanh z) / 2 is the sigmoid of 2z."""
+    """Apply `gelu_activate`: x/2 (1 + tanh(0.797885 x + 0.035677 x^3)), where (1 + tanh z) / 2 is the sigmoid of 2z."""
     from keras.layers import Activation, Add, Multiply
 
     cube = Multiply(name=f"{name}_cube")([tensor, tensor, tensor])
@@ -68,7 +68,7 @@ def _gelu(tensor: Tensor, name: str) -> Tensor:
 
 
 def _hard_mish(tensor: Tensor, name: str) -> Tensor:
-    """`hard_mish_yashas`: x above 0, x^2/2 + x down to -2, then 0; that is x/2 times x + 2 held within 0..2."""
+    """Apply `hard_mish_yashas`: x above 0, x^2/2 + x down to -2, then 0; that is x/2 times x + 2 clipped to 0..2."""
     from keras.layers import Multiply, ReLU
 
     gate = ReLU(max_value=2.0, name=f"{name}_clip")(_scaled(tensor, 1, 2, f"{name}_shift"))
@@ -76,17 +76,17 @@ def _hard_mish(tensor: Tensor, name: str) -> Tensor:
 
 
 def _loggy(tensor: Tensor, name: str) -> Tensor:
-    """`loggy_activate`: 2 sigmoid(x) - 1."""
+    """Apply `loggy_activate`: 2 sigmoid(x) - 1."""
     return _scaled(_named("sigmoid")(tensor, f"{name}_sigmoid"), 2, -1, name)
 
 
 def _ramp(tensor: Tensor, name: str) -> Tensor:
-    """`ramp_activate`: x/10, and x more above 0."""
+    """Apply `ramp_activate`: x/10 for x <= 0, x + x/10 above."""
     return _scaled(_leaky(0.1 / 1.1)(tensor, f"{name}_leaky"), 1.1, 0, name)
 
 
 def _bent_line(tensor: Tensor, slope: float, name: str) -> Tensor:
-    """The identity within 0..1, outside it a line of the given slope."""
+    """Apply the identity within 0..1 and a line of the given slope outside."""
     from keras.layers import Add, ReLU
 
     above = ReLU(name=f"{name}_above")(_scaled(tensor, 1, -1, f"{name}_shift"))
@@ -95,17 +95,17 @@ def _bent_line(tensor: Tensor, slope: float, name: str) -> Tensor:
 
 
 def _lhtan(tensor: Tensor, name: str) -> Tensor:
-    """`lhtan_activate`: slope 0.001 outside 0..1."""
+    """Apply `lhtan_activate`: the identity within 0..1, slope 0.001 outside."""
     return _bent_line(tensor, 0.001, name)
 
 
 def _plse(tensor: Tensor, name: str) -> Tensor:
-    """`plse_activate`: x/8 + 1/2 within -4..4, outside a slope of 0.01: in units of the line, 0.08 outside 0..1."""
+    """Apply `plse_activate`: x/8 + 1/2 within -4..4, slope 0.01 outside (0.08 in units of that line)."""
     return _bent_line(_scaled(tensor, 0.125, 0.5, f"{name}_line"), 0.08, name)
 
 
 def _normalize_channels(tensor: Tensor, name: str) -> Tensor:
-    """`activate_array_normalize_channels`: relu(x) over 1e-4 plus its sum over the channels of the cell."""
+    """Apply `activate_array_normalize_channels`: relu(x) divided by 1e-4 plus its sum over the cell's channels."""
     from keras.layers import Multiply, ReLU
 
     positive = ReLU(name=f"{name}_relu")(tensor)
@@ -114,16 +114,16 @@ def _normalize_channels(tensor: Tensor, name: str) -> Tensor:
 
 
 def _normalize_channels_softmax(tensor: Tensor, name: str) -> Tensor:
-    """`activate_array_normalize_channels_softmax`: exp(x) over 1e-4 plus its sum over the channels.
+    """Apply `activate_array_normalize_channels_softmax`: exp(x) divided by 1e-4 plus its sum over the channels.
 
-    That is the softmax beside one more channel of log(1e-4), which is then taken away.
+    This equals a softmax with one more channel of log(1e-4), which is then removed.
     """
     first = channels(tensor, 0, 1, tensor.shape[-1], f"{name}_first")
     return _softmax_beside(tensor, _scaled(first, 0, math.log(CHANNELS_EPSILON), f"{name}_epsilon"), name)
 
 
 def _normalize_channels_softmax_maxval(tensor: Tensor, name: str) -> Tensor:
-    """The same with the cell's largest value subtracted first, so that 1e-4 weighs relative to it."""
+    """Apply the same after subtracting the cell's largest value, so that 1e-4 is relative to it."""
     largest = channel_maximum(tensor, tensor.shape[-1], f"{name}_maximum")
     return _softmax_beside(tensor, _scaled(largest, 1, math.log(CHANNELS_EPSILON), f"{name}_epsilon"), name)
 
@@ -160,16 +160,18 @@ ACTIVATIONS: dict[str, Apply] = {
     "swish": _named("silu"),
     "tanh": _named("tanh"),
 }
-"""Darknet's name -> what applies it."""
+"""Darknet's names and the functions that apply them."""
 
 
 def read_activation(section: Section, default: str) -> Callable[[Tensor, str], Tensor]:
-    """The function that applies a section's `activation=`; `CfgError` for one that is not known.
+    """Return the function that applies a section's `activation=`; raise `CfgError` for an unknown one.
 
-    Darknet takes an unknown word for relu without stopping, so a slip of the pen gives a wrong network there.
+    Darknet replaces an unknown word with relu, so a typo gives a wrong network there.
     """
     if section.text("activation", default) == "stair":
-        raise section.error("activation=stair (whole steps) is not supported: no layer of Keras rounds", "activation")
+        raise section.error(
+            "activation=stair (rounds down) is not supported: Keras has no layer that rounds", "activation"
+        )
     word = section.choice("activation", ACTIVATIONS, default)
 
     def apply(tensor: Tensor, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layers with a weight for every pair of numbers: connected, and local (a convolution that changes with the place)."""
+"""Build fully connected layers, and local ones (convolutions with separate weights at every position)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from convert.layers.pieces import constant
 
 
 def connected(section: Section, before: Before) -> Layer:
-    """`[connected]`: every output from all numbers of the map (`connected_layer.c`, `load_connected_weights`).
+    """Build `[connected]`: each output is a weighted sum of the map (`connected_layer.c`, `load_connected_weights`).
 
-    A convolution as large as the map is the same sum. Batch normalisation's scales, mean and variance stand after the
-    weights here; files with a version above 1000 hold the weights input by output.
+    It is built as a convolution with a kernel as large as the map. The file holds batch normalisation's scales, mean
+    and variance after the weights here; files with a version above 1000 hold the weights transposed (input by output).
     """
     source, index = before.shape, before.index
     output = section.integer("output", 1, minimum=1)
@@ -62,10 +62,10 @@ def connected(section: Section, before: Before) -> Layer:
 
 
 def local(section: Section, before: Before) -> Layer:
-    """`[local]`: a convolution with its own weights at every place (`local_layer.c`).
+    """Build `[local]`: a convolution with its own weights at every position (`local_layer.c`).
 
-    The patches are cut out by a depthwise convolution with one 1 in each kernel, then each place is a product of its
-    own. The file holds biases[filters][place] and weights[place][filters][channels][size][size].
+    A depthwise convolution with one 1 in each kernel extracts the patches; each position is then multiplied by its own
+    weights. The file holds biases[filters][position] and weights[position][filters][channels][size][size].
     """
     source, index = before.shape, before.index
     filters = section.integer("filters", 1, minimum=1)
@@ -74,7 +74,9 @@ def local(section: Section, before: Before) -> Layer:
     pad = section.flag("pad")
     activate = read_activation(section, "logistic")
     if pad and size != 3:
-        raise section.error(f"pad=1 with size={size}: Darknet's own sizes disagree there; expected size=3", "pad")
+        raise section.error(
+            f"pad=1 with size={size}: Darknet computes inconsistent sizes there; expected size=3", "pad"
+        )
     shape = Shape(
         (source.height - (1 if pad else size)) // stride + 1,
         (source.width - (1 if pad else size)) // stride + 1,
@@ -86,7 +88,7 @@ def local(section: Section, before: Before) -> Layer:
     if patch * size * size > LARGEST_CONSTANT:
         raise section.error(f"size={size} is too large for {source.channels} channels", "size")
     if shape.height < 1 or shape.width < 1 or filters * places > LARGEST_MAP or patch * places > LARGEST_MAP:
-        raise section.error(f"makes a map of {shape} from {source}, which is none or too large")
+        raise section.error(f"makes a map of {shape} from {source}, which is empty or too large")
 
     def picks() -> NDArray[np.float32]:
         kernel = np.zeros((size, size, source.channels, size * size), np.float32)
@@ -117,5 +119,5 @@ def local(section: Section, before: Before) -> Layer:
         (Parameter("biases", (filters, places), name, "bias", (1, 0)), weights),
         (constant(f"{name}_patches", "kernel", picks),),
         flops=2 * weights.count,
-        fixed_size="it has weights of its own for every place",
+        fixed_size="it has separate weights for every position",
     )

@@ -1,4 +1,4 @@
-"""The convolution: plain, grouped or depthwise, with or without batch normalisation."""
+"""Build convolutions: plain, grouped or depthwise, with or without batch normalisation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_SUPPORTED = {
 
 @dataclass(frozen=True)
 class _Settings:
-    """The keys of a `[convolutional]` that say what it computes."""
+    """The keys of a `[convolutional]` section that determine what it computes."""
 
     filters: int
     size: int
@@ -43,24 +43,24 @@ class _Settings:
 
     normalised: bool
     blur: int
-    """The kind of `antialiasing`, 0 for none. The blur takes the strides then."""
+    """The kind of `antialiasing`, 0 for none. With antialiasing the blur applies the strides."""
 
     @property
     def extent(self) -> int:
-        """Rows and columns of the map that a dilated kernel covers."""
+        """Rows and columns that a dilated kernel covers."""
         return self.dilation * (self.size - 1) + 1
 
     @property
     def strides(self) -> tuple[int, int]:
-        """Rows and columns that the convolution itself moves."""
+        """Strides of the convolution itself, in rows and columns."""
         return (1, 1) if self.blur else (self.stride_y, self.stride_x)
 
 
 def convolutional(section: Section, before: Before) -> Layer:
-    """`[convolutional]`: out = (in + 2 padding - size) / stride + 1, with the same zeros on both sides.
+    """Build `[convolutional]`: out = (in + 2 padding - size) / stride + 1, with equal zero padding on both sides.
 
-    Source: `parse_convolutional` and `load_convolutional_weights` (parser.c), `convolutional_layer.c`. Keras's own
-    "same" pads more at the right than at the left for strides above 1, so there the padding is a layer of its own.
+    Source: `parse_convolutional` and `load_convolutional_weights` (parser.c), `convolutional_layer.c`. For strides
+    above 1, Keras's "same" pads more on the right than on the left, so the padding becomes a layer of its own there.
     """
     settings = _read(section, before.shape)
     activate = read_activation(section, "logistic")
@@ -115,8 +115,8 @@ def _read(section: Section, source: Shape) -> _Settings:
         )
     if dilation > 1 and 2 * padding != size - 1:
         raise section.error(
-            f"dilation={dilation} with a padding of {padding} for size={size}: Darknet's own sizes disagree there; "
-            f"expected {(size - 1) // 2}",
+            f"dilation={dilation} with a padding of {padding} for size={size}: Darknet computes inconsistent sizes "
+            f"there; expected {(size - 1) // 2}",
             "dilation",
         )
     border = 2 * padding * dilation
@@ -131,7 +131,7 @@ def _read(section: Section, source: Shape) -> _Settings:
         groups,
         dilation,
         padding * dilation,
-        # cbn is batch normalisation over several batches in training, and the same at inference.
+        # cbn normalises over several batches in training; inference is the same as batch_normalize.
         section.flag("batch_normalize") or section.flag("cbn"),
         section.integer("antialiasing", 0, minimum=0),
     )
@@ -146,7 +146,8 @@ def _convolve(tensor: Tensor, settings: _Settings, channels: int, index: int) ->
 
     depthwise = _is_depthwise(settings, channels)
     stride_y, stride_x = settings.strides
-    # Two kinds of stride that Keras does not have are taken after a convolution at stride 1.
+    # Keras has no strides with dilation and no unequal strides in depthwise convolutions: both follow a convolution at
+    # stride 1.
     picked = (settings.dilation > 1 and max(stride_x, stride_y) > 1) or (depthwise and stride_x != stride_y)
     strides = (1, 1) if picked else (stride_y, stride_x)
     # Keras's "same" is used only where it pads as Darknet does.
@@ -187,7 +188,7 @@ def _kernel(settings: _Settings, channels: int, name: str) -> Parameter:
 
 
 def _shared(layer: Layer, before: Before) -> Layer:
-    """The layer with another one's arrays and none in the file (`share_layer`, convolutional_layer.c)."""
+    """Build a layer that shares another layer's arrays and stores none (`share_layer`, convolutional_layer.c)."""
     section = layer.section
     (wanted,) = before.resolve(section, "share_index")[:1]
     owner = before.layers[wanted]
@@ -196,7 +197,7 @@ def _shared(layer: Layer, before: Before) -> Layer:
     if [(array.name, array.shape) for array in owner.parameters] != [
         (array.name, array.shape) for array in layer.parameters
     ]:
-        raise section.error(f"shares the weights of {owner.name}, which have other shapes", "share_index")
+        raise section.error(f"shares the weights of {owner.name}, whose shapes differ", "share_index")
     copies = tuple(_copy(parameter) for parameter in layer.parameters if parameter.keras_layer)
     return replace(layer, parameters=(), derived=(*layer.derived, *copies), shares=wanted)
 
@@ -210,9 +211,9 @@ def _copy(parameter: Parameter) -> Derived:
 
 
 def blurred(layer: Layer, kind: int, strides: tuple[int, int]) -> Layer:
-    """The layer at stride 1, then a fixed blur that takes its stride (`antialiasing`, convolutional_layer.c).
+    """Build the layer at stride 1, then a blur that applies the stride (`antialiasing`, convolutional_layer.c).
 
-    1 is the 3x3 binomial with a border of zeros, 2 the mean of 2x2 without one.
+    Kind 1 is the 3x3 binomial kernel with zero padding, kind 2 the mean of 2x2 without padding.
     """
     if kind > 2:
         raise layer.section.error(f"antialiasing={kind} is not known; expected 0, 1 or 2", "antialiasing")

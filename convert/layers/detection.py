@@ -1,4 +1,4 @@
-"""Detection heads: they compute nothing here; their raw input is the network's output, described by a `Head`."""
+"""Build detection heads, which compute nothing: their raw input is the network's output, described by a `Head`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from convert.tree import find_tree
 
 
 def yolo(section: Section, before: Before) -> Layer:
-    """`[yolo]`: YOLOv3's head, one box per anchor and cell (`parse_yolo`, `yolo_layer.c`).
+    """Build `[yolo]`, YOLOv3's head: one box per anchor and cell (`parse_yolo`, `yolo_layer.c`).
 
-    `mask` picks this head's anchors from the shared list; without a mask it uses all of them.
+    `mask` selects this head's anchors from the shared list; without it the head uses all of them.
     """
     return _yolo_like(section, before, new_coords=section.flag("new_coords"))
 
 
 def gaussian_yolo(section: Section, before: Before) -> Layer:
-    """`[Gaussian_yolo]`: x, y, width and height each with an uncertainty (`gaussian_yolo_layer.c`)."""
+    """Build `[Gaussian_yolo]`: x, y, width and height each have an uncertainty (`gaussian_yolo_layer.c`)."""
     return _yolo_like(section, before, yolo_point=section.choice("yolo_point", YOLO_POINTS, "center"))
 
 
@@ -53,10 +53,10 @@ def _yolo_like(section: Section, before: Before, *, new_coords: bool = False, yo
 
 
 def region(section: Section, before: Before) -> Layer:
-    """`[region]`: YOLOv2's head, anchors in cells of the grid (`parse_region`, `region_layer.c`).
+    """Build `[region]`, YOLOv2's head, with anchors in grid cells (`parse_region`, `region_layer.c`).
 
-    With `tree` the classes are a hierarchy (YOLO9000). Its file is needed to find boxes, not to convert: without it
-    the model is written and says so.
+    With `tree` the classes form a hierarchy (YOLO9000). The .tree file is needed to decode boxes, not to convert:
+    without it the model is written and a note says so.
     """
     refuse(section, {"background": "no objectness", "log": "logarithms", "sqrt": "square roots"})
     if section.integer("coords", 4) != 4:
@@ -75,7 +75,8 @@ def region(section: Section, before: Before) -> Layer:
     softmax = section.flag("softmax")
     if not softmax and not named:
         raise section.error(
-            "softmax=0: AlexeyAB's Darknet takes the classes as they are, pjreddie's their sigmoid; expected softmax=1"
+            "softmax=0: AlexeyAB's Darknet uses the class scores unchanged, pjreddie's applies a sigmoid; "
+            "expected softmax=1"
         )
     head = Head(
         kind="region",
@@ -90,20 +91,20 @@ def region(section: Section, before: Before) -> Layer:
     layer = _head_layer(section, before, head)
     if named and not tree:
         note = (
-            f"{section.path}, line {section.line}: tree={named} was not found beside the cfg; the model gives the raw "
-            "head, and needs the file at its conversion to find boxes"
+            f"{section.path}, line {section.line}: tree={named} was not found beside the cfg; the model outputs the "
+            "raw head only. Put the .tree file there and convert again to decode boxes"
         )
         layer = replace(layer, note=note)
     return layer
 
 
 def detection(section: Section, before: Before) -> Layer:
-    """`[detection]`: YOLOv1's head, side x side cells (`parse_detection`, `detection_layer.c`).
+    """Build `[detection]`, YOLOv1's head of side x side cells (`parse_detection`, `detection_layer.c`).
 
-    Darknet's one row of numbers, the classes of all cells, then the confidences, then the boxes, comes out as a map
-    with all of a cell's numbers together: its classes, a confidence per box, four numbers per box.
+    Darknet's output is one row of numbers: the classes of all cells, then the confidences, then the boxes. The Keras
+    model outputs a map with all of a cell's numbers together: its classes, a confidence per box, four numbers per box.
     """
-    refuse(section, {"reorg": "numbers in another order"})
+    refuse(section, {"reorg": "changes the order of the numbers"})
     if section.integer("coords", 1) != 4:
         raise section.error(f"coords={section.text('coords', '1')} is not supported; expected coords=4", "coords")
     classes = section.integer("classes", 1, minimum=1)
@@ -145,13 +146,13 @@ def detection(section: Section, before: Before) -> Layer:
         Shape(side, side, head.channels, picture.stride * head.stride),
         build,
         head=head,
-        fixed_size=f"it has {side}x{side} cells whatever the input",
+        fixed_size=f"it has {side}x{side} cells at any input size",
     )
 
 
 def _check_anchors(section: Section, numbers: Sequence[float]) -> None:
     if min(numbers) <= 0:
-        raise section.error(f"has an anchor side of {min(numbers):g}; expected pixels above 0", "anchors")
+        raise section.error(f"has an anchor side of {min(numbers):g}; expected a number of pixels above 0", "anchors")
     if max(numbers) > LARGEST_ANCHOR:
         raise section.error(f"has an anchor side of {max(numbers):g}; expected at most {LARGEST_ANCHOR:g}", "anchors")
 
@@ -159,15 +160,15 @@ def _check_anchors(section: Section, numbers: Sequence[float]) -> None:
 def _scale(section: Section, key: str, default: float) -> float:
     value = section.number(key, default)
     if not 0 <= value <= LARGEST_SCALE:
-        raise section.error(f"{key}={value:g} is not from 0 to {LARGEST_SCALE:g}", key)
+        raise section.error(f"{key}={value:g} is out of range; expected 0 to {LARGEST_SCALE:g}", key)
     return value
 
 
 def _head_layer(section: Section, before: Before, head: Head) -> Layer:
-    """The identity, checked to have the channels that the head needs."""
+    """Build the identity after checking that its input has the channels that the head needs."""
     source = before.shape
     if source.stride.denominator != 1 or source.stride > LARGEST_SIDE:
-        raise section.error(f"has cells of {source.stride} network input pixels; expected whole pixels")
+        raise section.error(f"has cells of {source.stride} network input pixels; expected a whole number of pixels")
     if source.channels != head.channels:
         raise section.error(
             f"reads {source.channels} channels; expected {len(head.anchors)} anchors x ({head.numbers_per_box} + "
@@ -178,7 +179,7 @@ def _head_layer(section: Section, before: Before, head: Head) -> Layer:
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import Activation
 
-        # The identity, so that each output carries its head's name.
+        # A named identity layer gives each output its head's name.
         return Activation("linear", name=f"{section.kind}_{before.index}")(inputs[0])
 
     return Layer(section, before.index, (before.previous,), source, build, head=head)

@@ -1,4 +1,4 @@
-"""Layers that read from afar: route, scale_channels, sam."""
+"""Build layers that read earlier layers: route, scale_channels, sam."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from convert.layers.pieces import channels
 
 
 def route(section: Section, before: Before) -> Layer:
-    """`[route]`: the channels of the named layers one after another, in the order listed (`route_layer.c`).
+    """Build `[route]`: concatenate the channels of the named layers in the order listed (`route_layer.c`).
 
-    With `groups`, of each layer only the `group_id`-th part of its channels.
+    With `groups`, only the `group_id`-th part of each layer's channels is used.
     """
-    section.integer("stream", 0)  # which CUDA stream computes it: no matter here
+    section.integer("stream", 0)  # selects the CUDA stream; has no effect on the result
     groups = section.integer("groups", 1, minimum=1)
     group_id = section.integer("group_id", 0, minimum=0)
     if group_id >= groups:
-        raise section.error(f"group_id={group_id} is not one of its groups={groups}", "group_id")
+        raise section.error(f"group_id={group_id} is out of range; expected a number below groups={groups}", "group_id")
     sources = before.resolve(section, "layers")
     shapes = [before.shape_of(index) for index in sources]
     first = shapes[0]
     for index, shape in zip(sources, shapes, strict=True):
         if (shape.height, shape.width) != (first.height, first.width):
             raise section.error(
-                f"joins layer {sources[0]} of {first} with layer {index} of {shape}; "
-                "expected maps of one width and height",
+                f"joins layer {sources[0]} of {first} with layer {index} of {shape}; expected maps of equal width and"
+                " height",
                 "layers",
             )
         if shape.channels % groups:
@@ -50,9 +50,9 @@ def route(section: Section, before: Before) -> Layer:
 
 
 def scale_channels(section: Section, before: Before) -> Layer:
-    """`[scale_channels]`: the layer `from` times the layer before, one number per channel (scale_channels_layer.c).
+    """Build `[scale_channels]`: the layer `from` times the channels of the layer before (scale_channels_layer.c).
 
-    With `scale_wh=1` the layer before has one channel instead, and a number for each cell.
+    With `scale_wh=1` the layer before has one channel instead, and one factor per cell.
     """
     source = before.shape
     (index, *more) = before.resolve(section, "from")
@@ -69,12 +69,12 @@ def scale_channels(section: Section, before: Before) -> Layer:
 
 
 def sam(section: Section, before: Before) -> Layer:
-    """`[sam]`: the layer before times the layer `from`, number by number (sam_layer.c)."""
+    """Build `[sam]`: the elementwise product of the layer before and the layer `from` (sam_layer.c)."""
     source = before.shape
     (index, *more) = before.resolve(section, "from")
     target = before.shape_of(index)
     if more or (source.height, source.width, source.channels) != (target.height, target.width, target.channels):
-        raise section.error(f"multiplies layer {index} of {target} by {source}; expected maps of one shape", "from")
+        raise section.error(f"multiplies layer {index} of {target} by {source}; expected maps of equal shape", "from")
     return _product(section, before, index)
 
 

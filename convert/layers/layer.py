@@ -1,4 +1,4 @@
-"""What every section becomes: a `Layer` with its shape, its parameters and the way to build it in Keras."""
+"""Describe one section of a network: its shape, its parameters and how to build it in Keras."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ Tensor = Any
 """A symbolic Keras tensor, NHWC."""
 
 Dialect = Literal["alexeyab", "pjreddie"]
-"""The two Darknets that compute a few things differently; hank-ai's is AlexeyAB's in all that matters here."""
+"""The two Darknets that compute some sections differently; hank-ai's computes them as AlexeyAB's does."""
 
 BATCH_NORMS: tuple[Dialect, ...] = ("alexeyab", "pjreddie")
-"""Whose batch normalisation can be folded in."""
+"""The batch normalisation formula to fold in."""
 
 LARGEST_SIDE = 16384
-"""Pixels of a network's input."""
+"""Maximum width and height of a network's input, in pixels."""
 
 LARGEST_MAP = 2**27
-"""Numbers in the map of a layer, with its padding: 512 MiB. YOLOv3's largest has that at an input of 2048x2048."""
+"""Maximum numbers in a layer's map, padding included: 512 MiB. YOLOv3's largest map reaches it at an input of
+2048x2048."""
 
 LARGEST_CONSTANT = 2**24
-"""Numbers in an array that is not in the weights file."""
+"""Maximum numbers in a constant array that is not in the weights file."""
 
 PICTURE = -1
-"""The index by which a layer names the network's input."""
+"""The index that stands for the network's input."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Shape:
     width: int
     channels: int
     stride: Fraction = Fraction(1)
-    """Input pixels per cell, vertically and horizontally alike."""
+    """Input pixels per cell, vertically and horizontally."""
 
     pooled: bool = False
-    """Whether it is one cell whatever the network's input size, as after `[avgpool]`."""
+    """Whether it is a single cell at any input size, as after `[avgpool]`."""
 
     @property
     def size(self) -> int:
-        """Numbers in the map."""
+        """The number of values in the map."""
         return self.height * self.width * self.channels
 
     def __str__(self) -> str:
@@ -62,8 +63,8 @@ class Shape:
 class Parameter:
     """One array of a layer: its shape in Darknet's file and its place in the Keras model.
 
-    One without a Keras layer is kept beside the model as it is, because what Keras needs is computed from it (see
-    `Derived`) and could not be turned back into the same bytes.
+    An array without a Keras layer is stored unchanged beside the model: what Keras needs is computed from it (see
+    `Derived`) and could not be converted back to the same bytes.
     """
 
     name: str
@@ -73,22 +74,22 @@ class Parameter:
     keras_layer: str = ""
     keras_variable: str = ""
     axes: tuple[int, ...] = ()
-    """How Darknet's axes are permuted into Keras's; empty when they are the same."""
+    """The permutation from Darknet's axes to Keras's; empty when they are the same."""
 
     transposable: bool = False
-    """Whether it is stored input by output in files whose header says so."""
+    """Whether files whose header says so store it transposed (input by output)."""
 
     @property
     def count(self) -> int:
-        """Floats in the file."""
-        return math.prod(self.shape)  # NumPy's product would wrap round at 2^63
+        """Number of floats in the file."""
+        return math.prod(self.shape)  # Python integers: NumPy's product would overflow at 2^63.
 
     def to_keras(self, values: NDArray[np.float32], keras_shape: Sequence[int]) -> NDArray[np.float32]:
-        """Darknet's array in Keras's order and shape."""
+        """Return Darknet's array in Keras's order and shape."""
         return values.reshape(self.shape).transpose(self._axes).reshape(keras_shape)
 
     def from_keras(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The inverse of `to_keras`."""
+        """Return Keras's array in Darknet's order and shape: the inverse of `to_keras`."""
         permuted = values.reshape([self.shape[axis] for axis in self._axes])
         return permuted.transpose(np.argsort(self._axes))
 
@@ -99,17 +100,17 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Derived:
-    """A Keras variable that is computed from a layer's arrays, or is a constant."""
+    """A Keras variable that is a constant or is computed from a layer's arrays."""
 
     keras_layer: str
     keras_variable: str
     compute: Callable[[Mapping[str, NDArray[np.float32]]], NDArray[np.float32]]
-    """From the layer's arrays by their names to the variable, in Keras's order."""
+    """Computes the variable, in Keras's order, from the layer's arrays by name."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One section of the cfg, understood."""
+    """One parsed section of the cfg."""
 
     section: Section
     index: int
@@ -118,76 +119,77 @@ class Layer:
 
     shape: Shape
     build: Callable[[Sequence[Tensor]], Tensor]
-    """Adds this layer's Keras layers to the inputs' tensors and returns the output tensor."""
+    """Adds this section's Keras layers to the input tensors and returns the output tensor."""
 
     parameters: tuple[Parameter, ...] = ()
-    """In the order of Darknet's file."""
+    """The arrays in the order of Darknet's file."""
 
     derived: tuple[Derived, ...] = ()
-    """Variables that are no parameter's permutation."""
+    """Variables that are not a permutation of a parameter."""
 
     shares: int | None = None
-    """The layer whose arrays `derived` computes from, when it is not this one."""
+    """The layer whose arrays `derived` uses, if not this one."""
 
     head: Head | None = None
     flops: int = 0
-    """Multiplications and additions for one picture of the cfg's size."""
+    """Multiplications and additions for one image of the cfg's input size."""
 
     work: int = 0
-    """Comparisons for the same picture, which Darknet does not count."""
+    """Comparisons for one such image, which Darknet does not count."""
 
     fixed_size: str = ""
-    """Why this layer ties the network to one input size; empty when it does not."""
+    """Why this layer restricts the network to one input size; empty when it does not."""
 
     note: str = ""
-    """What a user should know of how this layer was understood; empty for the ordinary."""
+    """A sentence for the user about how this layer was interpreted; empty when there is nothing unusual."""
 
     @property
     def name(self) -> str:
-        """How messages call it: `layer 81 [convolutional] (line 600)`."""
+        """Its name in messages, such as `layer 81 [convolutional] (line 600)`."""
         return f"layer {self.index} [{self.section.kind}] (line {self.section.line})"
 
     @property
     def parameter_count(self) -> int:
-        """Floats this layer has in the file."""
+        """Number of floats that this layer has in the file."""
         return sum(parameter.count for parameter in self.parameters)
 
 
 @dataclass(frozen=True)
 class Before:
-    """What a section can read from: the picture and the layers before it."""
+    """What a section can read from: the network's input and the layers before it."""
 
     picture: Shape
     layers: Sequence[Layer] = ()
-    """The layers so far. One list may serve all sections of a network: those from `index` on do not count."""
+    """The layers so far. All sections of a network may share one list: layers from `index` on are ignored."""
 
     index: int = 0
-    """The index that the section's own layer gets."""
+    """The index of the section's own layer."""
 
     darknet: Dialect = "alexeyab"
-    """Whose Darknet decides where the two compute different things."""
+    """The Darknet to follow where the two compute different things."""
 
     batch_norm: Dialect = "alexeyab"
-    """Whose batch normalisation is folded in."""
+    """The batch normalisation formula to fold in."""
 
     @property
     def previous(self) -> int:
-        """The index of the layer directly before, `PICTURE` for the first."""
+        """The index of the preceding layer, `PICTURE` for the first layer."""
         return self.index - 1
 
     @property
     def shape(self) -> Shape:
-        """The shape of the layer directly before."""
+        """The shape of the preceding layer."""
         return self.shape_of(self.previous)
 
     def shape_of(self, index: int) -> Shape:
-        """The output shape of a layer, or of the picture."""
+        """Return the output shape of a layer, or of the network's input."""
         return self.picture if index == PICTURE else self.layers[index].shape
 
     def resolve(self, section: Section, key: str) -> tuple[int, ...]:
-        """The layers that a key such as `layers=-1,61` names, as absolute indices.
+        """Return the absolute indices of the layers that a key such as `layers=-1,61` names.
 
-        Negative numbers count from here. `CfgError` when the key is missing or names a layer that is not before.
+        Negative numbers count back from the current layer. Raise `CfgError` when the key is missing or names a layer
+        that does not come before.
         """
         numbers = section.integers(key)
         if not numbers:

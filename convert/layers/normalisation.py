@@ -1,4 +1,4 @@
-"""Batch normalisation: Darknet's formulas, as Keras's layer computes them."""
+"""Implement Darknet's batch normalisation formulas with Keras's layer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from convert.cfg import Section
 from convert.layers.layer import Before, Derived, Dialect, Layer, Parameter, Tensor
 
 BATCH_NORM_EPSILON = 1e-5
-"""Darknet's (`batchnorm_kernels.cu`, `fuse_conv_batchnorm`). Keras's own default, 1e-3, shifts every layer."""
+"""Darknet's epsilon (`batchnorm_kernels.cu`, `fuse_conv_batchnorm`). Keras's default, 1e-3, would shift every layer."""
 
 PJREDDIE_EPSILON = 1e-6
-"""Added after the root by pjreddie's CPU code (`normalize_cpu`, blas.c)."""
+"""Added after the square root by pjreddie's CPU code (`normalize_cpu`, blas.c)."""
 
 
 def batch_norm(tensor: Tensor, name: str) -> Tensor:
-    """The Keras layer whose variables `batch_norm_parameters` fills."""
+    """Return the Keras layer whose variables `batch_norm_parameters` fills."""
     from keras.layers import BatchNormalization
 
     return BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=name)(tensor)
@@ -27,10 +27,10 @@ def batch_norm(tensor: Tensor, name: str) -> Tensor:
 def batch_norm_parameters(
     channels: int, keras_layer: str, formula: Dialect
 ) -> tuple[tuple[Parameter, ...], tuple[Derived, ...]]:
-    """Darknet's order: biases (beta), scales (gamma), rolling mean, rolling variance; and what is derived from them.
+    """Return the parameters in Darknet's order (biases, scales, rolling mean, rolling variance) and derived variables.
 
-    pjreddie's CPU code divides by sqrt(variance) + 1e-6. With that formula the scales are kept as they are and gamma
-    is made to give the same quotient; the variables that have the plain formula are the parameters themselves.
+    pjreddie's CPU code divides by sqrt(variance) + 1e-6. For that formula the scales are stored unchanged and gamma is
+    computed to give the same quotient; for the plain formula the variables are the parameters themselves.
     """
     names = {"biases": "beta", "scales": "gamma", "mean": "moving_mean", "variance": "moving_variance"}
     parameters = [Parameter(name, (channels,), keras_layer, variable) for name, variable in names.items()]
@@ -48,9 +48,9 @@ def _pjreddie_gamma(arrays: Mapping[str, NDArray[np.float32]]) -> NDArray[np.flo
 
 
 def batchnorm(section: Section, before: Before) -> Layer:
-    """`[batchnorm]` on its own (`load_batchnorm_weights`, parser.c; `batchnorm_layer.c`).
+    """Build `[batchnorm]` as a layer of its own (`load_batchnorm_weights`, parser.c; `batchnorm_layer.c`).
 
-    pjreddie's files have no biases here. Its activation is always linear: neither Darknet reads the key.
+    pjreddie's files have no biases here. The activation is always linear: neither Darknet reads the key.
     """
     index, name = before.index, f"bn_{before.index}"
     parameters, derived = batch_norm_parameters(before.shape.channels, name, before.batch_norm)

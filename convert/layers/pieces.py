@@ -1,7 +1,7 @@
-"""Things Keras has no layer for, put together from its built-in layers.
+"""Compose operations that Keras has no layer for from its built-in layers.
 
-Keras's operations (`x[..., a:b]`, `keras.ops.divide`) become nodes that a `.h5` can be saved with and not loaded again,
-so they are of no use here. `docs/layers.md` tells what stands in for them and why.
+Keras's operations (`x[..., a:b]`, `keras.ops.divide`) become nodes that can be saved in an `.h5` but not loaded again,
+so they cannot be used. `docs/layers.md` lists what replaces them and why.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from convert.layers.layer import Derived, Tensor
 
 SMALL = 1e-9
-"""Far below any sum it is put beside, and far above what float32 loses."""
+"""Small enough not to change any sum it is added to, large enough to survive float32 rounding."""
 
 
 def channels(tensor: Tensor, start: int, stop: int, total: int, name: str) -> Tensor:
-    """The channels start to stop of `total`.
+    """Return the channels start to stop of `total`.
 
-    Cropping2D in its channels_first reading takes NHWC's last two axes for rows and columns, and crops with plain
-    slices: exactly a slice of the channels, at any size.
+    Cropping2D in `channels_first` mode treats NHWC's last two axes as rows and columns and crops with plain slices, so
+    it slices the channels exactly, at any input size.
     """
     from keras.layers import Cropping2D
 
@@ -31,21 +31,21 @@ def channels(tensor: Tensor, start: int, stop: int, total: int, name: str) -> Te
 
 
 def pad_channels(tensor: Tensor, count: int, name: str) -> Tensor:
-    """The map with `count` channels of zeros after its own; ZeroPadding2D read as `channels` reads Cropping2D."""
+    """Append `count` channels of zeros to the map, with ZeroPadding2D used as `channels` uses Cropping2D."""
     from keras.layers import ZeroPadding2D
 
     return ZeroPadding2D(((0, 0), (0, count)), data_format="channels_first", name=name)(tensor) if count else tensor
 
 
 def every(tensor: Tensor, step_y: int, step_x: int, name: str) -> Tensor:
-    """Every `step`-th row and column, beginning with the first."""
+    """Return every `step`-th row and column, beginning with the first."""
     from keras.layers import MaxPooling2D
 
     return tensor if step_y == step_x == 1 else MaxPooling2D(1, (step_y, step_x), "valid", name=name)(tensor)
 
 
 def channel_sum(tensor: Tensor, offset: float, name: str) -> Tensor:
-    """The sum of all channels plus `offset`, one channel; the kernel of ones is stored with the model."""
+    """Return the sum of all channels plus `offset`, as one channel; the kernel of ones is stored with the model."""
     from keras.layers import Conv2D, Rescaling
 
     total = Conv2D(1, 1, use_bias=False, kernel_initializer="ones", name=name)(tensor)
@@ -53,7 +53,7 @@ def channel_sum(tensor: Tensor, offset: float, name: str) -> Tensor:
 
 
 def reciprocal(tensor: Tensor, name: str) -> Tensor:
-    """1 / x of a single channel that is well above 1e-9: the small part of the unit vector along (1e-9, x)."""
+    """Return 1 / x of a single channel well above 1e-9: the small component of the unit vector along (1e-9, x)."""
     from keras.layers import Concatenate, Rescaling, UnitNormalization
 
     small = Rescaling(0.0, SMALL, name=f"{name}_small")(tensor)
@@ -62,20 +62,20 @@ def reciprocal(tensor: Tensor, name: str) -> Tensor:
 
 
 def channel_maximum(tensor: Tensor, count: int, name: str) -> Tensor:
-    """The largest of all channels, one channel: halves compared until one is left."""
+    """Return the maximum over all channels, one channel, by comparing halves until one channel is left."""
     from keras.layers import Maximum
 
     while count > 1:
         half = (count + 1) // 2
         low = channels(tensor, 0, half, count, f"{name}_low_{half}")
-        # The halves overlap by one channel when the count is odd; a maximum does not mind.
+        # With an odd count the halves overlap by one channel, which does not change the maximum.
         high = channels(tensor, count - half, count, count, f"{name}_high_{half}")
         tensor, count = Maximum(name=f"{name}_{half}")([low, high]), half
     return tensor
 
 
 def constant(keras_layer: str, keras_variable: str, make: Callable[[], NDArray[np.float32]]) -> Derived:
-    """A variable that always has one value; it is made when the weights are known to be there, not before."""
+    """Return a constant variable, computed only after the weights are known to be present."""
 
     def compute(arrays: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         return make()
@@ -84,7 +84,7 @@ def constant(keras_layer: str, keras_variable: str, make: Callable[[], NDArray[n
 
 
 def flat(tensor: Tensor, shape: Sequence[int], name: str) -> Tensor:
-    """A map (rows, columns, channels) as one cell that holds it in Darknet's order: channel, row, column."""
+    """Flatten a map (rows, columns, channels) to one cell in Darknet's order: channel, row, column."""
     from keras.layers import Permute, Reshape
 
     rows, columns, count = shape
@@ -94,7 +94,7 @@ def flat(tensor: Tensor, shape: Sequence[int], name: str) -> Tensor:
 
 
 def unflat(tensor: Tensor, shape: Sequence[int], name: str) -> Tensor:
-    """The inverse of `flat`, to a map of the given (rows, columns, channels)."""
+    """Reshape one cell to a map of the given (rows, columns, channels): the inverse of `flat`."""
     from keras.layers import Permute, Reshape
 
     rows, columns, count = shape

@@ -1,4 +1,4 @@
-"""Layers that leave a map's shape as it is, or make one from nothing: dropout, cost, activation, implicit."""
+"""Build layers that keep a map's shape, or have no input: dropout, cost, activation, implicit."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from convert.layers.pieces import constant
 
 
 def dropout(section: Section, before: Before) -> Layer:
-    """`[dropout]`: the identity outside training (`dropout_layer.c`)."""
+    """Build `[dropout]`: the identity outside training (`dropout_layer.c`)."""
     probability = section.number("probability", 0.5)
     if not 0 <= probability < 1:
-        raise section.error(f"probability={probability} is not in 0..1", "probability")
+        raise section.error(f"probability={probability} is out of range; expected 0 to 1", "probability")
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import Dropout
@@ -28,12 +28,12 @@ def dropout(section: Section, before: Before) -> Layer:
 
 
 def identity(section: Section, before: Before) -> Layer:
-    """`[cost]` (it only measures the loss in training, `cost_layer.c`), `[empty]` and `[silence]`."""
+    """Build the identity for `[cost]` (training loss only, `cost_layer.c`), `[empty]` and `[silence]`."""
     return Layer(section, before.index, (before.previous,), before.shape, lambda inputs: inputs[0])
 
 
 def activation(section: Section, before: Before) -> Layer:
-    """`[activation]`: an activation on its own (`activation_layer.c`)."""
+    """Build `[activation]`: an activation on its own (`activation_layer.c`)."""
     activate = read_activation(section, "linear")
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
@@ -43,11 +43,11 @@ def activation(section: Section, before: Before) -> Layer:
 
 
 def implicit(section: Section, before: Before) -> Layer:
-    """`[implicit]`, `[implicit_add]`, `[implicit_mul]`: learned numbers that depend on no input.
+    """Build `[implicit]`, `[implicit_add]`, `[implicit_mul]`: learned numbers that depend on no input.
 
     Source: `make_implicit_layer`, `forward_implicit_layer` (representation_layer.c): `filters` channels of `atoms`
-    rows. Keras models compute everything from their input, so the numbers are the biases of a convolution with a
-    kernel of zeros.
+    rows. Keras models compute everything from their input, so the numbers are the biases of a convolution with a kernel
+    of zeros.
     """
     index, picture = before.index, before.picture
     filters = section.integer("filters", 128, minimum=1)

@@ -1,4 +1,4 @@
-"""Pooling: over windows, over channels, over the whole map."""
+"""Build pooling layers: over windows, over channels, over the whole map."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from convert.layers.pieces import channels, every
 from convert.layers.refusal import refuse
 
 LARGEST_WINDOW = 64
-"""Rows and columns of a pooling window. Each window is computed at every cell, so a large one would take hours."""
+"""Maximum rows and columns of a pooling window. Each window is evaluated at every cell, so a large one would take
+hours."""
 
 
 def maxpool(section: Section, before: Before) -> Layer:
-    """`[maxpool]`: out = (in + padding - size) / stride + 1, the first window begins at -(padding // 2).
+    """Build `[maxpool]`: out = (in + padding - size) / stride + 1, with the first window at -(padding // 2).
 
-    `padding` is the total and defaults to size - 1; outside the map counts as minus infinity. Source:
-    `parse_maxpool`, `forward_maxpool_layer` (maxpool_layer.c). Where Keras's "same" is another rule, every window
-    is taken at stride 1, where both agree, and the wanted ones are picked out: exact for negative values too,
-    which padding with zeros is not.
+    `padding` is the total and defaults to size - 1; cells outside the map count as minus infinity. Source:
+    `parse_maxpool`, `forward_maxpool_layer` (maxpool_layer.c). Where Keras's "same" places windows differently, all
+    windows are computed at stride 1, where both agree, and the right ones are selected. Unlike padding with zeros, this
+    is exact for negative values too.
     """
-    refuse(section, {"maxpool_zero_nonmax": "zeroing all but the largest"})
+    refuse(section, {"maxpool_zero_nonmax": "sets all values but the largest to zero"})
     if section.flag("maxpool_depth"):
         return _over_channels(section, before)
     blur = section.integer("antialiasing", 0, minimum=0)
@@ -32,7 +33,7 @@ def maxpool(section: Section, before: Before) -> Layer:
 
 
 def local_avgpool(section: Section, before: Before) -> Layer:
-    """`[local_avgpool]`: the mean of what lies inside the map of each window (`forward_local_avgpool_layer`)."""
+    """Build `[local_avgpool]`: the mean over the part of each window inside the map (`forward_local_avgpool_layer`)."""
     return _windows(section, before, "mean")[0]
 
 
@@ -46,7 +47,7 @@ def _windows(
     size = section.integer("size", stride, minimum=1)
     if size > LARGEST_WINDOW:
         key = "size" if "size" in section else "stride"
-        raise section.error(f"{key}={size} is too large a window; expected at most {LARGEST_WINDOW}", key)
+        raise section.error(f"{key}={size} is too large for a window; expected at most {LARGEST_WINDOW}", key)
     padding = section.integer("padding", size - 1, minimum=0)
     if padding > size - 1:
         raise section.error(f"padding={padding} is more than size - 1 = {size - 1}; not supported", "padding")
@@ -61,14 +62,14 @@ def _windows(
     )
     name = f"{section.kind}_{before.index}"
     every_window = strides == (1, 1)
-    # At stride == size the windows tile the map: "same" then pads the far side only, as padding <= 1 does.
+    # At stride == size the windows tile the map: "same" then pads only the bottom and right, as padding <= 1 does.
     tiles = strides == (2, 2) and size == 2 and padding == 1
     first = (size - 1) // 2 - padding // 2
 
     def build(inputs: Sequence[Tensor]) -> Tensor:
         from keras.layers import AveragePooling2D, Cropping2D, MaxPooling2D
 
-        # Keras's mean leaves out what lies outside the map, as Darknet's does.
+        # Keras's mean excludes cells outside the map, as Darknet's does.
         pool = MaxPooling2D if kind == "max" else AveragePooling2D
         (tensor,) = inputs
         if padding == 0:
@@ -86,7 +87,7 @@ def _windows(
 
 
 def _over_channels(section: Section, before: Before) -> Layer:
-    """`maxpool_depth=1`: output g is the largest of the channels g, g + out_channels and so on."""
+    """Build `maxpool_depth=1`: output g is the maximum of the channels g, g + out_channels and so on."""
     source = before.shape
     out = section.integer("out_channels", 1, minimum=1, maximum=source.channels)
     whole, rest = divmod(source.channels, out)
@@ -114,7 +115,7 @@ def _over_channels(section: Section, before: Before) -> Layer:
 
 
 def avgpool(section: Section, before: Before) -> Layer:
-    """`[avgpool]`: the mean of each channel over the whole map (`avgpool_layer.c`)."""
+    """Build `[avgpool]`: the mean of each channel over the whole map (`avgpool_layer.c`)."""
     source = before.shape
     shape = Shape(1, 1, source.channels, source.stride * max(source.height, source.width), pooled=True)
 

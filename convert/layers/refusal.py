@@ -1,4 +1,4 @@
-"""Saying no: keys and sections that compute something that is not built here."""
+"""Refuse keys and sections that are known to Darknet but not supported here."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from convert.cfg import Section
 
 
 def refuse(section: Section, meanings: Mapping[str, str]) -> None:
-    """Raise `CfgError` when one of these keys is set to anything but 0; ignoring it would give wrong boxes."""
+    """Raise `CfgError` if one of these keys is set to anything but 0; ignoring it would give wrong boxes."""
     for key, meaning in meanings.items():
         if section.integer(key, 0):
             raise section.error(f"{key}={section.text(key)} ({meaning}) is not supported", key)
 
 
 def refused(meaning: str) -> Callable[[Section, object], NoReturn]:
-    """A section kind that is known and not supported."""
+    """Return a function that refuses a known, unsupported section kind."""
 
     def refuse_section(section: Section, before: object) -> NoReturn:
         raise section.error(f"({meaning}) is not supported")
@@ -26,15 +26,15 @@ def refused(meaning: str) -> Callable[[Section, object], NoReturn]:
 
 REFUSED = {
     "contrastive": "a training loss",
-    "conv_lstm": "recurrent, it remembers earlier pictures",
-    "crnn": "recurrent, it remembers earlier pictures",
+    "conv_lstm": "recurrent: depends on earlier images",
+    "crnn": "recurrent: depends on earlier images",
     "deconvolutional": "a transposed convolution",
-    "gru": "recurrent, it remembers earlier inputs",
-    "history": "recurrent, it remembers earlier pictures",
+    "gru": "recurrent: depends on earlier inputs",
+    "history": "recurrent: depends on earlier images",
     "iseg": "instance segmentation",
     "l2norm": "normalisation to unit length",
-    "lstm": "recurrent, it remembers earlier inputs",
+    "lstm": "recurrent: depends on earlier inputs",
     "normalization": "local response normalisation",
-    "rnn": "recurrent, it remembers earlier inputs",
+    "rnn": "recurrent: depends on earlier inputs",
 }
-"""Section kinds of the three Darknets that are not for pictures or not built here, and what they are."""
+"""Section kinds of the three Darknets that are not for images or not supported here, and what they are."""

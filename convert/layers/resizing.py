@@ -1,4 +1,4 @@
-"""Layers that change a map's size and compute nothing: upsample, reorg, reorg3d, crop."""
+"""Build layers that change a map's size without weights: upsample, reorg, reorg3d, crop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from convert.layers.refusal import refuse
 
 
 def upsample(section: Section, before: Before) -> Layer:
-    """`[upsample]`: each cell repeated `stride` times both ways, times `scale` (`upsample_cpu`, blas.c).
+    """Build `[upsample]`: repeat each cell `stride` times in both directions, times `scale` (`upsample_cpu`, blas.c).
 
-    A negative stride runs it backwards: the sum of each block of cells.
+    A negative stride does the reverse: it sums each block of cells.
     """
     source = before.shape
     stride = section.integer("stride", 2, minimum=-64, maximum=64)
@@ -48,11 +48,11 @@ def _shrink(section: Section, before: Before, stride: int, scale: float) -> Laye
 
 
 def reorg(section: Section, before: Before) -> Layer:
-    """`[reorg]`: Darknet's own permutation (`reorg_cpu` with the input's size, reorg_old_layer.c and blas.c).
+    """Build `[reorg]`: Darknet's own permutation (`reorg_cpu` with the input's size, reorg_old_layer.c and blas.c).
 
-    The memory (c, h, w) is read as (c/s², h·s, w·s); plane k of a (c, h, w) result is every s-th cell of plane
-    k % (c/s²), from the corner k // (c/s²) of the s×s; that memory is read as (c·s², h/s, w/s). It depends on the
-    map's width and height, not on strides alone, so the network keeps one input size.
+    The memory (c, h, w) is read as (c/s², h·s, w·s); plane k of a (c, h, w) result is every s-th cell of plane k %
+    (c/s²), from the corner k // (c/s²) of the s×s; that memory is read as (c·s², h/s, w/s). The permutation depends on
+    the map's width and height, not on strides alone, so the network keeps one input size.
     """
     source = before.shape
     refuse(section, {"flatten": "rows turned into channels"})
@@ -97,7 +97,7 @@ def reorg(section: Section, before: Before) -> Layer:
 
 
 def _with_extra(section: Section, before: Before) -> Layer:
-    """`extra=n`: the map as one row of numbers and n zeros after it (pjreddie's reorg_layer.c)."""
+    """Build `extra=n`: the map as one row of numbers with n zeros appended (pjreddie's reorg_layer.c)."""
     source, extra = before.shape, section.integer("extra", 0)
     name = f"reorg_{before.index}"
 
@@ -111,12 +111,12 @@ def _with_extra(section: Section, before: Before) -> Layer:
         (before.previous,),
         Shape(1, 1, source.size + extra, source.stride * max(source.height, source.width)),
         build,
-        fixed_size="it makes one row of numbers of its input",
+        fixed_size="it flattens its input to one row of numbers",
     )
 
 
 def reorg3d(section: Section, before: Before) -> Layer:
-    """`[reorg3d]`: space to depth: channel k·c + i holds the k-th cell of each s×s block (reorg_layer.c)."""
+    """Build `[reorg3d]`, space to depth: channel k·c + i holds the k-th cell of each s×s block (reorg_layer.c)."""
     source, name = before.shape, f"reorg3d_{before.index}"
     stride = section.integer("stride", 1, minimum=1, maximum=16)
     if section.flag("reverse"):
@@ -141,7 +141,7 @@ def reorg3d(section: Section, before: Before) -> Layer:
 
 
 def crop(section: Section, before: Before) -> Layer:
-    """`[crop]`: the middle of the map, times 2 less 1 unless noadjust=1 (`forward_crop_layer`, crop_layer.c)."""
+    """Build `[crop]`: the centre of the map, times 2 minus 1 unless noadjust=1 (`forward_crop_layer`, crop_layer.c)."""
     source = before.shape
     height = section.integer("crop_height", 1, minimum=1, maximum=source.height)
     width = section.integer("crop_width", 1, minimum=1, maximum=source.width)
@@ -165,7 +165,7 @@ def crop(section: Section, before: Before) -> Layer:
         (before.previous,),
         Shape(height, width, source.channels, source.stride),
         build,
-        fixed_size=f"it cuts {width}x{height} out of {source.width}x{source.height}" if cut else "",
+        fixed_size=f"it crops {width}x{height} from {source.width}x{source.height}" if cut else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""The shortcut: a sum of maps, plain or weighted, of one shape or of several."""
+"""Build the shortcut: a plain or weighted sum of maps of equal or different shapes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from convert.layers.pieces import channels, every, flat, pad_channels, unflat
 
 NORMALIZATION_EPSILON = 1e-4
 SMALLEST_RELU = 1e-3
-"""What `lrelu` (network.c) gives for weights below it, when they are normalised by relu."""
+"""Slope of `lrelu` (network.c) for negative weights when they are normalised by relu."""
 
 WEIGHTS_TYPES = ("none", "per_channel", "per_feature", "per_layer")
 NORMALIZATIONS = ("avg_relu", "none", "relu", "softmax")
 
 
 def shortcut(section: Section, before: Before) -> Layer:
-    """`[shortcut]`: the layer before plus the named ones, then the activation.
+    """Build `[shortcut]`: the preceding layer plus the named ones, then the activation.
 
     Source: `parse_shortcut`, `forward_shortcut_layer` (shortcut_layer.c), `shortcut_multilayer_cpu` and, for
-    pjreddie's, `shortcut_cpu` (blas.c). Other channel counts add where they overlap. Maps of another width and height
-    are added in AlexeyAB's Darknet as they lie in memory, in pjreddie's every n-th cell of the larger.
+    pjreddie's, `shortcut_cpu` (blas.c). With different channel counts the common channels are added. Maps of another
+    width and height are added by AlexeyAB's Darknet in memory order, by pjreddie's at every n-th cell of the larger
+    map.
     """
     index, source = before.index, before.shape
     sources = (before.previous, *before.resolve(section, "from"))
@@ -50,7 +51,7 @@ def shortcut(section: Section, before: Before) -> Layer:
 
         terms = [fit.apply(tensor) for fit, tensor in zip(fits, inputs, strict=True)]
         if weighted:
-            # A depthwise 1x1 convolution is a factor per channel.
+            # A depthwise 1x1 convolution multiplies each channel by a factor.
             terms = [
                 DepthwiseConv2D(1, use_bias=False, name=f"shortcut_{index}_weight_{number}")(term)
                 for number, term in enumerate(terms)
@@ -72,7 +73,7 @@ def shortcut(section: Section, before: Before) -> Layer:
 
 
 class _Fit:
-    """How one of the added maps is brought to the shape of the first."""
+    """Bring one of the added maps to the shape of the first."""
 
     def __init__(self, apply: Callable[[Tensor], Tensor], fixed_size: str = "", note: str = "") -> None:
         self.apply = apply
@@ -92,12 +93,14 @@ def _fit(section: Section, before: Before, number: int, name: str) -> _Fit:
     if before.darknet == "alexeyab":
         return _Fit(
             lambda tensor: _as_memory(tensor, shape, wanted, name),
-            "it adds a map of another size as it lies in memory",
-            f"{where} as AlexeyAB's Darknet does, by memory; pjreddie's takes every n-th cell",
+            "it adds a map of another size in memory order",
+            f"{where} in memory order, as AlexeyAB's Darknet does; pjreddie's takes every n-th cell",
         )
     step = shape.width // wanted.width
     if step < 1 or step != shape.height // wanted.height:
-        raise section.error(f"adds layer {index} of {shape} to {wanted}, which is no whole part of it", "from")
+        raise section.error(
+            f"adds layer {index} of {shape} to {wanted}; expected sizes that are whole multiples of each other", "from"
+        )
 
     def subsample(tensor: Tensor) -> Tensor:
         from keras.layers import Cropping2D
@@ -108,7 +111,9 @@ def _fit(section: Section, before: Before, number: int, name: str) -> _Fit:
             tensor = Cropping2D(((0, rows), (0, columns)), name=f"{name}_crop")(tensor)
         return _overlap(tensor, shape.channels, wanted.channels, name)
 
-    return _Fit(subsample, "", f"{where} as pjreddie's Darknet does, every {step}. cell; AlexeyAB's adds by memory")
+    return _Fit(
+        subsample, "", f"{where}, every {step}th cell, as pjreddie's Darknet does; AlexeyAB's adds in memory order"
+    )
 
 
 def _overlap(tensor: Tensor, count: int, wanted: int, name: str) -> Tensor:
@@ -132,7 +137,7 @@ def _weight(keras_layer: str, number: int, normalization: str, channels: int) ->
 
 
 def normalised_weights(weights: NDArray[np.float32], normalization: str) -> NDArray[np.float32]:
-    """The factors that weights (inputs, channels or 1) stand for (`fuse_conv_batchnorm`, network.c)."""
+    """Return the normalised factors for weights (inputs, channels or 1) (`fuse_conv_batchnorm`, network.c)."""
     if normalization == "none":
         return weights
     if normalization == "softmax":

@@ -1,4 +1,4 @@
-"""Softmax: over everything, over groups, over the channels of each cell, over the branches of a tree."""
+"""Build softmax over all values, over groups, over the channels of each cell, or over the branches of a tree."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from convert.tree import find_tree
 
 
 def softmax(section: Section, before: Before) -> Layer:
-    """`[softmax]`: exp(x / temperature) over its sum (`forward_softmax_layer`, softmax_layer.c; `softmax`, blas.c).
+    """Build `[softmax]`: exp(x / temperature) over its sum (`softmax_layer.c`; `softmax`, blas.c).
 
-    Over all values at once; with `groups` over as many equal parts; with `spatial` over each cell's channels; with
-    `tree` over each group of siblings.
+    The sum is over all values; with `groups` over each of as many equal parts; with `spatial` over each cell's
+    channels; with `tree` over each group of siblings.
     """
     section.flag("noloss")
     groups = section.integer("groups", 1, minimum=1)
@@ -38,7 +38,7 @@ def softmax(section: Section, before: Before) -> Layer:
         tensor = _tempered(inputs[0], 1 if spatial else temperature, index)
         if spatial or (one_cell and groups == 1):
             return Softmax(name=f"softmax_{index}")(tensor)
-        # A softmax over several axes is not possible: Keras loads `axis=[1, 2, 3]` from an .h5 as the last axis alone.
+        # A softmax over several axes is impossible: Keras loads `axis=[1, 2, 3]` from an .h5 as the last axis alone.
         tensor = Reshape((groups, source.size // groups), name=f"groups_{index}")(tensor)
         tensor = Softmax(name=f"softmax_{index}")(tensor)
         return Reshape((source.height, source.width, source.channels), name=f"ungroup_{index}")(tensor)
@@ -49,7 +49,7 @@ def softmax(section: Section, before: Before) -> Layer:
         (before.previous,),
         source,
         build,
-        fixed_size="" if spatial or source.pooled else "its softmax is over the whole map",
+        fixed_size="" if spatial or source.pooled else "its softmax covers the whole map",
     )
 
 
@@ -60,17 +60,17 @@ def _tempered(tensor: Tensor, temperature: float, index: int) -> Tensor:
 
 
 def _over_tree(section: Section, before: Before, temperature: float) -> Layer:
-    """Each group's exponentials over their sum; the sums by a matrix of ones and zeros, there and back."""
+    """Divide each group's exponentials by their sum, with a matrix of ones and zeros and its transpose."""
     source, index = before.shape, before.index
     tree = find_tree(section)
     if tree is None:
         raise section.error(
-            f"tree={section.text('tree')} was not found beside the cfg or in the folder it names; the classes' "
-            "probabilities cannot be computed without it",
+            f"tree={section.text('tree')} was not found beside the cfg or in the folder it names; put the .tree file "
+            "there: class probabilities cannot be computed without it",
             "tree",
         )
     if len(tree) != source.channels or source.height * source.width != 1:
-        raise section.error(f"tree= has {len(tree)} classes, its input is {source}", "tree")
+        raise section.error(f"tree= has {len(tree)} classes, but its input is {source}", "tree")
 
     def members() -> NDArray[np.float32]:
         matrix = np.zeros((1, 1, len(tree), tree.groups), np.float32)
@@ -85,8 +85,8 @@ def _over_tree(section: Section, before: Before, temperature: float) -> Layer:
         tensor = _tempered(inputs[0], temperature, index)
         largest = channel_maximum(tensor, source.channels, f"{name}_maximum")
         shifted = Subtract(name=f"{name}_shift")([tensor, largest])
-        # Held within e^-13 and e^33, so that every sum stays in the range that `reciprocal` is exact in; what is 46
-        # below the largest of all classes has no probability left to speak of.
+        # Clipped to e^-13..e^33, so that every sum stays in the range in which `reciprocal` is exact. A value 46 below
+        # the largest of all classes has a negligible probability.
         raised = Activation("relu", name=f"{name}_floor")(Rescaling(1.0, 46.0, name=f"{name}_raise")(shifted))
         powers = Activation("exponential", name=f"{name}_exp")(Rescaling(1.0, -13.0, name=f"{name}_lower")(raised))
         sums = Conv2D(tree.groups, 1, use_bias=False, name=f"{name}_sums")(powers)
@@ -101,7 +101,7 @@ def _over_tree(section: Section, before: Before, temperature: float) -> Layer:
 
 
 def _reciprocals(tensor: Tensor, count: int, name: str) -> Tensor:
-    """1 / x of each channel, by `reciprocal` on a map that has a row for each."""
+    """Compute 1 / x of each channel, by `reciprocal` on a map with one row per channel."""
     from keras.layers import Reshape
 
     rows = Reshape((count, 1, 1), name=f"{name}_rows")(tensor)

@@ -85,7 +85,7 @@ def test_a_class_count_that_would_fit_is_named(classes: int, count: int, network
     assert f"needs {FLOATS} floats, the file holds {count}. " in message
     assert message.endswith(
         f"With {classes} classes instead of 2 it would fit: set classes={classes} in each head and "
-        f"filters={5 + classes} before them, or use the cfg these weights were trained with"
+        f"filters={5 + classes} in the layer before it, or use the cfg these weights were trained with"
     )
 
 
@@ -97,7 +97,7 @@ def test_the_class_count_of_a_published_network_is_named(classes: int, tmp_path:
     message = diagnosis(network, HEADER + floats(count), tmp_path)
     filters = 3 * (5 + classes)
     assert f"With {classes} classes instead of 80 it would fit" in message
-    assert f"set classes={classes} in each head and filters={filters}, {filters} before them" in message
+    assert f"set classes={classes} in each head and filters={filters}, {filters} in the layer before it" in message
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_short_file_is_told_where_it_ends(
         f"{offset}, {left} are left. "
     )
     assert f"{network.cfg.path} needs {FLOATS} floats, the file holds {count}. " in message
-    assert f"download cut short ({count / FLOATS:.0%} is there)" in message
+    assert f"truncated download ({count / FLOATS:.0%} is present)" in message
 
 
 def test_the_offset_counts_a_short_header(network: Network, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_offset_counts_a_short_header(network: Network, tmp_path: Path) -> N
 def test_the_first_layers_of_a_network_are_known_as_such(network: Network, tmp_path: Path) -> None:
     message = diagnosis(network, HEADER + floats(224), tmp_path)
     assert message.startswith("too short: layer 2 ")
-    assert message.endswith("The file ends after layer 0: it holds the first 1 layers only, to start a training from")
+    assert message.endswith("The file ends after layer 0: it holds the first 1 layers only, as initial weights for training")
 
 
 def test_darknet53_conv_74_is_known_as_the_first_layers_of_yolov3(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_long_file_is_told_what_is_left(more: int, network: Network, tmp_path:
     assert message.startswith(
         f"too long: {4 * more} bytes are left after the last layer, at offset {20 + 4 * FLOATS}. "
     )
-    assert message.endswith("another network's file: use the cfg it was trained with")
+    assert message.endswith("the file belongs to another network: use the cfg it was trained with")
 
 
 @pytest.mark.parametrize("odd", [1, 2, 3])
@@ -184,7 +184,7 @@ def test_what_is_no_weights_is_told(data: bytes, words: str, network: Network, t
         (
             "eocene317_yolov3_truncated.weights",
             r"too short: layer 2 \[convolutional\] \(line 58\) needs 2048 floats for its weights at offset 79252, "
-            r"590 are left\. .* the file holds 20398\. .*cut short \(0% is there\)",
+            r"590 are left\. .* the file holds 20398\. .*truncated download \(0% is present\)",
         ),
     ],
 )

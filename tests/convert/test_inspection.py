@@ -60,8 +60,8 @@ def test_a_cfg_is_a_table_with_its_heads_and_keys(tmp_path):
     assert any(line.split() == "0 5 convolutional 2x1x24 672 0.0 20-2707".split() for line in text.splitlines())
     assert "total: 672 floats, a .weights file of 2,708 bytes" in text
     assert "head of layer 1: yolo, stride 32, 3 classes, anchors 1x2 3x4 5x6" in text
-    assert "no Darknet knows, a slip of the pen? fliters (line 10)" in text
-    assert "not needed to find objects: ignore_thresh (line 15)" in text
+    assert "keys unknown to Darknet, possibly typos: fliters (line 10)" in text
+    assert "not needed for detection: ignore_thresh (line 15)" in text
     assert "mask" not in text
 
 
@@ -80,7 +80,7 @@ def test_sound_weights_alone(tmp_path, tiny):
     path = tmp_path / "tiny.weights"
     path.write_bytes(tiny)
     text = inspect(path)
-    assert "version 0.2.5, 64,000 pictures seen, 8,858,734 floats" in text
+    assert "version 0.2.5, 64,000 training images seen, 8,858,734 floats" in text
     assert "fits yolov3-tiny.cfg" in text
 
 
@@ -103,7 +103,7 @@ def test_a_prefix(tmp_path, tiny):
 def test_one_layer_too_many(tmp_path, tiny):
     path = tmp_path / "more.weights"
     path.write_bytes(tiny + np.full(256 * 128, 0.5, "<f4").tobytes())
-    assert "all of yolov3-tiny.cfg and 32,768 floats more: a layer too many" in inspect(path)
+    assert "all of yolov3-tiny.cfg and 32,768 extra floats: one layer too many" in inspect(path)
     assert "too long: 131072 bytes are left" in fails(TINY, path)
 
 
@@ -112,8 +112,8 @@ BROKEN = {
     "gzip": (lambda tiny: gzip.compress(tiny[:100_000]), "gzip"),
     "text": (lambda tiny: b"0.1 0.2 0.3\n" * 100, "a text file"),
     "empty": (lambda tiny: b"", "an empty file"),
-    "header only": (lambda tiny: tiny[:20], "a header and no weights"),
-    "3 bytes short": (lambda tiny: tiny[:-3], "3 bytes are missing to yolov3-tiny.cfg"),
+    "header only": (lambda tiny: tiny[:20], "a header without weights"),
+    "3 bytes short": (lambda tiny: tiny[:-3], "3 bytes missing for yolov3-tiny.cfg"),
     "big-endian": (
         lambda tiny: struct.pack(">3iq", 0, 2, 5, 0) + np.frombuffer(tiny[20:], "<f4").astype(">f4").tobytes(),
         "big-endian",
@@ -121,8 +121,8 @@ BROKEN = {
     "copied as text": (lambda tiny: tiny.replace(b"\n", b"\r\n"), "copied as text"),
     "copied from text": (lambda tiny: tiny.replace(b"\r\n", b"\n"), "copied as text"),
     "read as UTF-8": (lambda tiny: tiny[:1_000_000].decode("utf-8", "replace").encode(), "read as text"),
-    "not weights": (lambda tiny: tiny[:20] + np.random.default_rng(1).bytes(400_000), "no weights"),
-    "cut": (lambda tiny: tiny[:81_613], "cut short"),
+    "not weights": (lambda tiny: tiny[:20] + np.random.default_rng(1).bytes(400_000), "plausible weights"),
+    "cut": (lambda tiny: tiny[:81_613], "truncated download"),
 }
 
 
@@ -146,12 +146,12 @@ def test_the_conversion_names_it_too(tmp_path, tiny, name):
 def test_a_file_of_zeros_has_an_old_header(tmp_path):
     path = tmp_path / "zeros.weights"
     path.write_bytes(bytes(1016))
-    assert "version 0.0.0, 0 pictures seen, 250 floats after a header of 16 bytes" in inspect(path)
+    assert "version 0.0.0, 0 training images seen, 250 floats after a header of 16 bytes" in inspect(path)
 
 
 def test_the_bad_files_of_the_shared_material(shared):
     truncated, pointer = sorted((shared / "assets" / "weights_bad").glob("*.weights"))
-    assert "cut short" in fails(truncated)
+    assert "truncated download" in fails(truncated)
     assert "git-lfs pointer" in fails(pointer)
 
 

@@ -272,8 +272,8 @@ def test_a_chain_too_long_for_keras_is_refused() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        pytest.param("[maxpool]\nsize=4001\nstride=1\n", "size=4001 is too large a window", id="pooling window"),
-        pytest.param("[maxpool]\nstride=4001\n", "stride=4001 is too large a window", id="pooling stride"),
+        pytest.param("[maxpool]\nsize=4001\nstride=1\n", "size=4001 is too large for a window", id="pooling window"),
+        pytest.param("[maxpool]\nstride=4001\n", "stride=4001 is too large for a window", id="pooling stride"),
         pytest.param("[local]\nsize=99\nfilters=1\n", "size=99 is too large for 3 channels", id="local"),
         pytest.param("[implicit]\nfilters=9999999\n", "has 9999999 x 1 numbers, too many", id="implicit"),
         pytest.param("[upsample]\nstride=64\n", "a map of 26624x26624x3, more than 134217728", id="up-sampling"),
