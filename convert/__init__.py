@@ -1,4 +1,4 @@
-"""Darknet in, Keras out: `convert("yolov3.cfg", "yolov3.weights", "yolov3.h5")`."""
+"""Convert Darknet networks to Keras: `convert("yolov3.cfg", "yolov3.weights", "yolov3.h5")`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["Conversion", "Yolo3Error", "convert"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: whoever needs only an error or a description starts at once.
+    # Imported on first use, so that an error class or a description is available at once.
     if name in ("Conversion", "convert"):
         from convert import conversion
 

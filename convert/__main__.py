@@ -14,18 +14,23 @@ from convert.text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert one network; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130."""
+    """Convert one network; return 0 (success), 1 (the work failed), 2 (wrong input) or 130 (interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m convert", description="Convert a Darknet network to Keras.")
     parser.add_argument("cfg", help="the network's Darknet .cfg")
     parser.add_argument("weights", help="its Darknet .weights")
     parser.add_argument("model", help="the Keras .h5 to write")
-    parser.add_argument("--names", help="class names, one a line")
-    parser.add_argument("--resize", choices=RESIZE_MODES, help="how training fitted pictures to the network")
-    parser.add_argument("--batch-norm", choices=BATCH_NORMS, default=BATCH_NORMS[0], help="whose formula to fold in")
+    parser.add_argument("--names", help="class names, one per line")
+    parser.add_argument("--resize", choices=RESIZE_MODES, help="how training fitted images to the network")
+    parser.add_argument(
+        "--batch-norm", choices=BATCH_NORMS, default=BATCH_NORMS[0], help="whose batch normalisation formula to use"
+    )
     parser.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
-        help="run it beside plain NumPy, layer by layer; without the option small networks are, in one line",
+        help=(
+            "compare it with plain NumPy, layer by layer; without this option only small networks are checked, in one"
+            " line"
+        ),
     )
     options = parser.parse_args(arguments)
     try:

@@ -1,7 +1,7 @@
-"""Taking over an .h5 that an old Keras port of YOLO made: the same network, describing itself.
+"""Adopt an .h5 that an old Keras port of YOLO made: write the same network with a description.
 
-Such a file (Keras 2 layout, `model.save`) holds its layers and weights and nothing of anchors or classes. The network
-is rebuilt from its own list of layers, each of a known kind with known options, so that nothing in it is run.
+Such a file (Keras 2 layout, `model.save`) holds layers and weights, but no anchors or classes. The network is rebuilt
+from its list of layers, each of a known kind with known options, so no code in the file is run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from convert.text import printable
 
 LARGEST_ANCHORS = 1000
 SIDE = 416
-"""Pixels: the input at which strides are measured, and the size for networks that take any."""
+"""Input side in pixels at which strides are measured, and the size for networks that accept any."""
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "Activation": ("activation",),
@@ -54,7 +54,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "UpSampling2D": ("size", "interpolation"),
     "ZeroPadding2D": ("padding",),
 }
-"""The layers that the old ports are made of, and the options of each that change what it computes."""
+"""The layer kinds that the old ports use, and the options of each that affect the result."""
 
 RENAMED = {"alpha": "negative_slope", "p": "rate"}
 
@@ -63,7 +63,7 @@ Refuse = Callable[[str], ModelFileError]
 
 @dataclass(frozen=True)
 class Adoption:
-    """What an adoption did."""
+    """The result of an adoption."""
 
     model: Path
     description: Description
@@ -84,11 +84,11 @@ def adopt(
     resize: str = "letterbox",
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Adoption:
-    """Write a self-describing .h5 of an old port's.
+    """Write a self-describing .h5 from an old port's.
 
-    `anchors` is a file or a text of width,height pairs, as `yolo_anchors.txt`; `names` a file of class names. The old
-    ports left Keras's batch-normalisation epsilon of 1e-3 in networks whose weights came from Darknet, which means
-    1e-5: `repair_epsilon` puts that right. Leave it for weights that were trained in Keras.
+    `anchors` is a file or a text of width,height pairs, as in `yolo_anchors.txt`; `names` is a file of class names. The
+    old ports left Keras's batch-normalisation epsilon of 1e-3 in networks whose weights came from Darknet, which uses
+    1e-5: `repair_epsilon` corrects that. Leave it off for weights that were trained in Keras.
     """
     old, model = Path(old), Path(model)
     check_replaceable(model, inputs=[old, names])
@@ -135,9 +135,9 @@ def adopt(
 
 
 def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
-    """Pairs of pixels from a file or a text; `InputError` when they are none."""
+    """Return pairs of pixels from a file or a text; raise `InputError` if they are invalid."""
     text, where = str(anchors), "--anchors"
-    # A file may be called 10.txt, but no file is called 10,13, 16,30.
+    # A file may be named 10.txt, but no file is named 10,13, 16,30.
     if not text[:1].isdigit() or "," not in text:
         try:
             text, where = read_regular(Path(anchors)).decode("utf-8"), str(anchors)
@@ -154,12 +154,12 @@ def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
 
 
 def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], list[str]]:
-    """The layers in order, checked to be of known kinds, and the names of the outputs."""
+    """Return the layers in order, checked to be of known kinds, and the names of the outputs."""
     text = file.attrs.get("model_config")
     if text is None:
         raise refuse(
             "holds weights without the network (save_weights); expected a whole model (model.save). Load it with the "
-            "code that made it and save the model"
+            "code that wrote it and save the model"
         )
     try:
         config = json.loads(text)["config"]
@@ -168,19 +168,19 @@ def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], lis
         for layer in layers:
             layer["name"], layer["config"], layer["class_name"], layer["inbound_nodes"]
     except (ValueError, KeyError, TypeError, IndexError):
-        raise refuse("its list of layers is not that of a Keras 2 functional model") from None
+        raise refuse("its list of layers does not describe a Keras 2 functional model") from None
     for layer in layers:
         kind = layer["class_name"]
         if kind != "InputLayer" and kind not in OPTIONS:
             raise refuse(
-                f"holds a layer of kind {kind} ({layer['name']}), which no YOLO body has; it is not adopted. If it is "
-                "the loss of a training, save the model without it"
+                f"holds a layer of kind {kind} ({layer['name']}), which is not used in YOLO networks. If it is a "
+                "training loss, save the model without it"
             )
     return layers, outputs
 
 
 def _check_sizes(layers: Sequence[dict[str, Any]], arrays: Sequence[h5py.Dataset], refuse: Refuse) -> None:
-    """Raise unless the layers make a network of a reasonable size, before Keras makes it."""
+    """Raise unless the layers make a network of reasonable size, before Keras builds it."""
     try:
         check_sizes(
             [
@@ -197,11 +197,11 @@ def _check_sizes(layers: Sequence[dict[str, Any]], arrays: Sequence[h5py.Dataset
             stored_numbers=sum(array.size for array in arrays),
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise refuse(f"its layers do not make a network ({error})") from None
+        raise refuse(f"its layers do not form a valid network ({error})") from None
 
 
 def _listed(value: Any) -> Any:
-    """Keras writes the entry of a single output without the list around it."""
+    """Keras writes a single output without the list around it."""
     return [value] if value and isinstance(value[0], str) else value
 
 
@@ -226,7 +226,7 @@ def _report_epsilon(layers: Sequence[dict[str, Any]], repair: bool, note: Callab
 
 
 def _rebuild(layers: Sequence[dict[str, Any]], keras: Any, refuse: Refuse) -> tuple[Any, dict[str, Any]]:
-    """The input and every layer's output, by Keras layers of the same names."""
+    """Return the input and every layer's output, built from Keras layers of the same names."""
     tensors: dict[str, Any] = {}
     source = None
     for layer in layers:
@@ -243,14 +243,14 @@ def _rebuild(layers: Sequence[dict[str, Any]], keras: Any, refuse: Refuse) -> tu
             tensors[name] = made(inputs[0] if len(inputs) == 1 else inputs)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
-            raise refuse(f"its layer {name} ({kind}) is not understood: {reason}") from None
+            raise refuse(f"its layer {name} ({kind}) cannot be rebuilt: {reason}") from None
     if source is None or len(source.shape) != 4 or source.shape[3] is None:
-        raise refuse("has no input of pictures, (batch, height, width, channels)")
+        raise refuse("has no image input, (batch, height, width, channels)")
     return source, tensors
 
 
 def _plain(value: Any) -> Any:
-    """Numbers wrapped as Keras 2 wrote NumPy's scalars, as they are."""
+    """Unwrap numbers that Keras 2 wrote as NumPy scalars."""
     return value["value"] if isinstance(value, dict) and set(value) >= {"type", "value"} else value
 
 
@@ -262,7 +262,7 @@ def _heads(
     classes: int,
     refuse: Refuse,
 ) -> list[Head]:
-    """A head for each output, its anchors by the ports' own rule: the coarser the grid, the larger the anchors."""
+    """Return a head for each output; by the ports' rule, coarser grids get larger anchors."""
     channels = [output.shape[-1] if len(output.shape) == 4 else None for output in outputs]
     boxes = [count // (5 + classes) if count else 0 for count in channels]
     if any(not count or count % (5 + classes) for count in channels):
@@ -280,16 +280,16 @@ def _heads(
             start = (1, 3)[place]
         mask = anchors[start : start + boxes[index]]
         if len(mask) != boxes[index]:
-            raise refuse(f"its outputs hold {sum(boxes)} boxes a cell; {len(anchors)} anchors are given")
+            raise refuse(f"its outputs hold {sum(boxes)} boxes per cell, but {len(anchors)} anchors are given")
         heads[index] = Head("yolo", index, strides[index], mask, classes)
         start += boxes[index]
     if start != len(anchors):
-        raise refuse(f"its outputs hold {sum(boxes)} boxes a cell; {len(anchors)} anchors are given")
+        raise refuse(f"its outputs hold {sum(boxes)} boxes per cell, but {len(anchors)} anchors are given")
     return [heads[index] for index in range(len(outputs))]
 
 
 def _strides(source: Any, outputs: Sequence[Any], keras: Any) -> list[int]:
-    """Input pixels per cell of each output."""
+    """Return the input pixels per cell of each output."""
     height, width = (side or SIDE for side in source.shape[1:3])
     shapes = keras.Model(source, list(outputs)).compute_output_shape((1, height, width, source.shape[3]))
     shapes = shapes if isinstance(shapes, list) else [shapes]

@@ -1,8 +1,8 @@
-"""A Darknet .cfg as typed sections that remember their lines, so that every error can name one.
+"""Parse a Darknet .cfg into typed sections that remember their lines, so that every error can name one.
 
 The rules are Darknet's own (`parser.c`, `option_list.c`, `utils.c`): white space is dropped everywhere, a line that
 begins with `#` or `;` is a comment, the first of two equal keys wins, and numbers are read as C's atoi and atof read
-them, where a numeric prefix is enough (`filters=255 # 3*(80+5)` is 255).
+them, which accept a numeric prefix (`filters=255 # 3*(80+5)` is 255).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ALIASES = {
     "deconv": "deconvolutional",
     "silence": "empty",
 }
-"""Short section names that Darknet accepts, and what they stand for."""
+"""Short section names that Darknet accepts, and their full names."""
 
 ALEXEYAB_KEYS = frozenset(
     """
@@ -42,7 +42,7 @@ ALEXEYAB_KEYS = frozenset(
     weights_type workspace_size_limit_MB
     """.split()
 )
-"""Keys that only AlexeyAB's Darknet and its successors read: a cfg with one was trained on stretched pictures."""
+"""Keys that only AlexeyAB's Darknet and its successors read: a cfg with one was trained on stretched images."""
 
 LARGEST_INTEGER = 2**31 - 1
 
@@ -52,7 +52,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Option:
-    """The value of one key and the line it stands on."""
+    """The value of one key and its line number."""
 
     value: str
     line: int
@@ -63,13 +63,13 @@ class Section:
     """One `[section]`: its kind, its options, and which of them have been read."""
 
     kind: str
-    """The section's full name, aliases resolved: `convolutional`, never `conv`."""
+    """The section's full name with aliases resolved: `convolutional`, never `conv`."""
 
     line: int
     """1-based line of the `[kind]` header."""
 
     path: str
-    """The cfg's name, for messages."""
+    """The cfg's path, for messages."""
 
     options: dict[str, Option] = field(default_factory=dict)
     read_keys: set[str] = field(default_factory=set)
@@ -78,48 +78,48 @@ class Section:
         return key in self.options
 
     def error(self, message: str, key: str | None = None) -> CfgError:
-        """An error that names the file, the line (of `key`, else of the header) and the section."""
+        """Return an error that names the file, the line (of `key`, else of the header) and the section."""
         line = self.options[key].line if key in self.options else self.line
         return CfgError(f"{self.path}, line {line}: [{self.kind}] {message}")
 
     def text(self, key: str, default: str = "") -> str:
-        """The value as it stands, without white space."""
+        """Return the value without white space."""
         self.read_keys.add(key)
         return self.options[key].value if key in self.options else default
 
     def integer(
         self, key: str, default: int, *, minimum: int = -LARGEST_INTEGER, maximum: int = LARGEST_INTEGER
     ) -> int:
-        """The value as C's atoi reads it; `CfgError` when no number begins it or it is out of range."""
+        """Return the value as C's atoi reads it; raise `CfgError` if no number begins it or it is out of range."""
         if key not in self.options:
             return default
         return self._ranged(key, self._atoi(key, self.text(key)), minimum, maximum)
 
     def number(self, key: str, default: float) -> float:
-        """The value as C's atof reads it; `CfgError` when no number begins it."""
+        """Return the value as C's atof reads it; raise `CfgError` if no number begins it."""
         return self._atof(key, self.text(key)) if key in self.options else default
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """Any integer but 0."""
+        """Return whether the value is an integer other than 0."""
         return self.integer(key, int(default)) != 0
 
     def choice(self, key: str, allowed: Iterable[str], default: str) -> str:
-        """One of the allowed words; `CfgError` for any other."""
+        """Return one of the allowed words; raise `CfgError` for any other."""
         value, allowed = self.text(key, default), sorted(allowed)
         if value not in allowed:
             raise self.error(f"{key}={value} is not known; expected one of {', '.join(allowed)}", key)
         return value
 
     def integers(self, key: str, *, minimum: int = -LARGEST_INTEGER) -> tuple[int, ...]:
-        """A comma-separated list; empty when the key is absent."""
+        """Return a comma-separated list; empty when the key is absent."""
         return tuple(self._ranged(key, self._atoi(key, item), minimum, LARGEST_INTEGER) for item in self._items(key))
 
     def numbers(self, key: str) -> tuple[float, ...]:
-        """A comma-separated list; empty when the key is absent."""
+        """Return a comma-separated list; empty when the key is absent."""
         return tuple(self._atof(key, item) for item in self._items(key))
 
     def unread_keys(self) -> list[str]:
-        """Keys that nobody asked for, in the order of their lines."""
+        """Keys that have not been read, in the order of their lines."""
         return [key for key in self.options if key not in self.read_keys]
 
     def _items(self, key: str) -> list[str]:
@@ -158,19 +158,19 @@ class Cfg:
     net: Section
     layers: tuple[Section, ...]
     sha256: str = ""
-    """Of the file's bytes, in hexadecimal; empty for a text that came from no file."""
+    """SHA-256 of the file's bytes in hexadecimal; empty for a text that came from no file."""
 
     def with_size(self, height: int, width: int) -> Cfg:
-        """The same network for another input size."""
+        """Return the same network for another input size."""
         net = Section(self.net.kind, self.net.line, self.path, dict(self.net.options))
         for key, value in (("height", height), ("width", width)):
             net.options[key] = Option(str(value), net.options[key].line if key in net else net.line)
         return replace(self, net=net)
 
     def with_classes(self, classes: int) -> Cfg:
-        """The same network for another number of classes: heads, and the filters of the layer before each.
+        """Return the same network for another number of classes: heads, and the filters of the layer before each.
 
-        The answer to "which class count would these weights fit?"; used to explain a mismatch, never to convert.
+        This answers "which class count would these weights fit?". It explains a mismatch and is never used to convert.
         """
         layers = [Section(section.kind, section.line, section.path, dict(section.options)) for section in self.layers]
         for before, head in itertools.pairwise(layers):
@@ -186,7 +186,7 @@ class Cfg:
 
 
 def read_cfg(path: Path | str) -> Cfg:
-    """Read a .cfg file; `CfgError` names the file and the line of whatever is wrong with it."""
+    """Read a .cfg file; raise `CfgError` with the file and the line of what is wrong."""
     path = Path(path)
     try:
         data = read_regular(path)
@@ -197,8 +197,8 @@ def read_cfg(path: Path | str) -> Cfg:
         raise CfgError(f"{path}: cannot be read ({reason}); expected a Darknet .cfg") from None
     if b"\0" in data:
         raise CfgError(
-            f"{path}: a binary file, not a Darknet .cfg (a zero byte at offset {data.index(0)}); "
-            "are the cfg and the weights the wrong way round?"
+            f"{path}: a binary file, not a Darknet .cfg (a zero byte at offset {data.index(0)}); are the cfg and the "
+            "weights swapped?"
         )
     cfg = parse_cfg(data.decode("utf-8-sig", errors="replace"), str(path))
     return replace(cfg, sha256=hashlib.sha256(data).hexdigest())
@@ -213,7 +213,7 @@ def parse_cfg(text: str, path: str = "cfg") -> Cfg:
             continue
         if line[0] == "[":
             if not line.endswith("]"):
-                raise CfgError(f"{path}, line {number}: {raw.strip()!r} is no section; expected [name]")
+                raise CfgError(f"{path}, line {number}: {raw.strip()!r} is not a section header; expected [name]")
             kind = line[1:-1]
             sections.append(Section(ALIASES.get(kind, kind), number, path))
             continue
@@ -224,16 +224,16 @@ def parse_cfg(text: str, path: str = "cfg") -> Cfg:
             raise CfgError(f"{path}, line {number}: {key}= stands before the first section; expected [net]")
         sections[-1].options.setdefault(key, Option(value, number))
     if not sections:
-        raise CfgError(f"{path}: no sections; expected a Darknet .cfg that begins with [net]")
+        raise CfgError(f"{path}: has no sections; expected a Darknet .cfg that begins with [net]")
     if sections[0].kind != "net":
         raise CfgError(f"{path}, line {sections[0].line}: the first section is [{sections[0].kind}]; expected [net]")
     if len(sections) == 1:
-        raise CfgError(f"{path}: a [net] section without any layer after it")
+        raise CfgError(f"{path}: has no layer after its [net] section; expected at least one")
     return Cfg(path, text, sections[0], tuple(sections[1:]))
 
 
 def unread_keys(cfg: Cfg) -> Mapping[str, list[int]]:
-    """Keys that no layer asked for, each with its lines: what a conversion ignored (training keys, mostly)."""
+    """Return the keys that no layer read, each with its lines: what a conversion ignored (mostly training keys)."""
     found: dict[str, list[int]] = {}
     for section in (cfg.net, *cfg.layers):
         for key in section.unread_keys():

@@ -1,4 +1,4 @@
-"""The conversion as a whole: a cfg and weights in, a self-describing .h5 out."""
+"""Convert a cfg and weights to a self-describing .h5."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from convert.weights import WeightsReader
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did."""
+    """The result of a conversion."""
 
     model: Path
     network: Network
@@ -41,7 +41,7 @@ class Conversion:
     floats_read: int
     floats_in_file: int
     notes: tuple[str, ...]
-    """What was decided or ignored, a sentence each."""
+    """What was decided or ignored, one sentence each."""
 
     def __str__(self) -> str:
         return f"Read {self.floats_read} of {self.floats_in_file} from Darknet weights."
@@ -58,14 +58,14 @@ def convert(
     verify: bool | None = None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Conversion:
-    """Convert a Darknet network into a Keras .h5 that describes itself.
+    """Convert a Darknet network to a Keras .h5 that describes itself.
 
-    `names` is a file of class names; without it 80 classes are COCO's, 20 are VOC's, others get numbers. `resize`
-    (`letterbox` or `stretch`) overrides what the cfg says about its training. `batch_norm="pjreddie"` folds in the
-    formula of pjreddie's CPU code instead of the one that all GPU code trains with. `verify` loads the saved model,
-    runs it beside a plain NumPy network and reports how each layer differs; None does so for small networks and
-    reports the largest difference only. `on_note` is called with each note as it arises. Raises the errors of
-    `convert.errors`; `model` is written only if everything went well.
+    `names` is a file of class names; without it, 80 classes get COCO's names, 20 get VOC's, and others get numbers.
+    `resize` (`letterbox` or `stretch`) overrides what the cfg implies about its training. `batch_norm="pjreddie"` uses
+    the formula of pjreddie's CPU code instead of the one that all GPU code trains with. `verify` loads the saved model,
+    runs it beside a plain NumPy network and reports how each layer differs; None does so for small networks and reports
+    only the largest difference. `on_note` is called with each note as it arises. Raise the errors of `convert.errors`;
+    `model` is written only if everything succeeds.
     """
     model = Path(model)
     check_replaceable(model, inputs=[cfg, weights, *([names] if names else [])])
@@ -91,7 +91,7 @@ def convert(
     if verify or (verify is None and is_small(network)):
         layers = keras_layer_names(network, tensors, built)
         check = partial(_verify, network, layers, floats, reader.header.transposed, bool(verify), note)
-    del arrays, floats  # unless they are needed to verify the file, the model holds all there is
+    del arrays, floats  # the model holds the weights now; only verification needs them again
     description = replace(description, weights_sha256=reader.sha256)
     save_model(built, model, description, kept=kept, check=check)
     return Conversion(model, network, description, reader.taken, reader.total, tuple(notes))
@@ -106,7 +106,7 @@ def _verify(
     note: Callable[[str], None],
     saved: Path,
 ) -> None:
-    """Load a saved model and compare it with the NumPy network; the result is a note, a difference an error."""
+    """Compare a saved model with the NumPy network: return a note, or raise if they differ."""
     model = import_keras().models.load_model(saved, compile=False, safe_mode=True)
     comparisons = verify_model(network, keras_layers, model, floats, transposed=transposed)
     worst = max(comparisons, key=lambda one: one.difference)
@@ -123,7 +123,7 @@ def describe(
     resize: str | None = None,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> Description:
-    """What the model file will say of itself."""
+    """Return the description to store in the model file."""
     cfg, outputs = network.cfg, network.outputs
     if resize is not None and resize not in RESIZE_MODES:
         raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, not {resize!r}")
@@ -132,9 +132,13 @@ def describe(
     for layer in outputs:
         if layer.head and layer.head.classes != classes:
             raise layer.section.error(
-                f"classes={layer.head.classes}, another head has {classes}; expected one count for all", "classes"
+                (
+                    f"has classes={layer.head.classes}, but another head has {classes}; expected the same count in "
+                    "all heads"
+                ),
+                "classes",
             )
-    # Whatever can fail comes before the first note, so that a failure says one thing only.
+    # Whatever can fail comes before the first note, so that a failed run prints only its error.
     class_names, sentence = default_names(classes) if names is None else (read_names(names, classes), "")
     if resize is None:
         resize, why = trained_resize(cfg)
@@ -150,7 +154,7 @@ def describe(
     return Description(
         cfg=cfg.text,
         cfg_sha256=cfg.sha256,
-        weights_sha256="",  # known when they have been read
+        weights_sha256="",  # set once the weights have been read
         width=network.picture.width,
         height=network.picture.height,
         channels=network.picture.channels,
@@ -164,7 +168,7 @@ def describe(
 
 
 def trained_resize(cfg: Cfg) -> tuple[str, str]:
-    """How the network's training fitted pictures to its input, and the sign that tells.
+    """Return how training fitted images to the network's input, and the evidence for it.
 
     pjreddie's Darknet letterboxes; AlexeyAB's stretches unless `letter_box=1`.
     """

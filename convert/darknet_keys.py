@@ -1,4 +1,4 @@
-"""Every key that one of the three Darknets reads, whatever for: what is not here is a slip of the pen."""
+"""List every key that any of the three Darknets reads: a key that is missing here is probably a typo."""
 
 KNOWN_KEYS = frozenset(
     """

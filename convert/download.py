@@ -2,8 +2,8 @@
 
     python -m convert.download yolov3 [--to DIR]
 
-A download grows beside its place as NAME.yolo3-part and gets its name when its size and SHA-256 are right. One that was
-interrupted is resumed.
+A download is written to NAME.yolo3-part in the same folder and renamed once its size and SHA-256 are correct. An
+interrupted download is resumed.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def fetch(
     timeout_seconds: float = 30.0,
     pauses_seconds: Sequence[float] = (1.0, 2.0, 4.0),
 ) -> Path:
-    """Download a file into the folder and return its path; one that is there already stays as it is.
+    """Download a file into the folder and return its path; an existing correct file is kept.
 
-    `timeout_seconds` is the longest silence of a server; `pauses_seconds` come before each further try at an address
-    whose connection was lost. Raises `DownloadError` with what happened at each address, `OutputError` for a path that
-    cannot be written to or holds something else, `WorkError` for a full disk.
+    `timeout_seconds` is the longest wait for data from a server; `pauses_seconds` are the waits before each further
+    attempt at an address whose connection was lost. Raise `DownloadError` with what happened at each address,
+    `OutputError` for a path that cannot be written to or holds something else, `WorkError` for a full disk.
     """
     target, part = folder / file.name, folder / f"{file.name}{PART}"
     if _is_there(file, target):
@@ -59,14 +59,16 @@ def fetch(
                 return target
         here = _size(part)
     except OSError as error:
-        # What happens on the network is a `Setback`, so this is the disk.
+        # Network errors raise `Setback`, so this error comes from the disk.
         message = f"{error.filename or part}: cannot be written: {words(error)}"
         if error.errno in DISK_FAILURES:
-            raise WorkError(f"{message}; make room and run this again; it goes on where it stopped") from error
+            raise WorkError(
+                f"{message}; free some space and run this again; the download resumes where it stopped"
+            ) from error
         raise OutputError(message) from error
     if here:
-        outcomes.append(f"{here:,} of {file.size_bytes:,} bytes are here; run this again to go on from there.")
-    by_hand = f"You can also put it there yourself: {target}, {file.fingerprint}"
+        outcomes.append(f"{here:,} of {file.size_bytes:,} bytes are here; run this again to resume from there.")
+    by_hand = f"You can also put the file there yourself: {target}, {file.fingerprint}"
     raise DownloadError(f"{file.name} could not be fetched:", *outcomes, by_hand)
 
 
@@ -79,8 +81,8 @@ def _is_there(file: PublishedFile, target: Path) -> bool:
         raise OutputError(f"{target}: cannot be read: {words(error)}; choose another folder") from error
     if found != file.fingerprint:
         raise OutputError(
-            f"{target}: not the published file; found {found}, expected {file.fingerprint}; "
-            "move it away and run this again"
+            f"{target}: is not the published file; found {found}, expected {file.fingerprint}; move it away and run "
+            "this again"
         )
     return True
 
@@ -88,7 +90,7 @@ def _is_there(file: PublishedFile, target: Path) -> bool:
 def _bring(
     file: PublishedFile, address: str, part: Path, timeout_seconds: float, pauses_seconds: Sequence[float]
 ) -> None:
-    """Complete and check the partial file from one address; `Refused` when that is not possible."""
+    """Complete and check the partial file from one address; raise `Refused` if that is not possible."""
     before = _size(part)
     for pause in (*pauses_seconds, None):
         begun = kept = _size(part)
@@ -98,26 +100,27 @@ def _bring(
             found = file.digest_of(part)
             if found == file.digest:
                 return
-            raise Spoilt(f"wrong bytes: {file.algorithm} {found}, expected {file.digest}")
+            raise Spoilt(f"wrong content: {file.algorithm} {found}, expected {file.digest}")
         except Spoilt as error:
             part.unlink(missing_ok=True)
-            # Bytes of an earlier try may be to blame. If all came from here, this address has nothing else.
+            # Bytes from an earlier attempt may be wrong. If all of them came from here, this address has the wrong
+            # file.
             if not kept:
                 raise Refused(str(error)) from error
             outcome = f"{error}; starting over"
         except Cut as error:
-            # Do not wait for a server that was never reached while there may be others.
+            # Do not retry an unreachable server while other addresses remain.
             if isinstance(error, Unreachable) and begun == before:
                 raise Refused(str(error)) from error
             outcome = str(error)
         if pause is not None:
             _say(f"  {printable(outcome)}; trying again in {pause:g} s")
             time.sleep(pause)
-    raise Refused(f"{outcome}; tried {len(pauses_seconds) + 1} times")
+    raise Refused(f"{outcome}; gave up after {len(pauses_seconds) + 1} attempts")
 
 
 def next_command(network: str, paths: Sequence[Path]) -> str:
-    """The command that converts the files."""
+    """Return the command that converts the files."""
     cfg = next((path for path in paths if path.suffix == ".cfg"), CHECKOUT / "configs" / f"{network}.cfg")
     weights = next(path for path in paths if path.suffix == ".weights")
     return shlex.join(["yolo3", "convert", *map(_shown, (cfg, weights, weights.with_suffix(".h5")))])
@@ -136,10 +139,10 @@ def _say(message: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None, *, networks: Networks = NETWORKS) -> int:
-    """Run the command and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    """Run the command and return its exit code: 0 success, 1 failed, 2 wrong input, 130 interrupted."""
     in_checkout = (CHECKOUT / "configs").is_dir()
     parser = argparse.ArgumentParser(
-        prog="download_weights", description="Fetch published Darknet weights, whole and checked."
+        prog="download_weights", description="Download and check published Darknet weights."
     )
     parser.add_argument("network", choices=list(networks))
     parser.add_argument(
@@ -147,7 +150,7 @@ def main(arguments: Sequence[str] | None = None, *, networks: Networks = NETWORK
         type=Path,
         metavar="DIR",
         default=CHECKOUT / "model_data" if in_checkout else Path("model_data"),
-        help="where to put the files (default: %(default)s)",
+        help="the folder for the files (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     try:
@@ -156,7 +159,7 @@ def main(arguments: Sequence[str] | None = None, *, networks: Networks = NETWORK
         _say(f"download_weights: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _say("download_weights: interrupted; run this again to go on where it stopped")
+        _say("download_weights: interrupted; run this again to resume the download")
         return 130
     print(*map(_shown, paths), sep="\n")
     print(f"next: {next_command(options.network, paths)}")

@@ -1,4 +1,4 @@
-"""What can go wrong while a network is converted or its file is read.
+"""Define the errors of converting a network and reading its file.
 
     Yolo3Error
     ├── InputError            the input or the command was wrong       (exit code 2)
@@ -27,8 +27,8 @@ from convert.text import printable
 class Yolo3Error(Exception):
     """The root: every error this project raises on purpose.
 
-    Each argument is a line of the message. Control characters in it, as a file name or a server's answer may hold, are
-    shown as escapes, so that a message can neither control a terminal nor pretend to have further lines.
+    Each argument is a line of the message. Control characters, which file names and server responses may contain, are
+    shown as escapes, so that a message cannot control the terminal or fake additional lines.
     """
 
     exit_code = 1
@@ -48,7 +48,7 @@ class CfgError(InputError):
 
 
 class WeightsError(InputError):
-    """A .weights file is not one, or does not fit the network."""
+    """A .weights file is invalid or does not fit the network."""
 
 
 class NamesError(InputError):
@@ -56,7 +56,7 @@ class NamesError(InputError):
 
 
 class ModelFileError(InputError):
-    """An .h5 file is missing, damaged, unsafe, or was not made by this project."""
+    """An .h5 file is missing, damaged, unsafe, or not made by this project."""
 
 
 class OutputError(InputError):
@@ -64,11 +64,11 @@ class OutputError(InputError):
 
 
 class WorkError(Yolo3Error):
-    """The command was right but the work failed: a full disk, a lost connection."""
+    """The command was correct but the work failed: a full disk, a lost connection."""
 
 
 class WriteError(WorkError):
-    """An output could not be written to its end."""
+    """An output could not be written completely."""
 
 
 class DownloadError(WorkError):

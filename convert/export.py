@@ -1,4 +1,4 @@
-"""Back to Darknet: the .cfg and .weights that a model file was made from, byte for byte after the header."""
+"""Export a model file to the .cfg and .weights it was made from, byte for byte after the header."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from convert.weights import write_weights
 
 
 def export_weights(model: Path | str, cfg: Path | str, weights: Path | str) -> int:
-    """Write a model file's network as Darknet's two files and return the number of floats; needs no Keras.
+    """Write a model file's network as Darknet's two files and return the number of floats; Keras is not needed.
 
-    Neither file may exist already. Raises `ModelFileError` for a model that yolo3 did not make, `OutputError` and
+    Neither file may exist already. Raise `ModelFileError` for a model that yolo3 did not make, `OutputError` and
     `WriteError` when the files cannot be written.
     """
     cfg, weights = Path(cfg), Path(weights)
     for path in (cfg, weights):
         check_output(path, overwrite=False, inputs=[model])
     if same_file(cfg, weights):
-        raise OutputError(f"{weights}: the .cfg and the .weights need two names")
+        raise OutputError(f"{weights}: is given for both files; the .cfg and the .weights need different names")
     description = read_description(model)
     if not description.cfg:
-        raise ModelFileError(f"{model}: was adopted from a Keras model; there is no cfg to go back to")
+        raise ModelFileError(f"{model}: was adopted from a Keras model, so there is no cfg to export")
     network = plan(parse_cfg(description.cfg, str(model)), batch_norm=description.batch_norm)
     try:
         arrays = get_arrays(network, read_variables(model))

@@ -32,7 +32,7 @@ PRIVATE_NAME = re.compile(r"\.[0-9a-f]{16}\.yolo3-tmp(\.[0-9A-Za-z]{1,16})?")
 _PLAIN_SUFFIX = re.compile(r"\.[0-9A-Za-z]{1,16}")
 
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Errors that say nothing against the path: the same command works once there is room."""
+"""Errors that are not caused by the path: the same command works once there is space."""
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -44,17 +44,17 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def same_file(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether two names refer to one file, including names of files that do not exist yet."""
+    """Return whether two names refer to one file, including names of files that do not exist yet."""
     try:
         return os.path.samefile(path, other)  # noqa: PTH121 - a name may be a URL
-    except ValueError:  # a zero byte: the name of no file
+    except ValueError:  # a null byte: not a valid file name
         return False
     except OSError:
         return os.path.realpath(path) == os.path.realpath(other)
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path names a device, a pipe or a socket: something to write to, not to replace."""
+    """Return whether a path is a device, a pipe or a socket, which is written to rather than replaced."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -85,7 +85,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[str | os.PathL
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents. Raises `OutputError`, or `WriteError` when the disk is full."""
+    """Make a folder and its parents. Raise `OutputError`, or `WriteError` when the disk is full."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -93,7 +93,7 @@ def make_folder(path: Path) -> None:
 
 
 def create(path: Path) -> None:
-    """Make an empty file, and the folders above it. Raises as `make_folder` does."""
+    """Make an empty file and its parent folders. Raise as `make_folder` does."""
     make_folder(path.parent)
     try:
         path.write_bytes(b"")
@@ -107,12 +107,11 @@ def replacing(
 ) -> Iterator[Path]:
     """Yield a private path to write to; when the block ends, that file becomes `path`.
 
-    The private path has the suffix of `path` and names an empty file, which must be written to in place, not replaced
-    by another. For a device or a pipe it is `path` itself. If the block raises, the private file is removed and `path`
-    stays as it was.
-
-    An existing file is replaced: ask `check_output` first whether it may be. One of `inputs` never is. Raises
-    `OutputError` before the block where nothing can be written, `WriteError` for an `OSError` in the block or after.
+    The private path has the suffix of `path` and refers to an empty file, which must be written in place, not replaced.
+    For a device or a pipe it is `path` itself. If the block raises, the private file is removed and `path` is left
+    unchanged. An existing file is replaced: call `check_output` first to find out whether it may be. A file in `inputs`
+    is never replaced. Raise `OutputError` before the block where nothing can be written, `WriteError` for an `OSError`
+    in the block or after.
     """
     if is_special(path):
         with _naming(path):
@@ -146,7 +145,7 @@ def rename_whole(written: Path, path: Path, *, sync: Callable[[int], None] = os.
 
 
 def write_whole(path: Path, data: bytes | memoryview, *, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Write a file in one go. Raises as `replacing` does."""
+    """Write a file in one go. Raise as `replacing` does."""
     with replacing(path, inputs=inputs) as private:
         private.write_bytes(data)
 
@@ -155,11 +154,11 @@ def write_whole(path: Path, data: bytes | memoryview, *, inputs: Iterable[str | 
 def lock_outputs(
     *paths: Path, folder: Path | None = None, flock: Callable[[int, int], None] = fcntl.flock
 ) -> Iterator[None]:
-    """Keep other runs of this user off these outputs; `OutputError` if one is writing to them already.
+    """Keep other runs of this user from writing these outputs; raise `OutputError` if one is doing so already.
 
-    The system releases a lock when the process ends, however it ends. Lock files are kept in `folder`, by default in
-    one of this user below the temporary folder. Where there are no locks, none is taken. Devices and pipes can have
-    several writers.
+    The system releases a lock when the process ends, however it ends. Lock files are kept in `folder`, by default a
+    folder of this user's in the temporary folder. Where locks are not available, none is taken. Devices and pipes can
+    have several writers.
     """
     targets = {os.path.realpath(path): path for path in paths if not is_special(path)}
     with ExitStack() as locks:
@@ -182,10 +181,10 @@ def _locked(target: str, path: Path, folder: Path | None, flock: Callable[[int, 
 
 
 def _lock(target: str, path: Path, folder: Path | None, flock: Callable[[int, int], None]) -> tuple[Path, int] | None:
-    """The lock file of an output and the descriptor that holds it; None where there are no locks."""
+    """Return the lock file of an output and its open descriptor; None where locks are not available."""
     try:
         lock = _lock_folder(folder) / hashlib.sha256(os.fsencode(target)).hexdigest()
-    except OSError:  # without a place for locks, runs work all the same
+    except OSError:  # runs also work without a place for locks
         return None
     while True:
         try:
@@ -200,7 +199,7 @@ def _lock(target: str, path: Path, folder: Path | None, flock: Callable[[int, in
         except OSError:  # a file system without locks
             os.close(descriptor)
             return None
-        # A run that has just ended may have removed this very file. A lock on a removed file guards nothing.
+        # A run that has just ended may have removed this file. A lock on a removed file has no effect.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), lock.stat()):
                 return lock, descriptor
@@ -208,7 +207,7 @@ def _lock(target: str, path: Path, folder: Path | None, flock: Callable[[int, in
 
 
 def _lock_folder(folder: Path | None) -> Path:
-    """The folder for the locks of this user. Raises `OSError` when it cannot be made or belongs to somebody else."""
+    """Return the folder for this user's locks. Raise `OSError` if it cannot be made or belongs to another user."""
     folder = folder or Path(tempfile.gettempdir()) / f"yolo3-locks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -218,7 +217,7 @@ def _lock_folder(folder: Path | None) -> Path:
 
 
 def _target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> Path:
-    """The file that is to be replaced, links followed. Raises `OutputError` for an input, a folder, a broken name."""
+    """Return the file to replace, with links followed. Raise `OutputError` for an input, a folder, an invalid name."""
     if str(path) == "-":
         raise OutputError("-: standard output is not possible here; name a file")
     for given in inputs:
@@ -227,7 +226,7 @@ def _target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> Path:
     try:
         target = Path(os.path.realpath(path))
         if target.is_symlink():
-            raise OutputError(f"{path}: is a symbolic link that leads back to itself")
+            raise OutputError(f"{path}: is a symbolic link that points to itself")
         if target.is_dir():
             raise OutputError(f"{path}: is a folder; name a file in it")
     except (OSError, ValueError) as error:
@@ -236,11 +235,11 @@ def _target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> Path:
 
 
 def _private_file(target: Path, path: Path) -> tuple[Path, int]:
-    """A new, locked file beside `target`, and the descriptor that holds the lock."""
+    """Open a new, locked file beside `target`; return its path and its descriptor."""
     suffix = target.suffix if _PLAIN_SUFFIX.fullmatch(target.suffix) else ""
     private = target.with_name(f".{secrets.token_hex(8)}.yolo3-tmp{suffix}")
     try:
-        if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):  # else found out at the end
+        if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):  # else noticed only at the end
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         # What replaces a private file must not be readable by others while it is written.
         mode = 0o600 if target.exists() else 0o666
@@ -265,7 +264,7 @@ def _flush(path: Path, sync: Callable[[int], None]) -> None:
 
 @cache  # once per process and folder: a run may write thousands of files into one folder
 def _remove_abandoned(folder: Path) -> None:
-    """Remove the private files of runs that no longer exist."""
+    """Remove the private files of runs that have ended."""
     with suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208 - names are enough
             if PRIVATE_NAME.fullmatch(name):
@@ -283,18 +282,18 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def _lock_open_file(descriptor: int) -> None:
-    """Lock an open file until it is closed. Raises `OSError` when it is locked, or cannot be locked on this system.
+    """Lock an open file until it is closed. Raise `OSError` if it is locked, or cannot be locked on this system.
 
-    These locks belong to the open file. `flock` would do too, but HDF5 takes that one itself.
+    These locks belong to the open file. `flock` cannot be used: HDF5 takes that lock itself.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):
-        raise OSError(errno.ENOTSUP, "no locks of open files")
+        raise OSError(errno.ENOTSUP, "no open file description locks")
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name the output in errors of writing it."""
+    """Add the output's name to errors of writing it."""
     try:
         yield
     except OSError as error:
@@ -302,7 +301,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _failure(path: Path, error: OSError | ValueError, what: str = "cannot be written") -> OutputError | WriteError:
-    """The error for a path at which nothing can be written, or not at the moment."""
+    """Return the error for a path that cannot be written, at all or at the moment."""
     reason = error.strerror if isinstance(error, OSError) else None
     kind = WriteError if isinstance(error, OSError) and error.errno in _EXHAUSTED else OutputError
     return kind(f"{path}: {what}: {reason or error}")

@@ -1,7 +1,7 @@
-"""Folders written safely, as `files` does for single files.
+"""Write folders safely, as `files` does for single files.
 
-A folder is filled under a private name beside its final one and takes its place in a single step, so that a killed run
-leaves either the old folder or the new one. What such a run leaves under the private name, the next one removes.
+A folder is filled under a private name beside its final one and renamed in a single step, so that a killed run leaves
+either the old folder or the new one. The next run removes what a killed run left under the private name.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _RENAME_EXCHANGE = 2
 def check_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool]) -> None:
     """Raise `OutputError` if a folder cannot or must not be written.
 
-    One that exists and is not empty is replaced with `overwrite` only, and only if `is_ours` says of the name of each
-    thing in it that an export wrote it: what else is in a folder is nobody's to delete.
+    A non-empty folder is replaced only with `overwrite`, and only if `is_ours` confirms for the name of every entry
+    that an export wrote it: other files are never deleted.
     """
     if str(path) == "-":
-        raise OutputError("-: a folder cannot go to standard output; name one")
+        raise OutputError("-: a folder cannot be written to standard output; name a folder")
     try:
         with suppress(FileNotFoundError):
-            path.stat()  # raises where no folder can have this name, which `exists` does not tell
+            path.stat()  # raises for names that are impossible here, which `exists` does not
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path}: is a file; name a folder")
         names = sorted(item.name for item in path.iterdir()) if path.is_dir() else []
@@ -43,15 +43,15 @@ def check_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool])
         raise OutputError(f"{path}: is not empty; name another folder or pass --overwrite")
     others = [name for name in names if not is_ours(name)]
     if others:
-        raise OutputError(f"{path}: holds {others[0]}, which no export wrote; name another folder")
+        raise OutputError(f"{path}: contains {others[0]}, which no export wrote; name another folder")
 
 
 @contextmanager
 def replacing_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bool]) -> Iterator[Path]:
-    """Give an empty folder to fill; when the block ends, that becomes `path`.
+    """Yield an empty folder to fill; when the block ends, it becomes `path`.
 
-    A symbolic link is followed. If the block raises, `path` is as it was. Raises as `check_folder` does, `WriteError`
-    for an `OSError` inside.
+    A symbolic link is followed. If the block raises, `path` is left unchanged. Raise as `check_folder` does, and
+    `WriteError` for an `OSError` inside.
     """
     check_folder(path, overwrite=overwrite, is_ours=is_ours)
     target = Path(os.path.realpath(path))
@@ -60,7 +60,7 @@ def replacing_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bo
             fresh = private / "new"
             fresh.mkdir()
             yield fresh
-            check_folder(path, overwrite=overwrite, is_ours=is_ours)  # somebody may have put something there meanwhile
+            check_folder(path, overwrite=overwrite, is_ours=is_ours)  # another program may have written there meanwhile
             take_place(fresh, target)
     except OSError as error:
         raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
@@ -68,7 +68,7 @@ def replacing_folder(path: Path, *, overwrite: bool, is_ours: Callable[[str], bo
 
 @contextmanager
 def private_folder(beside: Path) -> Iterator[Path]:
-    """Give an empty folder beside a path, which is removed at the end. Raises `OSError`, `OutputError`."""
+    """Yield an empty folder beside a path and remove it at the end. Raise `OSError` or `OutputError`."""
     make_folder(beside.parent)
     _remove_abandoned(beside.parent)
     private = beside.with_name(f".{secrets.token_hex(8)}.yolo3-tmp")
@@ -84,7 +84,7 @@ def private_folder(beside: Path) -> Iterator[Path]:
 
 
 def take_place(fresh: Path, path: Path, *, exchange: Callable[[Path, Path], None] | None = None) -> None:
-    """Give a complete folder its final name; the folder of that name, if there is one, takes the other. `OSError`."""
+    """Give a complete folder its final name; an existing folder of that name takes the other. Raise `OSError`."""
     if not path.exists():
         fresh.rename(path)
         return
@@ -111,7 +111,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove the private folders of runs that no longer exist."""
+    """Remove the private folders of runs that have ended."""
     with suppress(OSError):
         for item in folder.iterdir():
             if PRIVATE_NAME.fullmatch(item.name) and item.is_dir() and not item.is_symlink():

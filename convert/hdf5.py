@@ -1,7 +1,7 @@
-"""HDF5 files opened without trust: they may be damaged, or made to do harm.
+"""Read HDF5 files that may be damaged or malicious.
 
-HDF5 lets a file refer to others, say that it holds more than it does, and compress terabytes into kilobytes. Keras
-writes none of that, so none of it is read: every number that is used stands in the file itself, as it is.
+HDF5 lets a file refer to others, claim more content than it has, and compress terabytes into kilobytes. Keras writes
+none of that, so none of it is accepted: every number that is read is stored in the file itself, uncompressed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 EXPECTED = "expected a model made by `yolo3 convert`"
 
 MOST_OBJECTS = 100_000
-"""Groups and datasets in a file. YOLOv3's has 600."""
+"""Maximum groups and datasets in a file. YOLOv3's has 600."""
 
 MOST_TEXT_BYTES = 2 << 30
-"""What the texts of one attribute may come to. Several of them can refer to the same bytes."""
+"""Maximum total bytes of the texts of one attribute. Several of them can refer to the same bytes."""
 
 HEAP = b"GCOL\x01\0\0\0"
-"""How a heap of texts of variable length begins; its size in bytes follows."""
+"""The signature of a heap of variable-length texts; its size in bytes follows."""
 
 DAMAGE = (
     AttributeError,
@@ -43,12 +43,12 @@ DAMAGE = (
     TypeError,
     ValueError,
 )
-"""What h5py raises somewhere for a file whose bytes are wrong."""
+"""The exceptions that h5py raises for a damaged file."""
 
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[h5py.File]:
-    """An .h5 file open for reading; `ModelFileError` when it cannot be, or is damaged where the block reads it."""
+    """Open an .h5 file for reading; raise `ModelFileError` if it cannot be opened or read in the block."""
     path = Path(path)
     try:
         check_regular(path)
@@ -65,7 +65,7 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except DAMAGE as error:
-        damaged = f"damaged or cut short ({first_line(error)})"
+        damaged = f"damaged or truncated ({first_line(error)})"
         found = damaged if start.startswith(SIGNATURE) else recognise(start) or "not an HDF5 file"
         raise ModelFileError(f"{path}: {found}; {EXPECTED}") from None
     try:
@@ -76,9 +76,9 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
 
 
 def check_storage(file: h5py.File) -> list[h5py.Dataset]:
-    """All arrays of the file; `ModelFileError` unless everything is stored in it, plainly and only once."""
+    """Return all arrays of the file; raise `ModelFileError` unless each is stored in it, uncompressed and only once."""
     size = Path(file.filename).stat().st_size
-    longest = size  # of a text of variable length
+    longest = size  # of a variable-length text
     numbers, texts = 0, _attribute_sizes(file, file, size)
     arrays = []
     for item in _objects(file):
@@ -87,16 +87,16 @@ def check_storage(file: h5py.File) -> list[h5py.Dataset]:
             numbers += _stored_bytes(item, file)
             arrays.append(item)
     if numbers > size:
-        raise ModelFileError(f"{file.filename}: claims to hold more numbers than it has bytes; {EXPECTED}")
+        raise ModelFileError(f"{file.filename}: claims to contain more numbers than it has bytes; {EXPECTED}")
     if texts * longest > MOST_TEXT_BYTES:
         longest = _largest_heap(Path(file.filename))
     if texts * longest > MOST_TEXT_BYTES:
-        raise ModelFileError(f"{file.filename}: claims to hold {texts} texts of {longest} bytes each; {EXPECTED}")
+        raise ModelFileError(f"{file.filename}: claims to contain {texts} texts of {longest} bytes each; {EXPECTED}")
     return arrays
 
 
 def _objects(file: h5py.File) -> Iterator[Any]:
-    """All groups and datasets below the root; `ModelFileError` for links out of the file or in a circle."""
+    """Yield all groups and datasets below the root; raise `ModelFileError` for links out of the file or in a circle."""
     seen = {h5py.h5o.get_info(file.id).addr}
     left = [file["/"]]
     while left:
@@ -105,7 +105,7 @@ def _objects(file: h5py.File) -> Iterator[Any]:
             link = group.get(name, getlink=True)
             where = f"{group.name.rstrip('/')}/{name}"
             if not isinstance(link, h5py.HardLink):
-                raise ModelFileError(f"{file.filename}: {where} is a link to another place; {EXPECTED}")
+                raise ModelFileError(f"{file.filename}: {where} is a link to another location; {EXPECTED}")
             item = group[name]
             address = h5py.h5o.get_info(item.id).addr
             if address in seen or len(seen) > MOST_OBJECTS:
@@ -115,12 +115,12 @@ def _objects(file: h5py.File) -> Iterator[Any]:
             if isinstance(item, h5py.Group):
                 left.append(item)
             elif not isinstance(item, h5py.Dataset):
-                raise ModelFileError(f"{file.filename}: {where} is no array; {EXPECTED}")
+                raise ModelFileError(f"{file.filename}: {where} is not an array; {EXPECTED}")
             yield item
 
 
 def content_sha256(file: h5py.File, arrays: Iterable[h5py.Dataset], texts: tuple[str, ...]) -> str:
-    """SHA-256 of arrays, with their names, kinds and shapes, and of the root attributes `texts`."""
+    """Return the SHA-256 of arrays, with their names, kinds and shapes, and of the root attributes `texts`."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(json.dumps([text, str(file.attrs.get(text))]).encode())
@@ -131,7 +131,7 @@ def content_sha256(file: h5py.File, arrays: Iterable[h5py.Dataset], texts: tuple
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error: HDF5 puts file names, times and addresses into further lines."""
+    """Return the first line of an error: HDF5 puts file names, times and addresses into further lines."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 
@@ -143,14 +143,14 @@ def _stored_bytes(item: h5py.Dataset, file: h5py.File) -> int:
     if properties.get_layout() == h5py.h5d.CHUNKED or properties.get_nfilters():
         raise ModelFileError(f"{where} is stored in chunks or compressed; {EXPECTED}")
     if item.dtype.kind not in "biuf":
-        raise ModelFileError(f"{where} holds no numbers but {item.dtype}; {EXPECTED}")
+        raise ModelFileError(f"{where} contains {item.dtype} instead of numbers; {EXPECTED}")
     if item.id.get_storage_size() != item.nbytes:
-        raise ModelFileError(f"{where} holds {item.id.get_storage_size()} bytes of {item.nbytes}; {EXPECTED}")
+        raise ModelFileError(f"{where} has {item.id.get_storage_size()} bytes of {item.nbytes}; {EXPECTED}")
     return int(item.nbytes)
 
 
 def _attribute_sizes(item: Any, file: h5py.File, size: int) -> int:
-    """The most texts of variable length in an attribute; `ModelFileError` for one that is larger than the file."""
+    """Return the most variable-length texts in an attribute; raise `ModelFileError` for one larger than the file."""
     most = 0
     for name in item.attrs:
         attribute = h5py.h5a.open(item.id, name.encode("utf-8", "surrogateescape"))
@@ -166,7 +166,7 @@ def _attribute_sizes(item: Any, file: h5py.File, size: int) -> int:
 
 
 def _largest_heap(path: Path) -> int:
-    """Bytes of the largest heap for texts of variable length; none of them can be longer."""
+    """Return the bytes of the largest heap for variable-length texts; no text can be longer."""
     largest = 0
     with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(HEAP)

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, and refused when it is not what was expected."""
+"""Download one file over HTTP, resuming a partial one and refusing unexpected content."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from convert.published import PublishedFile
 
 CHUNK_BYTES = 1 << 16
 PASSING_STATUS = {408, 429, 500, 502, 503, 504}
-"""HTTP statuses that another try may change."""
+"""HTTP statuses for which another attempt may succeed."""
 
 
 class Setback(Exception):  # noqa: N818
-    """Why an address did not give the whole file."""
+    """An address did not deliver the whole file."""
 
 
 class Refused(Setback):
-    """The address does not give the file."""
+    """The address does not provide the file."""
 
 
 class Cut(Setback):
-    """The connection was lost; the same address is worth another try."""
+    """The connection was lost; the same address is worth another attempt."""
 
 
 class Unreachable(Cut):
@@ -36,13 +36,13 @@ class Unreachable(Cut):
 
 
 class Spoilt(Setback):
-    """The partial file cannot become the whole one; the download has to start over."""
+    """The partial file is not usable; the download has to start over."""
 
 
 def receive(file: PublishedFile, address: str, part: Path, begun: int, timeout_seconds: float) -> int:
-    """Download into `part` from byte `begun` on, or from 0 if the server cannot; return the byte it started at.
+    """Download into `part` from byte `begun` on, or from 0 if the server cannot resume; return the byte it started at.
 
-    Raises `Setback`, and `OSError` for the disk.
+    Raise `Setback`, and `OSError` for the disk.
     """
     with _ask(address, begun, timeout_seconds) as response:
         size = start = first_byte(response.status, response.headers.get("Content-Range"), begun)
@@ -83,7 +83,7 @@ def _ask(address: str, begun: int, timeout_seconds: float) -> HTTPResponse:
 
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    """The body as it arrives; a lost connection is a `Cut`, so that every `OSError` is the disk's."""
+    """Yield the body as it arrives; raise `Cut` for a lost connection, so that every `OSError` comes from the disk."""
     try:
         while chunk := response.read1(CHUNK_BYTES):
             yield chunk
@@ -92,7 +92,7 @@ def _chunks(response: HTTPResponse) -> Iterator[bytes]:
 
 
 def first_byte(status: int, content_range: str | None, begun: int) -> int:
-    """Where in the file an answer starts: at 0 (HTTP 200), or at `begun` as requested (206)."""
+    """Return the offset at which a response starts: 0 (HTTP 200), or `begun` as requested (206)."""
     if status == 200:
         return 0
     if status != 206:
@@ -103,7 +103,7 @@ def first_byte(status: int, content_range: str | None, begun: int) -> int:
 
 
 def wrong_content(content_type: str, start: bytes) -> str:
-    """What was sent in place of the file, by its type and first bytes; empty when it may be the file."""
+    """Describe what was sent instead of the file, by its type and first bytes; empty if it may be the file."""
     if content_type == "text/html" or start.lstrip().startswith(b"<"):
         return "sent a web page (HTML), not the file"
     if start.startswith(b"version https://git-lfs"):
@@ -112,5 +112,5 @@ def wrong_content(content_type: str, start: bytes) -> str:
 
 
 def words(error: object) -> str:
-    """What an error says, in the system's words where it has any."""
+    """Return an error's message, in the system's words where it has any."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Class names: one a line, in the order of the class ids."""
+"""Read class names: one per line, in the order of the class ids."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from convert.recognise import read_regular, recognise
 from convert.text import printable
 
 KNOWN_LISTS = {1000: "imagenet.names", 80: "coco.names", 20: "voc.names"}
-"""The lists of `configs/` that a network of so many classes gets when none is named."""
+"""The lists in `configs/` used for a network with this many classes when none is given."""
 
 
 def configs_folder() -> Path:
-    """Where the project's own .cfg and .names files are: in the checkout, or inside the installed package."""
+    """The folder of the project's own .cfg and .names files: in the checkout, or inside the installed package."""
     inside = Path(__file__).parent / "configs"
     return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
 
 
 def read_names(path: Path | str, classes: int | None = None) -> tuple[str, ...]:
-    """Read a .names file; `NamesError` when it cannot be read or, with `classes` given, has another count."""
+    """Read a .names file; raise `NamesError` if it cannot be read or, with `classes` given, has another count."""
     path = Path(path)
     try:
         data = read_regular(path)
     except FileNotFoundError:
-        raise NamesError(f"{path}: no such file; expected class names, one a line") from None
+        raise NamesError(f"{path}: no such file; expected class names, one per line") from None
     except (OSError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it does not fit into memory"
         raise NamesError(f"{path}: cannot be read ({reason}); expected class names") from None
@@ -32,8 +32,8 @@ def read_names(path: Path | str, classes: int | None = None) -> tuple[str, ...]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = recognise(data[:4096]) or f"byte {error.start} is not UTF-8"
-        raise NamesError(f"{path}: {what}; expected class names in UTF-8, one a line") from None
-    # Names end up on terminals and as lines of other files.
+        raise NamesError(f"{path}: {what}; expected class names in UTF-8, one per line") from None
+    # Names are printed on terminals and written as lines of other files.
     names = tuple(printable(line.strip()) for line in text.rstrip().split("\n"))
     empty = [number for number, name in enumerate(names, 1) if not name]
     if empty:
@@ -47,18 +47,18 @@ def read_names(path: Path | str, classes: int | None = None) -> tuple[str, ...]:
 
 
 def default_names(classes: int) -> tuple[tuple[str, ...], str]:
-    """Names for a network that none were given for, and a sentence that says which were taken."""
+    """Return names for a network without a names file, and a sentence that says which were used."""
     if classes in KNOWN_LISTS:
         path = configs_folder() / KNOWN_LISTS[classes]
         return read_names(path, classes), f"{classes} classes: names taken from {KNOWN_LISTS[classes]}"
     made = tuple(f"class {number}" for number in range(classes))
-    return made, f"{classes} classes: named class 0 to class {classes - 1}; give --names FILE for real names"
+    return made, f"{classes} classes: named class 0 to class {classes - 1}; pass --names FILE for real names"
 
 
 def renamed(names: tuple[str, ...], change: str) -> tuple[str, ...]:
-    """The names after a change: a file with all of them, or a text such as `person=pedestrian,2=car`.
+    """Return the names after a change: a file with all of them, or a text such as `person=pedestrian,2=car`.
 
-    Raises `NamesError` for a file that is none, or a class that is not there.
+    Raise `NamesError` for an invalid file, or a class that does not exist.
     """
     if "=" not in change or Path(change).is_file():
         return read_names(change, len(names))

@@ -1,4 +1,4 @@
-"""From sections to a network: first a plan (shapes, parameters, heads; no Keras), then a Keras model."""
+"""Turn sections into a network: first a plan (shapes, parameters, heads; no Keras), then a Keras model."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from convert.layers.layer import LARGEST_MAP, LARGEST_SIDE, PICTURE, Before, Dia
 from convert.weights import Header, WeightsReader
 
 LARGEST_NETWORK = 2**31
-"""Floats in the weights; Darknet itself counts them in an int."""
+"""Maximum floats in the weights; Darknet itself counts them in an int."""
 
 MOST_LAYERS = 10_000
-"""Sections of a cfg after `[net]`. The largest networks in use have fewer than 1,000."""
+"""Maximum sections of a cfg after `[net]`. The largest networks in use have fewer than 1,000."""
 
 Arrays = list[list[NDArray[np.float32]]]
-"""Per layer its parameters, in Darknet's order and shapes."""
+"""The parameters of each layer, in Darknet's order and shapes."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A planned network: every layer with its shape and parameters, nothing built yet."""
+    """A planned network: every layer with its shape and parameters, not yet built."""
 
     cfg: Cfg
     picture: Shape
     layers: tuple[Layer, ...]
     darknet: Dialect = "alexeyab"
-    """Whose Darknet decides where the two compute different things."""
+    """The Darknet to follow where the two compute different things."""
 
     batch_norm: Dialect = "alexeyab"
-    """Whose batch normalisation is folded in."""
+    """The batch normalisation formula to fold in."""
 
     @property
     def parameter_count(self) -> int:
@@ -47,18 +47,18 @@ class Network:
 
     @property
     def flops(self) -> int:
-        """Multiplications and additions of the counted layers for one picture of the cfg's size."""
+        """Multiplications and additions of the counted layers for one image of the cfg's input size."""
         return sum(layer.flops for layer in self.layers)
 
     @property
     def outputs(self) -> tuple[Layer, ...]:
-        """The heads, coarsest first; for a network without heads its last layer."""
+        """The heads, coarsest first; for a network without heads, its last layer."""
         heads = [layer for layer in self.layers if layer.head]
         return tuple(sorted(heads, key=lambda layer: (-layer.shape.stride, layer.index))) or self.layers[-1:]
 
     @cached_property
     def used(self) -> frozenset[int]:
-        """The layers that the outputs depend on; a Keras model holds no others."""
+        """The layers that the outputs depend on; the Keras model contains no others."""
         found: set[int] = set()
         left = [layer.index for layer in self.outputs]
         while left:
@@ -70,16 +70,16 @@ class Network:
 
     @property
     def fixed_size(self) -> str:
-        """Why the network takes one input size only; empty when it takes any."""
+        """Why the network accepts only one input size; empty when it accepts any."""
         found = (layer for layer in self.layers if layer.fixed_size and layer.index in self.used)
         return next((f"{layer.name}: {layer.fixed_size}" for layer in found), "")
 
 
 def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
-    """Work out every layer's shape and parameters; `CfgError` names the line of whatever does not fit.
+    """Compute every layer's shape and parameters; raise `CfgError` with the line of whatever does not fit.
 
-    `batch_norm="pjreddie"` folds in the formula of pjreddie's CPU code, and takes the cfg for one of pjreddie's
-    wherever the two Darknets compute different things.
+    `batch_norm="pjreddie"` uses the formula of pjreddie's CPU code, and treats the cfg as pjreddie's wherever the two
+    Darknets compute different things.
     """
     net = cfg.net
     height, width = (_side(cfg, key) for key in ("height", "width"))
@@ -111,10 +111,10 @@ def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:
 
 
 def written_for(cfg: Cfg) -> Dialect:
-    """Whose Darknet a cfg is for, where that matters (see `shortcut`).
+    """Return which Darknet a cfg was written for, where that matters (see `shortcut`).
 
-    A key that only AlexeyAB's reads is a sure sign. A `[cost]` section at the end is how the classifiers in AlexeyAB's
-    repository end; pjreddie's own no longer have one.
+    A key that only AlexeyAB's reads is conclusive. The classifiers in AlexeyAB's repository end with a `[cost]`
+    section; pjreddie's own no longer have one.
     """
     keys = {key for section in (cfg.net, *cfg.layers) for key in section.options}
     return "alexeyab" if keys & ALEXEYAB_KEYS or cfg.layers[-1].kind == "cost" else "pjreddie"
@@ -127,7 +127,7 @@ def _side(cfg: Cfg, key: str) -> int:
 
 
 def read_arrays(network: Network, weights: WeightsReader) -> Arrays:
-    """Read every layer's parameters in order; `WeightsError` at the first layer that has too few."""
+    """Read every layer's parameters in order; raise `WeightsError` at the first layer with too few floats."""
     return [[_take(weights, layer.name, parameter) for parameter in layer.parameters] for layer in network.layers]
 
 
@@ -141,7 +141,7 @@ def _take(weights: WeightsReader, layer: str, parameter: Parameter) -> NDArray[n
 
 
 def file_order(network: Network, arrays: Arrays, header: Header) -> Iterator[NDArray[np.float32]]:
-    """The arrays as a .weights file with this header holds them: the inverse of `read_arrays`."""
+    """Return the arrays in the layout of a .weights file with this header: the inverse of `read_arrays`."""
     for layer, values in zip(network.layers, arrays, strict=True):
         for parameter, value in zip(layer.parameters, values, strict=True):
             if parameter.transposable and header.transposed:
@@ -150,17 +150,17 @@ def file_order(network: Network, arrays: Arrays, header: Header) -> Iterator[NDA
 
 
 def build(network: Network) -> Any:
-    """The network as a `keras.Model` of built-in layers, its parameters not yet set.
+    """Build the network as a `keras.Model` of built-in layers, without setting its parameters.
 
-    Input: (batch, height, width, channels), RGB in 0..1, any size where the network allows it. Outputs: the raw
-    heads (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, channels of the head); for a
-    classifier its probabilities, (batch, classes).
+    Input: (batch, height, width, channels), RGB in 0..1, any size where the network allows it. Outputs: the raw heads
+    (before Darknet's own sigmoid), coarsest first, (batch, rows, columns, channels of the head); for a classifier its
+    probabilities, (batch, classes).
     """
     return assemble(network, connect(network))
 
 
 def connect(network: Network) -> dict[int, Any]:
-    """The output tensor of every layer, by its index, and the input's by `PICTURE`."""
+    """Return the output tensor of every layer by its index, and the input tensor under `PICTURE`."""
     keras = import_keras()
     picture = network.picture
     size = (picture.height, picture.width) if network.fixed_size else (None, None)
@@ -171,17 +171,17 @@ def connect(network: Network) -> dict[int, Any]:
 
 
 def assemble(network: Network, tensors: Mapping[int, Any]) -> Any:
-    """The model from the input to the network's outputs; `CfgError` when it is too deep for Keras."""
+    """Return the model from the input to the network's outputs; raise `CfgError` when it is too deep for Keras."""
     keras = import_keras()
     outputs = [_output(layer, tensors[layer.index], keras) for layer in network.outputs]
     try:
         return keras.Model(tensors[PICTURE], outputs, name="darknet")
     except RecursionError:  # Keras follows the layers by recursion
-        raise CfgError(f"{network.cfg.path}: has too many layers one after another for Keras") from None
+        raise CfgError(f"{network.cfg.path}: has too many consecutive layers for Keras") from None
 
 
 def keras_layer_names(network: Network, tensors: Mapping[int, Any], model: Any) -> dict[int, str]:
-    """For each layer of the model the name of the Keras layer that gives its output, from `connect` and `assemble`."""
+    """Return the name of the Keras layer that gives each layer's output, from `connect` and `assemble`."""
     names = {id(layer.output): str(layer.name) for layer in model.layers}
     return {index: names[id(tensors[index])] for index in sorted(network.used)}
 
@@ -193,7 +193,7 @@ def _output(layer: Layer, tensor: Any, keras: Any) -> Any:
 
 
 def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
-    """Put the parameters into a model that `build` made of the same network."""
+    """Set the parameters of a model that `build` made of the same network."""
     for layer, values in zip(network.layers, arrays, strict=True):
         if layer.index not in network.used:
             continue
@@ -210,9 +210,9 @@ def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
 
 
 def derived_variables(network: Network, model: Any) -> list[Any]:
-    """The variables of a model that no parameter of the .weights file is: constants, and what is computed from others.
+    """Return the variables of a model that are not a parameter of the .weights file: constants and computed ones.
 
-    Training must leave them as they are, or the network cannot go back to Darknet.
+    Training must leave them unchanged, or the network cannot be exported to Darknet.
     """
     return [
         getattr(model.get_layer(derived.keras_layer), derived.keras_variable)
@@ -223,7 +223,7 @@ def derived_variables(network: Network, model: Any) -> list[Any]:
 
 
 def kept_arrays(network: Network, arrays: Arrays) -> dict[str, NDArray[np.float32]]:
-    """The parameters that no Keras variable holds, by the name they are stored under beside the model."""
+    """Return the parameters that no Keras variable holds, by the name they are stored under beside the model."""
     return {
         kept_name(layer, parameter): value
         for layer, values in zip(network.layers, arrays, strict=True)
@@ -233,19 +233,19 @@ def kept_arrays(network: Network, arrays: Arrays) -> dict[str, NDArray[np.float3
 
 
 def is_kept(network: Network, layer: Layer, parameter: Parameter) -> bool:
-    """Whether no variable of the model holds the parameter as it is."""
+    """Return whether no variable of the model holds the parameter unchanged."""
     return not parameter.keras_layer or layer.index not in network.used
 
 
 def kept_name(layer: Layer, parameter: Parameter) -> str:
-    """The name under which a parameter without a Keras variable is stored."""
+    """Return the name under which a parameter without a Keras variable is stored."""
     return f"layer_{layer.index}_{parameter.name}"
 
 
 def get_arrays(network: Network, variable_of: Callable[[str, str], NDArray[np.float32]]) -> Arrays:
-    """The parameters in Darknet's order.
+    """Return the parameters in Darknet's order.
 
-    `variable_of(layer, variable)` gives a Keras variable's value, and with an empty layer a kept array's.
+    `variable_of(layer, variable)` returns a Keras variable's value or, with an empty layer, a stored array's.
     """
     return [
         [
@@ -259,9 +259,9 @@ def get_arrays(network: Network, variable_of: Callable[[str, str], NDArray[np.fl
 
 
 def fitting_class_count(cfg: Cfg, floats: int) -> int | None:
-    """The number of classes with which this cfg would need exactly so many floats, if there is one.
+    """Return the number of classes with which this cfg would need exactly this many floats, if there is one.
 
-    The total grows by the same amount with each class, so two plans give the line.
+    The total grows by the same amount with each class, so two plans determine the line.
     """
     try:
         one, two = (plan(cfg.with_classes(classes)).parameter_count for classes in (1, 2))

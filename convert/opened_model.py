@@ -1,4 +1,4 @@
-"""A model file opened once and handed on: its path, its description, the digest of its bytes."""
+"""Open a model file once per run and pass on its path, its description and its digest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convert.model_file import Description, read_description
 class OpenedModel:
     """A model file whose description has been read.
 
-    `OpenedModel.read("yolov3.h5")` for a file; raises `ModelFileError` if it is not one.
+    `OpenedModel.read("yolov3.h5")` opens a file; it raises `ModelFileError` if it is not a model.
     """
 
     path: Path

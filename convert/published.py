@@ -1,4 +1,4 @@
-"""The published networks that `scripts/download_weights` fetches: their files, sizes, digests and addresses."""
+"""List the published networks that `scripts/download_weights` fetches: files, sizes, digests and addresses."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file on the network whose content is known beforehand."""
+    """A file on the network whose content is known in advance."""
 
     name: str
     size_bytes: int
     sha256: str
-    """In hexadecimal; empty for a file of which only the MD5 is published."""
+    """SHA-256 in hexadecimal; empty for a file of which only the MD5 is published."""
 
     addresses: tuple[str, ...]
-    """Tried in this order."""
+    """Addresses, tried in this order."""
 
     md5: str = ""
 
@@ -29,20 +29,20 @@ class PublishedFile:
 
     @property
     def algorithm(self) -> str:
-        """The algorithm of that digest as messages spell it."""
+        """The algorithm of that digest as written in messages."""
         return "SHA-256" if self.sha256 else "MD5"
 
     @property
     def fingerprint(self) -> str:
-        """The size and digest as messages spell them."""
+        """The size and digest as written in messages."""
         return f"{self.size_bytes} bytes with {self.algorithm} {self.digest}"
 
     def fingerprint_of(self, path: Path) -> str:
-        """The size and digest of a local file, likewise. Raises `OSError`."""
+        """Return the size and digest of a local file in the same form. Raise `OSError`."""
         return f"{path.stat().st_size} bytes with {self.algorithm} {self.digest_of(path)}"
 
     def digest_of(self, path: Path) -> str:
-        """The digest of a local file by this file's algorithm, in hexadecimal. Raises `OSError`."""
+        """Return the digest of a local file by this file's algorithm, in hexadecimal. Raise `OSError`."""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256" if self.sha256 else "md5").hexdigest()
 
@@ -56,7 +56,7 @@ _DARKNET = (
     "https://github.com/hank-ai/darknet/releases/download/v2.0",
     "https://github.com/AlexeyAB/darknet/releases/download/yolov4",
 )
-# The branch may move on; the commit is the one that brought these files.
+# The branch may change; the commit is the one that added these files.
 _YOLO_FASTEST = tuple(
     f"https://raw.githubusercontent.com/dog-qiuqiu/Yolo-Fastest/{revision}/ModelZoo/yolo-fastest-1.1_coco"
     for revision in ("master", "9c62b1c50e024fb73d29a651133b1d63548e63a1")
@@ -104,4 +104,4 @@ NETWORKS: Networks = {
         ),
     ),
 }
-"""The files of each network. One without a .cfg here has its own in configs/."""
+"""The files of each network. A network without a .cfg here has one in configs/."""

@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes: for messages when something else was expected."""
+"""Recognise a file's type by its first bytes, for messages when something else was expected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 
 def recognise(start: bytes) -> str:
-    """What a file is, told from its first bytes (some 4 KB); empty when they look like weights or nothing known."""
+    """Return a file's type by its first bytes (about 4 KB); empty for possible weights or an unknown type."""
     if not start:
         return "an empty file"
     for signature, what in _SIGNATURES:
@@ -29,7 +29,7 @@ def recognise(start: bytes) -> str:
             return what
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        return "an HTML page, probably an error page saved in place of the download (fetch the file again)"
+        return "an HTML page, probably an error page saved instead of the download (fetch the file again)"
     if text.startswith((b"[net]", b"[network]")):
         return "a Darknet .cfg"
     if not any(byte < 9 or 13 < byte < 32 for byte in start):
@@ -38,12 +38,12 @@ def recognise(start: bytes) -> str:
 
 
 def check_regular(path: Path) -> None:
-    """Raise `OSError` unless this is a file with an end; a device or a pipe may have none."""
+    """Raise `OSError` unless this is a regular file; a device or a pipe may have no end."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "a device or pipe, not a file")
 
 
 def read_regular(path: Path) -> bytes:
-    """The whole of a file; `OSError` when there is none or it has no end."""
+    """Return the content of a file; raise `OSError` if it does not exist or is not a regular file."""
     check_regular(path)
     return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Text from files, file names and servers, made safe to print."""
+"""Make text from files, file names and servers safe to print."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def printable(text: object) -> str:
-    r"""The text on one line, with every character that could act on a terminal written as an escape such as `\x1b`.
+    r"""Return the text on one line, with characters that could control a terminal escaped, such as `\x1b`.
 
-    Bytes of a file name that are not UTF-8 come out as `\xff`. Letters, emoji and joiners of any script are kept.
+    Bytes of a file name that are not UTF-8 become `\xff`. Letters, emoji and joiners of any script are kept.
     """
     return _UNSAFE.sub(_escaped, str(text))
 
@@ -22,6 +22,6 @@ def _escaped(match: re.Match[str]) -> str:
     if character in _SHORT:
         return _SHORT[character]
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a file name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python represents a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,4 +1,4 @@
-"""Darknet's .tree files: the hierarchy of classes that YOLO9000 and darknet9000 choose from."""
+"""Read Darknet's .tree files: the class hierarchy of YOLO9000 and darknet9000."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from convert.cfg import Section
 
 LARGEST_BYTES = 1 << 24
-"""Of a .tree file. The largest in use, of ImageNet's 21,000 classes, has half a megabyte."""
+"""Maximum size of a .tree file in bytes. The largest in use, of ImageNet's 21,000 classes, has half a megabyte."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Each class's parent; siblings stand together and share a softmax (`read_tree`, tree.c)."""
+    """Each class's parent; siblings are consecutive and share a softmax (`read_tree`, tree.c)."""
 
     parents: tuple[int, ...]
-    """-1 for a class without one."""
+    """The parent of each class, -1 for none."""
 
     @property
     def group(self) -> NDArray[np.intp]:
@@ -29,7 +29,7 @@ class Tree:
 
     @property
     def groups(self) -> int:
-        """How many groups of siblings there are."""
+        """Number of groups of siblings."""
         return int(self.group[-1]) + 1
 
     def __len__(self) -> int:
@@ -37,7 +37,7 @@ class Tree:
 
 
 def find_tree(section: Section) -> Tree | None:
-    """The tree that a section's `tree=` names: as the path stands, beside the cfg, or by its name alone there."""
+    """Read the tree that a section's `tree=` names: at its path, beside the cfg, or by its file name beside the cfg."""
     named = Path(section.text("tree"))
     folder = Path(section.path).parent
     for path in (named, folder / named, folder.parent / named, folder / named.name):
@@ -51,7 +51,7 @@ def find_tree(section: Section) -> Tree | None:
 
 
 def read_tree(path: Path) -> Tree:
-    """Read lines of a name and its parent's number; `ValueError` for a line that has neither."""
+    """Parse lines of a name and its parent's number; raise `ValueError` for any other line."""
     if path.stat().st_size > LARGEST_BYTES:
         raise ValueError(f"more than {LARGEST_BYTES} bytes")
     parents: list[int] = []

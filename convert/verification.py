@@ -1,4 +1,4 @@
-"""Verification of a conversion: the Keras model beside the NumPy network, layer by layer, on a test picture."""
+"""Verify a conversion: compare the Keras model with the NumPy network, layer by layer, on a test image."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from convert.network import Network, plan
 from convert.reference import forward
 
 TOLERANCE = 2e-4
-"""Part of a layer's range of values. The order in which float32 numbers are summed makes a hundredth of that."""
+"""Maximum difference as a fraction of a layer's range. The summation order of float32 causes a hundredth of that."""
 
 SMALL_PARAMETERS = 25_000_000
 SMALL_FLOPS = 6e9
 SMALL_OUTPUTS = 50_000_000
-"""Up to these (floats, FLOPs, numbers in all maps) every conversion is verified: it takes a second or two."""
+"""Up to this size (floats, FLOPs, numbers in all maps) every conversion is verified: it takes a second or two."""
 
 CELLS = 3
-"""Cells of the coarsest grid in the height of the test picture; one more in its width."""
+"""Rows of the coarsest grid for the test image; it has one more column."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One layer's outputs side by side."""
+    """The outputs of one layer compared."""
 
     layer: str
     shape: str
     difference: float
-    """The largest, as a part of the range of the layer's values."""
+    """The largest difference as a fraction of the range of the layer's values."""
 
     def __str__(self) -> str:
         return f"{self.layer:44} {self.shape:>16}  {self.difference:.1e}"
 
 
 def is_small(network: Network) -> bool:
-    """Whether verifying the network takes no more than a second or two."""
+    """Return whether verifying the network takes no more than a second or two."""
     height, width = picture_size(network)
     share = height * width / (network.picture.height * network.picture.width)
     numbers = sum(layer.shape.size for layer in network.layers)
@@ -52,9 +52,9 @@ def is_small(network: Network) -> bool:
 
 
 def picture_size(network: Network) -> tuple[int, int]:
-    """Rows and columns of the test picture: a few cells of the coarsest grid, or the only size there is.
+    """Return the rows and columns of the test image: a few cells of the coarsest grid, or the only size allowed.
 
-    Convolutions and windows without padding need a larger picture. The size is doubled until every layer has an output.
+    Convolutions and windows without padding need a larger image. The size is doubled until every layer has an output.
     """
     picture = network.picture
     if network.fixed_size:
@@ -77,8 +77,8 @@ def verify_model(
 ) -> list[Comparison]:
     """Compare every layer of a Keras model, loaded from its file, with the NumPy network.
 
-    `keras_layers` names the Keras layer that gives each layer's output, `floats` are the whole .weights file after its
-    header. Raises `VerificationError` when a layer differs by more than `TOLERANCE`.
+    `keras_layers` names the Keras layer that gives each layer's output, `floats` is the whole .weights file after its
+    header. Raise `VerificationError` when a layer differs by more than `TOLERANCE`.
     """
     height, width = picture_size(network)
     picture = np.random.default_rng(3).uniform(0, 1, (network.picture.channels, height, width)).astype(np.float32)
@@ -100,10 +100,9 @@ def verify_model(
     wrong = [one for one in comparisons if not one.difference <= TOLERANCE]
     if wrong:
         raise VerificationError(
-            f"{network.cfg.path}: the converted network does not compute what Darknet computes, from "
-            f"{wrong[0].layer} on (it differs by {wrong[0].difference:.1e} of the layer's range; expected at most "
-            f"{TOLERANCE:g}). Nothing was written. If the weights are sound, this is a bug in yolo3: please report it "
-            "with the cfg"
+            f"{network.cfg.path}: the converted network does not compute what Darknet computes, from {wrong[0].layer}"
+            f" on (it differs by {wrong[0].difference:.1e} of the layer's range; expected at most {TOLERANCE:g}). "
+            "Nothing was written. If the weights are intact, this is a bug in yolo3: please report it with the cfg"
         )
     return comparisons
 
@@ -116,18 +115,18 @@ def _compare(layer: Layer, keras_map: NDArray[np.float32], darknet_map: NDArray[
     if keras_map.size != darknet_map.size:
         return Comparison(layer.name, f"{keras_map.shape} {darknet_map.shape}", float("inf"))
     ours, theirs = keras_map.ravel(), darknet_map.ravel()
-    # Weights with NaN in them make both networks useless: there is nothing to compare where Darknet has no number.
+    # Weights that contain NaN make both networks useless: where Darknet has no number there is nothing to compare.
     finite = np.isfinite(theirs)
     if not finite.any():
         return Comparison(layer.name, "no finite number", 0.0)
     ours, theirs = ours[finite].astype(np.float64), theirs[finite].astype(np.float64)
-    # A map of nearly one value has hardly a range: compare with the precision of float32 at that value.
+    # A nearly constant map has almost no range: compare with the precision of float32 at that value.
     spread = max(float(np.ptp(theirs)), float(np.abs(theirs).max()) / 1000) or 1.0
     difference = float(np.abs(ours - theirs).max()) / spread
     return Comparison(layer.name, "x".join(map(str, darknet_map.shape)), difference)
 
 
 def _in_darknets_order(keras_map: NDArray[np.float32], classes: int, boxes: int) -> NDArray[np.float32]:
-    """`[detection]`'s cells as one row: all classes, then all confidences, then all boxes."""
+    """Return `[detection]`'s cells as one row: all classes, then all confidences, then all boxes."""
     parts = np.split(keras_map, [classes, classes + boxes], axis=-1)
     return np.concatenate([part.ravel() for part in parts])

@@ -1,4 +1,4 @@
-"""The .weights byte stream: its header, a reader that keeps track of what it has read, and a writer.
+"""Read and write the .weights byte stream; the reader records what it has read.
 
 Layout (Darknet's `load_weights_upto` and `save_weights_upto` in parser.c), little endian throughout:
 
@@ -38,7 +38,7 @@ class Header:
     minor: int = 2
     revision: int = 5
     seen: int = 0
-    """Pictures seen in training."""
+    """Training images seen."""
 
     @property
     def long_seen(self) -> bool:
@@ -52,24 +52,24 @@ class Header:
 
     @property
     def size_bytes(self) -> int:
-        """20, or 16 for files of before version 0.2."""
+        """Size in bytes: 20, or 16 for files older than version 0.2."""
         return 20 if self.long_seen else 16
 
     def check(self) -> None:
-        """Raise `ValueError` for numbers that do not fit into a file."""
+        """Raise `ValueError` for numbers that do not fit in a file."""
         try:
             self.pack()
         except (struct.error, TypeError) as error:
             raise ValueError(f"a weights header of {self} cannot be written ({error})") from None
 
     def pack(self) -> bytes:
-        """The header as it stands in a file."""
+        """Return the header as stored in a file."""
         seen = struct.pack("<Q" if self.long_seen else "<I", self.seen)
         return struct.pack("<iii", self.major, self.minor, self.revision) + seen
 
     @classmethod
     def unpack(cls, data: bytes, path: str = "weights") -> Header:
-        """Read a header from a file's first bytes; `WeightsError` when there are too few."""
+        """Read a header from a file's first bytes; raise `WeightsError` when there are too few."""
         if len(data) >= 12:
             major, minor, revision = struct.unpack_from("<iii", data)
             header = cls(major, minor, revision)
@@ -77,14 +77,14 @@ class Header:
                 (seen,) = struct.unpack_from("<Q" if header.long_seen else "<I", data, 12)
                 return cls(major, minor, revision, seen)
         raise WeightsError(
-            f"{path}: {len(data)} bytes; expected a header of 16 or 20 bytes and floats after it. "
-            "The download was probably cut short: fetch the file again"
+            f"{path}: {len(data)} bytes; expected a header of 16 or 20 bytes followed by floats. The download was "
+            "probably truncated: fetch the file again"
         )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the ledger: where in the file a layer's parameter was."""
+    """The position of one parameter in the file."""
 
     layer: str
     parameter: str
@@ -102,14 +102,14 @@ class WeightsReader:
     path: str
     header: Header
     total: int
-    """Floats in the file."""
+    """Number of floats in the file."""
 
     odd_bytes: int
-    """Bytes at the end that make no whole float; 0 in a sound file."""
+    """Bytes at the end that do not make a whole float; 0 in an intact file."""
 
     _file: BinaryIO
     taken: int = 0
-    """Floats read so far."""
+    """Number of floats read so far."""
 
     ledger: list[Entry] = field(default_factory=list)
     _ahead: NDArray[np.float32] | None = None
@@ -117,7 +117,7 @@ class WeightsReader:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Open a .weights file and read its header; `WeightsError` when it is missing or too short."""
+        """Open a .weights file and read its header; raise `WeightsError` when it is missing or too short."""
         path = Path(path)
         try:
             check_regular(path)
@@ -131,7 +131,7 @@ class WeightsReader:
         except WeightsError:
             file.close()
             raise
-        except OSError as error:  # a pipe, for one, has no size and cannot be read twice
+        except OSError as error:  # a pipe, for example, has no size and cannot be read twice
             file.close()
             raise unreadable(path, error) from None
         reader = cls(str(path), header, body // FLOAT_BYTES, body % FLOAT_BYTES, file)
@@ -140,16 +140,16 @@ class WeightsReader:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of what has been read: of the whole file, once all floats of a sound file are read."""
+        """SHA-256 of what has been read: of the whole file once all floats of an intact file are read."""
         return self._digest.hexdigest()
 
     def read_ahead(self) -> NDArray[np.float32]:
-        """Read all floats that are left, and return them; what `take` gives from now on are views of this array."""
+        """Read and return all remaining floats; from now on, `take` returns views of this array."""
         self._ahead = self._read(self.total - self.taken)
         return self._ahead
 
     def take(self, layer: str, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """The next floats, as an array of `shape`; `WeightsError` when fewer are left."""
+        """Return the next floats as an array of `shape`; raise `WeightsError` when fewer are left."""
         count = math.prod(shape)
         offset = self.header.size_bytes + self.taken * FLOAT_BYTES
         if count > self.total - self.taken:
@@ -193,7 +193,7 @@ def write_weights(file: BinaryIO, arrays: Iterable[NDArray[np.float32]], header:
 
 
 def unreadable(path: Path, error: OSError) -> WeightsError:
-    """The error for a weights file that cannot be opened."""
+    """Return the error for a weights file that cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return WeightsError(
             f"{path}: no such file; expected Darknet weights (scripts/download_weights fetches the published ones)"

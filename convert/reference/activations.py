@@ -1,4 +1,4 @@
-"""Darknet's activations (`activations.h`, `activations.c`), on arrays (channels, rows, columns)."""
+"""Apply Darknet's activations (`activations.h`, `activations.c`) to arrays (channels, rows, columns)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def logistic(x: Array) -> Array:
 
 
 def mish(x: Array) -> Array:
-    """`activate_array_mish`: x tanh(ln(1 + e^x)), the logarithm taken as x above 20."""
+    """Apply `activate_array_mish`: x tanh(ln(1 + e^x)), with the logarithm replaced by x above 20."""
     return x * np.tanh(np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 20)))))
 
 
@@ -62,5 +62,5 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def activate(word: str, x: Array) -> Array:
-    """The activation that a cfg calls by this word."""
+    """Return the activation with this name in a cfg."""
     return ACTIVATIONS[word](x).astype(np.float32, copy=False)

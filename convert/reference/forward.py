@@ -1,4 +1,4 @@
-"""The forward pass: all sections in order, every layer's output kept."""
+"""Run all sections in order and keep every layer's output."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def forward(
     darknet: Literal["alexeyab", "pjreddie"] = "alexeyab",
     batch_norm: Literal["alexeyab", "pjreddie"] = "alexeyab",
 ) -> list[Array]:
-    """Every layer's output, (channels, rows, columns), for a picture (channels, rows, columns) in 0..1.
+    """Return every layer's output, (channels, rows, columns), for an image (channels, rows, columns) in 0..1.
 
-    Heads give their raw input. The picture may have another size than the cfg says. Raises `ValueError` when there are
-    too few or too many floats.
+    Heads return their raw input. The image may have another size than the cfg's. Raise `ValueError` when there are too
+    few or too many floats.
     """
     state = ForwardPass(picture.astype(np.float32), floats, transposed, darknet, batch_norm)
-    # An unsound network may overflow here as it does in Darknet. The comparison deals with that.
+    # With damaged weights this may overflow, as Darknet does. The comparison handles that.
     with np.errstate(all="ignore"):
         for section in cfg.layers:
             state.outputs.append(np.ascontiguousarray(LAYERS[section.kind](section, state), np.float32))

@@ -1,4 +1,4 @@
-"""The state of a forward pass: the outputs of the layers so far, and what is left of the weights."""
+"""Hold the state of a forward pass: the outputs of the layers so far, and the remaining weights."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Array = NDArray[np.float32]
 
 @dataclass
 class ForwardPass:
-    """What a layer of the network can read."""
+    """What a layer of the network can read during the pass."""
 
     picture: Array
     floats: Array
     """All floats of the .weights file."""
 
     transposed: bool
-    """Whether its header says that connected layers are stored input by output."""
+    """Whether the header says that connected layers are stored transposed (input by output)."""
 
     darknet: Literal["alexeyab", "pjreddie"]
     batch_norm: Literal["alexeyab", "pjreddie"]
@@ -34,7 +34,7 @@ class ForwardPass:
     taken: int = 0
 
     def take(self, *shape: int) -> Array:
-        """The next floats of the file."""
+        """Return the next floats of the file."""
         count = int(np.prod(shape))
         values = self.floats[self.taken : self.taken + count]
         if values.size != count:
@@ -44,16 +44,16 @@ class ForwardPass:
 
     @property
     def last(self) -> Array:
-        """The output of the layer before."""
+        """The output of the preceding layer."""
         return self.outputs[-1] if self.outputs else self.picture
 
     def named(self, section: Section, key: str) -> list[Array]:
-        """The outputs of the layers that a key names."""
+        """Return the outputs of the layers that a key names."""
         here = len(self.outputs)
         return [self.outputs[index if index >= 0 else here + index] for index in section.integers(key)]
 
     def normalised(self, x: Array, parameters: tuple[Array, ...]) -> Array:
-        """Batch normalisation by biases, scales, mean, variance (`forward_batchnorm_layer`)."""
+        """Apply batch normalisation with biases, scales, mean, variance (`forward_batchnorm_layer`)."""
         biases, scales, mean, variance = (values.reshape(-1, 1, 1) for values in parameters)
         if self.batch_norm == "pjreddie":
             divisor = np.sqrt(variance) + np.float32(1e-6)

@@ -1,4 +1,4 @@
-"""One function per section kind: its keys and the pass so far in, its output out."""
+"""Compute each section kind with one function, from its keys and the pass so far to its output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from convert.reference.forward_pass import Array, ForwardPass
 from convert.tree import find_tree
 
 PATCHES = 1 << 24
-"""Numbers in the patches of a convolution that are in memory at a time: 64 MiB."""
+"""Maximum numbers of convolution patches in memory at a time: 64 MiB."""
 
 
 def im2col(x: Array, size: int, stride_y: int, stride_x: int, padding: int, dilation: int = 1) -> Array:
-    """(channels * size * size, rows, columns) of the patches (`im2col_cpu_ext`, im2col.c)."""
+    """Return the (channels * size * size, rows, columns) patches (`im2col_cpu_ext`, im2col.c)."""
     padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
     extent = dilation * (size - 1) + 1
     rows = (padded.shape[1] - extent) // stride_y + 1
@@ -35,7 +35,7 @@ def im2col(x: Array, size: int, stride_y: int, stride_x: int, padding: int, dila
 
 
 def convolutional(section: Section, state: ForwardPass) -> Array:
-    """`forward_convolutional_layer`: im2col, then a matrix product for each group."""
+    """Compute `forward_convolutional_layer`: im2col, then a matrix product for each group."""
     x, here = state.last, len(state.outputs)
     filters, size = section.integer("filters", 1), section.integer("size", 1)
     stride = section.integer("stride", 1)
@@ -66,7 +66,7 @@ def convolutional(section: Section, state: ForwardPass) -> Array:
 
 
 def convolved(x: Array, kernel: Array, size: int, strides: tuple[int, int], dilation: int) -> Array:
-    """The matrix product with the patches of a padded map, a strip of rows at a time."""
+    """Multiply a matrix with the patches of a padded map, a strip of rows at a time."""
     extent = dilation * (size - 1) + 1
     rows, columns = ((side - extent) // step + 1 for side, step in zip(x.shape[1:], strides, strict=True))
     strip = max(1, PATCHES // (x.shape[0] * size * size * columns))
@@ -80,7 +80,7 @@ def convolved(x: Array, kernel: Array, size: int, strides: tuple[int, int], dila
 
 
 def blurred(x: Array, kind: int, strides: tuple[int, int]) -> Array:
-    """`antialiasing`: each channel under [1 2 1] x [1 2 1] / 16, or under the mean of 2x2."""
+    """Apply `antialiasing` to each channel: [1 2 1] x [1 2 1] / 16, or the mean of 2x2."""
     line = np.array([1, 2, 1] if kind == 1 else [1, 1], np.float32)
     kernel = np.outer(line, line).ravel() / line.sum() ** 2
     size, padding = (3, 1) if kind == 1 else (2, 0)
@@ -90,7 +90,7 @@ def blurred(x: Array, kind: int, strides: tuple[int, int]) -> Array:
 
 
 def pooled(section: Section, x: Array, combine: Callable[[Array, int], Array], *, blur: int = 0) -> Array:
-    """`combine` of the rows, then of the columns of each pooling window, as far as it lies inside the map."""
+    """Apply `combine` to the rows, then the columns of each pooling window's part inside the map."""
     stride = section.integer("stride", 1)
     strides = section.integer("stride_y", stride), section.integer("stride_x", stride)
     size = section.integer("size", stride)
@@ -112,7 +112,7 @@ def maxpool(section: Section, state: ForwardPass) -> Array:
 
 
 def local_avgpool(section: Section, state: ForwardPass) -> Array:
-    """`forward_local_avgpool_layer`: the mean of what lies inside the map."""
+    """Compute `forward_local_avgpool_layer`: the mean of what lies inside the map."""
     return pooled(section, state.last, lambda part, axis: part.mean(axis))
 
 
@@ -123,7 +123,7 @@ def avgpool(section: Section, state: ForwardPass) -> Array:
 
 
 def upsample(section: Section, state: ForwardPass) -> Array:
-    """`upsample_cpu`, forwards and backwards."""
+    """Compute `upsample_cpu`, forwards and backwards."""
     x, stride, scale = state.last, section.integer("stride", 2), np.float32(section.number("scale", 1))
     if stride < 0:
         step = -stride
@@ -134,7 +134,7 @@ def upsample(section: Section, state: ForwardPass) -> Array:
 
 
 def reorg_indices(channels: int, rows: int, columns: int, stride: int) -> NDArray[np.intp]:
-    """`reorg_cpu`'s out_index for each in_index of a (channels, rows, columns) map."""
+    """Return `reorg_cpu`'s out_index for each in_index of a (channels, rows, columns) map."""
     k, j, i = np.meshgrid(np.arange(channels), np.arange(rows), np.arange(columns), indexing="ij")
     planes = channels // stride**2
     offset = k // planes
@@ -144,7 +144,7 @@ def reorg_indices(channels: int, rows: int, columns: int, stride: int) -> NDArra
 
 
 def reorg(section: Section, state: ForwardPass) -> Array:
-    """`forward_reorg_old_layer`, `forward_reorg_layer` of pjreddie's with `extra`."""
+    """Compute `forward_reorg_old_layer`, and with `extra` `forward_reorg_layer` of pjreddie's."""
     x, stride = state.last, section.integer("stride", 1)
     channels, rows, columns = x.shape
     if section.integer("extra", 0):
@@ -158,7 +158,7 @@ def reorg(section: Section, state: ForwardPass) -> Array:
 
 
 def reorg3d(section: Section, state: ForwardPass) -> Array:
-    """`forward_reorg_layer` of AlexeyAB's: `reorg_cpu` with the output's size."""
+    """Compute `forward_reorg_layer` of AlexeyAB's: `reorg_cpu` with the output's size."""
     x, stride = state.last, section.integer("stride", 1)
     shape = (x.shape[0] * stride**2, x.shape[1] // stride, x.shape[2] // stride)
     return x.ravel()[reorg_indices(*shape, stride)].reshape(shape)
@@ -171,7 +171,7 @@ def route(section: Section, state: ForwardPass) -> Array:
 
 
 def shortcut(section: Section, state: ForwardPass) -> Array:
-    """`shortcut_multilayer_cpu` of AlexeyAB's Darknet; `shortcut_cpu` of pjreddie's."""
+    """Compute `shortcut_multilayer_cpu` of AlexeyAB's Darknet, or `shortcut_cpu` of pjreddie's."""
     x, others = state.last, state.named(section, "from")
     kind = section.text("weights_type", "none")
     if state.darknet == "pjreddie":
@@ -194,7 +194,7 @@ def shortcut(section: Section, state: ForwardPass) -> Array:
 
 
 def shares(weights: Array, normalization: str) -> Array:
-    """The weights as `fuse_conv_batchnorm` leaves them."""
+    """Return the weights as normalised by `fuse_conv_batchnorm`."""
     if normalization == "softmax":
         weights = np.exp(weights - weights.max(axis=0))
     elif normalization in ("relu", "avg_relu"):
@@ -212,7 +212,7 @@ def product(section: Section, state: ForwardPass) -> Array:
 
 
 def batchnorm(section: Section, state: ForwardPass) -> Array:
-    """`[batchnorm]`; pjreddie's files hold no biases for it."""
+    """Compute `[batchnorm]`; pjreddie's files hold no biases for it."""
     channels = state.last.shape[0]
     biases = np.zeros(channels, np.float32) if state.batch_norm == "pjreddie" else state.take(channels)
     return state.normalised(state.last, (biases, *(state.take(channels) for _ in range(3))))
@@ -258,7 +258,7 @@ def softmax(section: Section, state: ForwardPass) -> Array:
 
 
 def soft(x: Array, axis: int) -> Array:
-    """exp(x) over its sum along an axis."""
+    """Compute exp(x) over its sum along an axis."""
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     result: Array = powers / powers.sum(axis=axis, keepdims=True)
     return result
@@ -283,7 +283,7 @@ def activation(section: Section, state: ForwardPass) -> Array:
 
 
 def identity(section: Section, state: ForwardPass) -> Array:
-    """What computes nothing at inference, and the heads, whose raw input is compared."""
+    """Return the input, for layers that compute nothing at inference and for heads, whose raw input is compared."""
     return state.last
 
 

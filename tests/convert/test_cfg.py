@@ -157,7 +157,7 @@ def test_a_choice_takes_its_words_only() -> None:
         pytest.param("\n[maxpool]\nsize=2\n", 2, r"the first section is \[maxpool\]; expected \[net\]", id="no [net]"),
         pytest.param("[net]\nwidth\n[maxpool]\n", 2, r"'width' is neither \[section\] nor key=value", id="no equals"),
         pytest.param("[net]\n=4\n[maxpool]\n", 2, "'=4' is neither", id="no key"),
-        pytest.param("[net]\n\n[maxpool\nsize=2\n", 3, r"'\[maxpool' is no section", id="unclosed section"),
+        pytest.param("[net]\n\n[maxpool\nsize=2\n", 3, r"'\[maxpool' is not a section header", id="unclosed section"),
         pytest.param("[net]\n# x\n" + "y" * 90 + "\n", 3, "'y{59}…' is neither", id="long line is shortened"),
     ],
 )
@@ -169,9 +169,9 @@ def test_a_text_that_is_no_cfg_is_refused_with_its_line(text: str, line: int, wo
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("", "no sections", id="empty"),
-        pytest.param("# only\n\n; comments\n", "no sections", id="comments only"),
-        pytest.param("[net]\nwidth=4\n", r"a \[net\] section without any layer", id="no layers"),
+        pytest.param("", "has no sections", id="empty"),
+        pytest.param("# only\n\n; comments\n", "has no sections", id="comments only"),
+        pytest.param("[net]\nwidth=4\n", r"has no layer after its \[net\] section", id="no layers"),
     ],
 )
 def test_a_text_without_a_network_is_refused(text: str, words: str) -> None:
@@ -262,7 +262,7 @@ def test_a_folder_is_no_cfg(tmp_path: Path) -> None:
 def test_a_binary_file_is_no_cfg(tmp_path: Path) -> None:
     path = tmp_path / "my.weights"
     path.write_bytes(b"\x01\x02\x00\x00")
-    with pytest.raises(CfgError, match=r"my\.weights: a binary file, .*offset 2\).*wrong way round\?"):
+    with pytest.raises(CfgError, match=r"my\.weights: a binary file, .*offset 2\).*weights swapped\?"):
         read_cfg(path)
 
 

@@ -47,7 +47,7 @@ def test_a_conversion_says_what_it_read_and_decided(small, model: Path) -> None:
     assert told.pop().startswith("verified: at most ")
     assert told == [
         f"resize: stretch (scale_x_y= on line {line} is a key of AlexeyAB's Darknet)",
-        "2 classes: named class 0 to class 1; give --names FILE for real names",
+        "2 classes: named class 0 to class 1; pass --names FILE for real names",
         "keys not needed: learning_rate",
     ]
 

@@ -266,7 +266,7 @@ def git_lfs(handler: Handler) -> None:
         pytest.param(page("text/html; charset=utf-8"), "a web page (HTML)", id="HTML"),
         pytest.param(page("application/octet-stream"), "a web page (HTML)", id="HTML in disguise"),
         pytest.param(git_lfs, "a git-lfs pointer", id="git-lfs"),
-        pytest.param(without_range(OTHER), "wrong bytes: SHA-256", id="other bytes"),
+        pytest.param(without_range(OTHER), "wrong content: SHA-256", id="other bytes"),
         pytest.param(without_range(DATA[:99]), "offers 99 bytes, expected 300,000", id="shorter"),
         pytest.param(without_range(DATA + b"!"), "offers 300,001 bytes, expected 300,000", id="longer"),
         pytest.param(too_much, "sends more than the expected 300,000 bytes", id="longer than promised"),
@@ -352,8 +352,9 @@ def test_all_addresses_fail(server: Server, tmp_path: Path) -> None:
     assert lines[1:] == [
         f"  {addresses[0]}: HTTP 403 Forbidden",
         f"  {addresses[1]}: sent a web page (HTML), not the file",
-        f"  {addresses[2]}: wrong bytes: SHA-256 {hashlib.sha256(OTHER).hexdigest()}, expected {file.sha256}",
-        f"You can also put it there yourself: {tmp_path / 'net.weights'}, 300000 bytes with SHA-256 {file.sha256}",
+        f"  {addresses[2]}: wrong content: SHA-256 {hashlib.sha256(OTHER).hexdigest()}, expected {file.sha256}",
+        f"You can also put the file there yourself: {tmp_path / 'net.weights'}, "
+        f"300000 bytes with SHA-256 {file.sha256}",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -362,7 +363,7 @@ def test_connection_that_is_always_cut(server: Server, tmp_path: Path) -> None:
     address = server.address("/cut", cut)
     with pytest.raises(DownloadError) as caught:
         fetch_quickly(published(address), tmp_path)
-    lost = "connection lost after 150,000 of 300,000 bytes; tried 3 times"
+    lost = "connection lost after 150,000 of 300,000 bytes; gave up after 3 attempts"
     assert f"  {address}: {lost}\n150,000 of 300,000 bytes are here; run this again" in str(caught.value)
     assert len(server.requests) == 3
     assert (tmp_path / "net.weights.yolo3-part").read_bytes() == DATA[:HALF]
@@ -532,7 +533,7 @@ def test_interrupted_download_goes_on_later(server: Server, tmp_path: Path) -> N
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "download_weights: interrupted; run this again to go on where it stopped"
+    assert err.splitlines()[-1] == "download_weights: interrupted; run this again to resume the download"
     assert "Traceback" not in err
     arrived = part.read_bytes()
     assert arrived

@@ -32,7 +32,7 @@ def test_nothing_is_replaced(taken: str, small_h5: Path, tmp_path: Path) -> None
 
 def test_one_name_for_both_is_refused(small_h5: Path, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    with pytest.raises(OutputError, match="need two names"):
+    with pytest.raises(OutputError, match="need different names"):
         export_weights(small_h5, tmp_path / "back", tmp_path / "sub" / ".." / "back")
     with pytest.raises(OutputError, match="is the input"):
         export_weights(small_h5, small_h5, tmp_path / "back")

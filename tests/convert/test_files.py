@@ -127,7 +127,7 @@ def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path, "is a folder"),
         (tmp_path / "file" / "out.mp4", "file is not a folder"),
-        (tmp_path / "loop", "symbolic link that leads back to itself"),
+        (tmp_path / "loop", "symbolic link that points to itself"),
         (tmp_path / ("x" * 256), "cannot be written: File name too long"),
         (tmp_path / "zero\0byte", "cannot be written: embedded null byte"),
     ):

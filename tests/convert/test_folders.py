@@ -40,7 +40,7 @@ def test_the_old_one_stays_until_then_and_after_a_failure(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "overwrite", "message"),
-    [("1.txt", False, "is not empty"), ("thesis.doc", True, r"holds thesis\.doc, which no export wrote")],
+    [("1.txt", False, "is not empty"), ("thesis.doc", True, r"contains thesis\.doc, which no export wrote")],
 )
 def test_what_it_refuses(tmp_path, name, overwrite, message):
     (tmp_path / name).write_text("precious")

@@ -90,14 +90,14 @@ def types(file: h5py.File) -> None:
     [
         pytest.param(external, "is stored in another file", id="external storage"),
         pytest.param(virtual, "is stored in another file", id="virtual data set"),
-        pytest.param(unallocated, "holds 0 bytes of 4398046511104", id="4 TiB that are not there"),
+        pytest.param(unallocated, "has 0 bytes of 4398046511104", id="4 TiB that are not there"),
         pytest.param(chunk_bomb, "in chunks or compressed", id="64 GiB in a compressed chunk"),
         pytest.param(linked_twice, "is stored twice", id="hard link"),
         pytest.param(circle, "is stored twice", id="circle"),
-        pytest.param(soft, "is a link to another place", id="soft link"),
-        pytest.param(elsewhere, "is a link to another place", id="external link"),
-        pytest.param(texts, "holds no numbers but object", id="texts"),
-        pytest.param(types, "/a_type is no array", id="a type"),
+        pytest.param(soft, "is a link to another location", id="soft link"),
+        pytest.param(elsewhere, "is a link to another location", id="external link"),
+        pytest.param(texts, "contains object instead of numbers", id="texts"),
+        pytest.param(types, "/a_type is not an array", id="a type"),
     ],
 )
 def test_what_keras_never_writes_is_refused(
@@ -119,7 +119,7 @@ def test_an_attribute_of_many_long_texts_is_refused(model: Path) -> None:
         file.attrs["notes"] = "x" * (1 << 20)
         names = np.array(["x"] * 4000, object)
         file["model_weights"].attrs.create("names", names, dtype=h5py.string_dtype())
-    with pytest.raises(ModelFileError, match=r"claims to hold 4000 texts of 10[0-9]{5} bytes each"):
+    with pytest.raises(ModelFileError, match=r"claims to contain 4000 texts of 10[0-9]{5} bytes each"):
         check_layers(model)
 
 

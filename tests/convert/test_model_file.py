@@ -182,7 +182,7 @@ def test_a_damaged_description_is_refused(text: str, words: str, tmp_path: Path)
         pytest.param(b"[net]\nwidth=64\n", r"a Darknet \.cfg", id="cfg"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "a PNG picture", id="picture"),
         pytest.param(Header().pack() + b"\0" * 999, "not an HDF5 file", id="weights"),
-        pytest.param(b"\x89HDF\r\n\x1a\n" + b"\0" * 999, r"damaged or cut short \(.+\)", id="HDF5 in its first bytes"),
+        pytest.param(b"\x89HDF\r\n\x1a\n" + b"\0" * 999, r"damaged or truncated \(.+\)", id="HDF5 in its first bytes"),
     ],
 )
 def test_what_is_no_hdf5_file_is_told(data: bytes, words: str, read: Callable[[Path], Any], tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_truncated_model_is_told(share: float, read: Callable[[Path], Any], sm
     data = small_h5.read_bytes()
     path = tmp_path / "model.h5"
     path.write_bytes(data[: int(len(data) * share)])
-    with refused(path, r"damaged or cut short \(.*truncated file"):
+    with refused(path, r"damaged or truncated \(.*truncated file"):
         read(path)
 
 

@@ -59,7 +59,7 @@ def test_another_count_than_the_networks_is_told(classes: int, names: Path) -> N
 
 
 def test_a_missing_file_is_told(names: Path) -> None:
-    with pytest.raises(NamesError, match=r"my\.names: no such file; expected class names, one a line"):
+    with pytest.raises(NamesError, match=r"my\.names: no such file; expected class names, one per line"):
         read_names(names)
 
 
@@ -73,8 +73,8 @@ def test_a_folder_is_no_names(tmp_path: Path) -> None:
     [
         (80, "person", "toothbrush", "80 classes: names taken from coco.names"),
         (20, "aeroplane", "tvmonitor", "20 classes: names taken from voc.names"),
-        (3, "class 0", "class 2", "3 classes: named class 0 to class 2; give --names FILE for real names"),
-        (79, "class 0", "class 78", "79 classes: named class 0 to class 78; give --names FILE for real names"),
+        (3, "class 0", "class 2", "3 classes: named class 0 to class 2; pass --names FILE for real names"),
+        (79, "class 0", "class 78", "79 classes: named class 0 to class 78; pass --names FILE for real names"),
     ],
 )
 def test_names_of_a_network_that_none_were_given_for(classes: int, first: str, last: str, sentence: str) -> None:

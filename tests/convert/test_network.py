@@ -265,7 +265,7 @@ def test_many_layers_are_planned_in_little_time() -> None:
 
 def test_a_chain_too_long_for_keras_is_refused() -> None:
     network = plan(parse_cfg("[net]\nwidth=32\nheight=32\n" + "[activation]\nactivation=relu\n" * 1_500))
-    with pytest.raises(CfgError, match="too many layers one after another"):
+    with pytest.raises(CfgError, match="too many consecutive layers"):
         build(network)
 
 

@@ -93,7 +93,7 @@ def test_a_folder_of_labels_is_replaced_whole_and_nothing_else_is(log, tmp_path)
     export_log(log, "yolo", folder, overwrite=True)
     assert not (folder / "frame_000009.txt").exists()
     (folder / "thesis.txt").write_text("precious")
-    with pytest.raises(OutputError, match=r"holds thesis\.txt, which no export wrote"):
+    with pytest.raises(OutputError, match=r"contains thesis\.txt, which no export wrote"):
         export_log(log, "yolo", folder, overwrite=True)
     assert (folder / "thesis.txt").read_text() == "precious" and (folder / "classes.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels", "run.jsonl"]

@@ -75,7 +75,7 @@ def test_labels_beside_their_pictures_are_a_dataset(lines, names, photos):
     assert sorted(len(example.boxes) for example in dataset.train) == [0, 1, 2]
     assert export_pictures(LabelledPictures.read(lines(), names), "yolo", out, overwrite=True) == 3
     (out / "c/notes.md").write_text("mine")
-    with pytest.raises(OutputError, match="holds c, which no export wrote"):
+    with pytest.raises(OutputError, match="contains c, which no export wrote"):
         export_pictures(LabelledPictures.read(lines(), names), "yolo", out, overwrite=True)
 
 
