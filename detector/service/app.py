@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -15,13 +14,16 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from convert.errors import Yolo3Error
+from detector.service.camera_routes import camera_router
 from detector.service.guard import COOKIE, Guard
+from detector.service.inference_routes import inference_router
 from detector.service.options import parse_json
 from detector.service.picture_routes import as_json, picture_router
 from detector.service.request_errors import RequestError, request_error
 from detector.service.schemas import refusals
 from detector.service.service import Service
 from detector.service.uploads import read_body
+from detector.service.video_routes import video_router
 
 _PAGE = files("detector.service") / "page"
 _MOST_SESSION_BYTES = 4096
@@ -51,9 +53,12 @@ def create_app(service: Service, *, on_access: Callable[[str], object] = lambda 
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.add_middleware(Guard, settings=settings, metrics=service.metrics, on_access=on_access)
+    app.add_middleware(Guard, settings=settings, metrics=service.metrics, on_access=on_access, on_note=service.on_note)
     _handle_errors(app, service)
     app.include_router(picture_router(service))
+    app.include_router(video_router(service))
+    app.include_router(camera_router(service))
+    app.include_router(inference_router(service))
     _add_health(app, service)
     _add_page(app, service)
     return app
@@ -70,32 +75,28 @@ async def _open_default(service: Service) -> None:
 def _handle_errors(app: FastAPI, service: Service) -> None:
     hidden = (service.settings.models, service.settings.data)
 
-    def answer(refusal: RequestError) -> Response:
-        return JSONResponse(refusal.as_json(), refusal.status, refusal.headers)
+    def answer(request: Request, refusal: RequestError) -> Response:
+        # The Open Inference Protocol has its own form of errors.
+        content = {"error": refusal.message} if "/v2/" in request.url.path else refusal.as_json()
+        return JSONResponse(content, refusal.status, refusal.headers)
 
     @app.exception_handler(RequestError)
     async def refused(request: Request, error: RequestError) -> Response:
-        return answer(error)
+        return answer(request, error)
 
     @app.exception_handler(Yolo3Error)
     async def failed(request: Request, error: Yolo3Error) -> Response:
         refusal = request_error(error, hide=hidden)
         if refusal.status >= 500:
             service.on_note(f"request {request.scope.get('request_id')}: {error}")
-        return answer(refusal)
+        return answer(request, refusal)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         words = {404: "there is nothing at this address", 405: "this address does not take that method"}
         message = words.get(error.status_code, str(error.detail))
         kind = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
-        return answer(RequestError(error.status_code, message, headers=dict(error.headers or {}), kind=kind))
-
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> Response:
-        number = request.scope.get("request_id")
-        service.on_note(f"request {number}: " + "".join(traceback.format_exception(error)))
-        return answer(RequestError(500, f"an error of the server; its log has it as request {number}", kind="internal"))
+        return answer(request, RequestError(error.status_code, message, headers=dict(error.headers or {}), kind=kind))
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

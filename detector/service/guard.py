@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -46,13 +47,20 @@ class Guard:
     """ASGI middleware: checks before a request is read, headers and a line of the log after it."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: ServiceSettings, metrics: Metrics, on_access: Callable[[str], object]
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServiceSettings,
+        metrics: Metrics,
+        on_access: Callable[[str], object],
+        on_note: Callable[[str], object],
     ) -> None:
         self._app = app
         self._settings = settings
         self._hosts = settings.hosts
         self._metrics = metrics
         self._on_access = on_access
+        self._on_note = on_note
         self._sessions: dict[str, None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,15 +87,22 @@ class Guard:
             await send(message)
 
         try:
-            try:
-                self._check(scope)
-            except RequestError as refusal:
-                response = JSONResponse(refusal.as_json(), refusal.status, refusal.headers)
-                await response(scope, receive, send_guarded)
-            else:
-                await self._app(scope, receive, send_guarded)
+            await self._answer(scope, receive, send_guarded)
+        except Exception as error:  # noqa: BLE001 - a mistake of the server must not show its inside
+            self._on_note(f"request {number}: " + "".join(traceback.format_exception(error)))
+            if not answer["status"]:
+                words = f"an error of the server; its log has it as request {number}"
+                await _refuse(RequestError(500, words, kind="internal"), scope, receive, send_guarded)
         finally:
             self._note(scope, number, answer, monotonic() - begun)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope)
+        except RequestError as refusal:
+            await _refuse(refusal, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def begin_session(self, token: str) -> str:
         """A word for the cookie of a browser whose user knows the token. Raises `RequestError`."""
@@ -148,6 +163,10 @@ class Guard:
             "request": number,
         }
         self._on_access(json.dumps(line))
+
+
+async def _refuse(refusal: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse(refusal.as_json(), refusal.status, refusal.headers)(scope, receive, send)
 
 
 def _unauthorised() -> RequestError:

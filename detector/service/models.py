@@ -11,6 +11,7 @@ from convert.errors import ModelFileError, Yolo3Error
 from convert.model_file import Description, read_description
 from convert.opened_model import OpenedModel
 from detector.detector import Detector
+from detector.drawing.boxes import class_colour
 from detector.engines.base import available_cores
 from detector.pipeline.annotate_video import workers_for
 from detector.recognition.classifier import Classifier
@@ -43,6 +44,7 @@ class Model:
             "width": self.description.width,
             "height": self.description.height,
             "classes": list(self.description.names),
+            "colours": [f"#{bytes(class_colour(number)).hex()}" for number in range(len(self.description.names))],
             "open": self.opened is not None and self.opened.done(),
         }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from convert.errors import ModelFileError
 from detector.errors import InputError, PictureError, SettingsError, VideoError, Yolo3Error, ZonesError
 
+VIDEO = "the video"
 PICTURE = "the picture"
 """What an uploaded picture is called in messages."""
 

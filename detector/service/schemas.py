@@ -51,6 +51,7 @@ class ModelInfo(BaseModel):
     width: int
     height: int
     classes: list[str]
+    colours: list[str] = Field(description="in which each class is drawn, #rrggbb")
     open: bool = Field(description="whether it answers without being opened first")
 
 
@@ -70,6 +71,46 @@ class InfoAnswer(BaseModel):
     picture_bytes: int
     video_bytes: int
     video_seconds: float
+
+
+class CamerasAnswer(BaseModel):
+    """The names of the cameras."""
+
+    cameras: list[str]
+
+
+class JobAnswer(BaseModel):
+    """How far a video is."""
+
+    id: str = Field(description="nobody else is told of it; whoever has it may see the results")
+    state: str = Field(description="waiting, running, done or failed")
+    model: str
+    frames: int = Field(description="how many are done")
+    total: int | None = Field(description="how many there are, as far as it is known")
+    frames_per_second: float | None
+    seconds_left: float | None
+    width: int
+    height: int
+    tracked: bool
+    zones: bool = Field(description="whether lines and zones were given")
+    message: str | None = Field(description="why it failed")
+    notes: list[str]
+    expires: int | None = Field(description="when it is deleted, in seconds since 1970")
+
+
+class PlacesAnswer(BaseModel):
+    """Lines and zones, points as fractions of width and height."""
+
+    lines: list[dict[str, Any]]
+    zones: list[dict[str, Any]]
+
+
+class ZonesAnswer(PlacesAnswer):
+    """What was counted at lines and zones."""
+
+    objects: dict[str, int] = Field(description="how many objects there were in all, by class")
+    events: list[dict[str, Any]]
+    events_in_all: int
 
 
 class ErrorDetail(BaseModel):
@@ -142,6 +183,53 @@ def takes_picture(options: dict[str, dict[str, Any]]) -> dict[str, Any]:
             },
         },
     }
+
+
+VIDEO_OPTIONS: dict[str, dict[str, Any]] = {
+    **{name: DETECTION_OPTIONS[name] for name in ("model", "confidence", "nms", "classes")},
+    "track": {
+        "type": "string",
+        "enum": ["bytetrack", "botsort", "ocsort", "sort"],
+        "description": "follow objects, so that they can be counted",
+    },
+    "zones": {"type": "string", "description": "a zones.toml: count at these places and draw them"},
+}
+
+
+def takes_video() -> dict[str, Any]:
+    """The OpenAPI text of the upload of a video."""
+    video = {"type": "string", "format": "binary", "description": f"the file, up to {Limits().video_bytes:,} bytes"}
+    schema = {"type": "object", "required": ["video"], "properties": {"video": video, **VIDEO_OPTIONS}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def takes_toml() -> dict[str, Any]:
+    """The OpenAPI text of an operation on a zones.toml."""
+    return {"requestBody": {"required": True, "content": {"application/toml": {"schema": {"type": "string"}}}}}
+
+
+def takes_tensors() -> dict[str, Any]:
+    """The OpenAPI text of an inference request."""
+    tensor = {
+        "type": "object",
+        "required": ["name", "datatype", "shape", "data"],
+        "properties": {
+            "name": {"type": "string"},
+            "datatype": {"type": "string", "enum": ["UINT8", "BYTES"]},
+            "shape": {"type": "array", "items": {"type": "integer"}},
+            "data": {"type": "array", "items": {}},
+        },
+    }
+    schema = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1},
+        },
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -32,6 +32,7 @@ class _Server(uvicorn.Server):
 def serve(settings: ServiceSettings) -> None:
     """Serve until Ctrl-C or SIGTERM; requests are finished and video jobs are left to be resumed."""
     service = Service.of(settings, on_note=_note)
+    _ = service.cameras  # what is wrong with the file of cameras is said before anything is served
     limits = settings.limits
     listening = listen(settings.host, settings.port)
     host, port = listening.getsockname()[:2]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 
+from detector.errors import SettingsError
+from detector.service.camera_file import read_cameras
+from detector.service.cameras import LiveCamera
+from detector.service.job_store import JobStore
+from detector.service.jobs import Jobs
 from detector.service.metrics import Metrics
 from detector.service.model_queue import ModelQueue
 from detector.service.models import Models
@@ -40,6 +46,26 @@ class Service:
         models = Models(settings.models, queue=settings.limits.queue, on_done=on_done, on_note=on_note)
         return cls(settings, models, metrics, Memory(settings.limits.shared_bytes), on_note)
 
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The video jobs."""
+        return Jobs(
+            JobStore(self.settings.data),
+            limit=self.settings.limits.jobs,
+            keep_seconds=self.settings.keep_hours * 3600,
+            on_note=self.on_note,
+        )
+
+    @cached_property
+    def cameras(self) -> dict[str, LiveCamera]:
+        """The live cameras by name. Raises `SettingsError` for a file that lists them wrongly."""
+        path = self.settings.cameras
+        entries = {} if path is None else read_cameras(path)
+        for entry in entries.values():
+            if entry.model is not None and entry.model not in {model.name for model in self.models if model.detects}:
+                raise SettingsError(f"{path}: camera {entry.name!r} names model {entry.model!r}, which is not served")
+        return {name: LiveCamera(entry, self.models, on_note=self.on_note) for name, entry in entries.items()}
+
     @property
     def ready(self) -> bool:
         """Whether the default model is open."""
@@ -52,7 +78,7 @@ class Service:
         return {
             "urls": self.settings.allow_urls,
             "tracking": find_spec("trackers") is not None,
-            "cameras": [],
+            "cameras": list(self.cameras),
             "picture_bytes": limits.picture_bytes,
             "video_bytes": limits.video_bytes,
             "video_seconds": limits.video_seconds,
@@ -63,14 +89,20 @@ class Service:
         return {
             "yolo3_model_waiting": [({"model": name}, count) for name, count in self.models.waiting().items()],
             "yolo3_upload_bytes": [({}, self.memory.taken)],
+            "yolo3_camera_viewers": [({"camera": name}, one.viewers) for name, one in self.cameras.items()],
+            "yolo3_jobs": [({"state": state}, count) for state, count in self.jobs.counts().items()],
         }
 
     async def start(self) -> None:
         """Begin what runs beside the requests."""
+        await self.jobs.start()
 
     async def stop(self) -> None:
         """Finish what is under way."""
         self.stopping.set()
+        for camera in self.cameras.values():
+            await asyncio.to_thread(camera.stop)
+        await self.jobs.stop()
         await asyncio.to_thread(self.models.close)
         await asyncio.to_thread(self.explaining.close)
 

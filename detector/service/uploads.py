@@ -115,7 +115,8 @@ class FormReader:
     What the client calls the file is not looked at. Raises `RequestError` for a body that is no such form.
     """
 
-    def __init__(self, header: str, *, file_field: str, on_file: Callable[[bytes], object]) -> None:
+    def __init__(self, header: str, *, file_field: str, limit: int, on_file: Callable[[bytes], object]) -> None:
+        """`limit` is the most bytes that the file may have."""
         _, options = parse_options_header(header)
         boundary = options.get(b"boundary")
         if not boundary:
@@ -124,6 +125,7 @@ class FormReader:
         self.has_file = False
         self._file_field = file_field
         self._on_file = on_file
+        self._limit, self._file_bytes = limit, 0
         self._parts = 0
         self._ended = False
         self._header_name, self._header_value, self._header_bytes = bytearray(), bytearray(), 0
@@ -185,6 +187,9 @@ class FormReader:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
+            self._file_bytes += end - start
+            if self._file_bytes > self._limit:
+                raise _over(self._limit)
             self._on_file(data[start:end])
             return
         if len(self._value) + end - start > _LONGEST_FIELD:
@@ -205,7 +210,9 @@ class FormReader:
 async def read_form(request: Request, grow: Grow, *, file_field: str, limit: int, seconds: float) -> Form:
     """A multipart form in memory. Raises `RequestError`."""
     file = bytearray()
-    reader = FormReader(request.headers.get("content-type", ""), file_field=file_field, on_file=file.extend)
+    reader = FormReader(
+        request.headers.get("content-type", ""), file_field=file_field, limit=limit, on_file=file.extend
+    )
     received = 0
     async with _arriving(seconds):
         async for chunk in _chunks(request, limit + _LONGEST_FIELD):
@@ -221,7 +228,9 @@ async def save_form(
 ) -> Form:
     """A multipart form whose file goes to `write` as it arrives. Raises `RequestError`."""
     waiting: list[bytes] = []
-    reader = FormReader(request.headers.get("content-type", ""), file_field=file_field, on_file=waiting.append)
+    reader = FormReader(
+        request.headers.get("content-type", ""), file_field=file_field, limit=limit, on_file=waiting.append
+    )
     async with _arriving(seconds):
         async for chunk in _chunks(request, limit + _LONGEST_FIELD):
             reader.write(chunk)

@@ -46,6 +46,11 @@ def read_zones(path: str | os.PathLike[str]) -> Zones:
             data = opened.read(_LONGEST_FILE + 1)
     except OSError as error:
         raise ZonesError(f"{file}: the zones cannot be read: {error.strerror or error}") from None
+    return parse_zones(data, file)
+
+
+def parse_zones(data: bytes, file: Path) -> Zones:
+    """The zones and lines of a file's bytes; `file` stands for it in messages. Raises `ZonesError`."""
     if len(data) > _LONGEST_FILE:
         raise ZonesError(f"{file}: is larger than {_LONGEST_FILE >> 20} MiB; expected a file of zones")
     try:

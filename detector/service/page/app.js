@@ -3,6 +3,7 @@
 import { json, telling } from "./api.js";
 import { startCameras, showCameras } from "./cameras.js";
 import { startPictures } from "./picture.js";
+import { usePalette } from "./shared.js";
 import { startVideos } from "./video.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -35,6 +36,7 @@ for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) =
 telling(async () => {
   const models = await json("v1/models");
   const info = await json("v1/info");
+  usePalette(models.models);
   startPictures(info, models);
   startCameras(info);
   const showing = await startVideos(info, models);

@@ -1,7 +1,7 @@
 // One picture: chosen, sent once, and then looked at.
 
 import { json, request, save, say, telling } from "./api.js";
-import { bar, colourOf, dot, element, fillModels, megabytes, percent, takesFiles } from "./shared.js";
+import { bar, colourOf, dot, element, fillModels, megabytes, percent, takesFiles, textOn } from "./shared.js";
 
 const FAINTEST = 0.05; // what is asked for; the slider then needs no request
 const byId = (id) => document.getElementById(`picture-${id}`);
@@ -301,20 +301,29 @@ function canvasOf(scale) {
   pen.imageSmoothingQuality = "high";
   pen.drawImage(state.heat ?? state.image, 0, 0, drawn.width, drawn.height);
   const unit = Math.max(1, Math.min(drawn.width, drawn.height) / 420);
-  const shown = visible().reverse();
   const marked = state.hovered >= 0 ? state.hovered : state.chosen;
-  for (const one of shown) if (one.index !== marked && !state.heat) box(pen, one, scale, unit, marked >= 0 ? 0.35 : 1);
-  const top = shown.find((one) => one.index === marked);
-  if (top) box(pen, top, scale, unit * 1.4, 1);
+  const shown = visible();
+  const first = shown.filter((one) => one.index === marked);
+  const others = state.heat ? [] : shown.filter((one) => one.index !== marked);
+  pen.globalAlpha = marked >= 0 ? 0.35 : 1;
+  for (const one of [...others].reverse()) outline(pen, one, scale, unit);
+  pen.globalAlpha = 1;
+  for (const one of first) outline(pen, one, scale, unit * 1.5);
+  const taken = [];
+  for (const one of marked >= 0 ? first : others) label(pen, one, scale, unit, taken);
   return drawn;
 }
 
-function box(pen, one, scale, unit, alpha) {
+function outline(pen, one, scale, unit) {
   const [left, top, right, bottom] = one.box.map((edge) => edge * scale);
-  pen.globalAlpha = alpha;
   pen.lineWidth = 2 * unit;
   pen.strokeStyle = colourOf(one.class_id);
   pen.strokeRect(left, top, right - left, bottom - top);
+}
+
+// The best boxes come first; a label that would cover another is left out and shown when its box is pointed at.
+function label(pen, one, scale, unit, taken) {
+  const [left, top] = one.box.map((edge) => edge * scale);
   const text = `${one.name} ${percent(one.confidence)}`;
   pen.font = `600 ${12 * unit}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
@@ -322,13 +331,10 @@ function box(pen, one, scale, unit, alpha) {
   const height = 18 * unit;
   const x = Math.max(0, Math.min(left - unit, pen.canvas.width - width));
   const y = top >= height ? top - height : top;
+  if (taken.some(([ox, oy, ow]) => x < ox + ow && ox < x + width && y < oy + height && oy < y + height)) return;
+  taken.push([x, y, width]);
   pen.fillStyle = colourOf(one.class_id);
   pen.fillRect(x, y, width, height);
-  pen.lineWidth = 3 * unit;
-  pen.strokeStyle = "rgb(0 0 0 / 55%)";
-  pen.lineJoin = "round";
-  pen.strokeText(text, x + 5 * unit, y + height / 2);
-  pen.fillStyle = "#fff";
+  pen.fillStyle = textOn(colourOf(one.class_id));
   pen.fillText(text, x + 5 * unit, y + height / 2);
-  pen.globalAlpha = 1;
 }

@@ -1,8 +1,20 @@
 // What several panels draw: colours of classes, bars, and fields of files.
 
-export function colourOf(classId, alpha = 1) {
-  const hue = (classId * 137.508 + 212) % 360;
-  return `hsl(${hue} 78% 46% / ${alpha})`;
+// In which the server draws the classes, by their numbers; the same for every model.
+let palette = ["#888888"];
+
+export function usePalette(models) {
+  for (const { colours } of models) if (colours.length > palette.length) palette = colours;
+}
+
+export function colourOf(classId) {
+  return palette[classId % palette.length];
+}
+
+// Black or white, whichever is easier to read on a colour.
+export function textOn(colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => (parseInt(colour.slice(at, at + 2), 16) / 255) ** 2.2);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "#000" : "#fff";
 }
 
 export function element(tag, properties = {}, ...children) {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -15,6 +18,39 @@ DAMAGE = (av.FFmpegError, IndexError, UnicodeDecodeError, MemoryError)
 
 _RTSP = {"rtsp_transport": "tcp"}
 """Over UDP, pictures are damaged when the network is busy, and the loss of a camera goes unnoticed."""
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What a video of unknown origin may be."""
+
+    format: str
+    """FFmpeg's name of the one container that is looked for, so that none that names other files is."""
+
+    max_pixels: int
+    """Of a frame; a decoder refuses larger ones before it takes memory for them."""
+
+
+_confinement: list[Confinement] = []
+
+
+@contextmanager
+def confined(confinement: Confinement) -> Iterator[None]:
+    """Open videos as this container only, and nothing but files, in all threads of this process."""
+    _confinement.append(confinement)
+    try:
+        yield
+    finally:
+        _confinement.remove(confinement)
+
+
+def limit_frames(stream: av.VideoStream) -> None:
+    """Make the decoder of a confined video refuse frames that are too large."""
+    for confinement in _confinement:
+        stream.codec_context.options = {
+            **stream.codec_context.options,
+            "max_pixels": str(confinement.max_pixels),
+        }
 
 
 def is_address(name: str) -> bool:
@@ -36,14 +72,18 @@ def open_container(
     if not is_address(name):
         _check_file(name)
     started = monotonic()
+    options = {**(_RTSP if name.startswith("rtsp") else {}), **(options or {})}
+    if _confinement:
+        options["protocol_whitelist"] = "file"
     try:
         container = av.open(
             # The prefix keeps FFmpeg from taking "12:30.mp4" for an address.
             pipe or (name if is_address(name) else f"file:{name}"),
             mode="r",
+            format=_confinement[-1].format if _confinement else None,
             metadata_errors="replace",
             timeout=timeout_seconds,
-            options={**(_RTSP if name.startswith("rtsp") else {}), **(options or {})},
+            options=options,
         )
     except DAMAGE as error:
         if timeout_seconds is not None and monotonic() - started >= timeout_seconds:

@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.errors import VideoError
 from detector.video.ffmpeg import av
-from detector.video.reading.containers import DAMAGE, is_address, open_container, reason
+from detector.video.reading.containers import DAMAGE, is_address, limit_frames, open_container, reason
 from detector.video.reading.pipes import PipeReader, is_pipe
 
 _CLOSE_SECONDS = 1.0
@@ -149,6 +149,7 @@ class Demuxer:
             if not stream.disposition & av.stream.Disposition.attached_pic:  # an album's cover
                 if stream.codec_context is None:
                     raise VideoError(f"{self.name}: FFmpeg cannot decode its video format")
+                limit_frames(stream)
                 # Frame threads would each hold a frame back.
                 stream.thread_type = "SLICE" if self._live else "AUTO"
                 return stream
