@@ -48,7 +48,6 @@ def create_app(service: Service, *, on_access: Callable[[str], object] = lambda 
         version="1",
         description="Objects in pictures, videos and cameras.",
         lifespan=lifespan,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",

@@ -71,6 +71,7 @@ class Guard:
         begun = monotonic()
         number = secrets.token_hex(8)
         answer = {"status": 0, "bytes": 0}
+        _under(scope, self._settings.root_path)
         scope["request_id"] = number
         scope["guard"] = self
 
@@ -176,6 +177,15 @@ def _unauthorised() -> RequestError:
         headers={"WWW-Authenticate": "Bearer"},
         kind="unauthorised",
     )
+
+
+def _under(scope: Scope, root: str) -> None:
+    """Tell the routes that a proxy shows them under a path, whether or not the proxy has taken it off."""
+    if not root:
+        return
+    path: str = scope["path"]
+    scope["root_path"] = root
+    scope["path"] = path if path.startswith(f"{root}/") else root + path
 
 
 def _path(scope: Scope) -> str:
