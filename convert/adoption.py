@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from convert.errors import InputError, ModelFileError
+from convert.adopted import Adoption, describe_adopted, read_anchors
+from convert.darknet_twin import SIDE, darknet_twin
+from convert.errors import ModelFileError
 from convert.files import file_sha256
 from convert.hdf5 import check_storage, opened
-from convert.head import LARGEST_ANCHOR, Head
+from convert.head import Head
 from convert.keras_import import import_keras
-from convert.keras_shapes import StoredLayer, check_sizes
+from convert.keras_shapes import StoredLayer, check_sizes, sources
 from convert.layers.normalisation import BATCH_NORM_EPSILON
+from convert.layers_to_cfg import NotDarknetError
 from convert.model_file import Description, check_replaceable, save_model
 from convert.names import read_names
-from convert.recognise import read_regular
 from convert.text import printable
-
-LARGEST_ANCHORS = 1000
-SIDE = 416
-"""Input side in pixels at which strides are measured, and the size for networks that accept any."""
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "Activation": ("activation",),
@@ -61,19 +58,6 @@ RENAMED = {"alpha": "negative_slope", "p": "rate"}
 Refuse = Callable[[str], ModelFileError]
 
 
-@dataclass(frozen=True)
-class Adoption:
-    """The result of an adoption."""
-
-    model: Path
-    description: Description
-    notes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        heads = self.description.heads
-        return f"Adopted {len(heads)} heads of {heads[0].classes} classes into {self.model}."
-
-
 def adopt(
     old: Path | str,
     model: Path | str,
@@ -88,7 +72,8 @@ def adopt(
 
     `anchors` is a file or a text of width,height pairs, as in `yolo_anchors.txt`; `names` is a file of class names. The
     old ports left Keras's batch-normalisation epsilon of 1e-3 in networks whose weights came from Darknet, which uses
-    1e-5: `repair_epsilon` corrects that. Leave it off for weights that were trained in Keras.
+    1e-5: `repair_epsilon` corrects that. Leave it off for weights that were trained in Keras. If Darknet has sections
+    for all layers, the model gets a cfg and can be converted to Darknet; otherwise a note names the layer.
     """
     old, model = Path(old), Path(model)
     check_replaceable(model, inputs=[old, names])
@@ -106,7 +91,7 @@ def adopt(
     with opened(old) as file:
         arrays = check_storage(file)
         layers, outputs = _network(file, refuse)
-        _check_sizes(layers, arrays, refuse)
+        stored = _stored_layers(layers, arrays, refuse)
         _report_epsilon(layers, repair_epsilon, note)
         keras = import_keras()
         source, tensors = _rebuild(layers, keras, refuse)
@@ -114,43 +99,37 @@ def adopt(
         if missing:
             raise refuse(f"its output {missing[0]} is not one of its layers")
         heads = _heads(source, [tensors[name] for name in outputs], keras, sizes, len(class_names), refuse)
-        ordered = sorted(zip(heads, outputs, strict=True), key=lambda pair: -pair[0].stride)
-        built = keras.Model(source, [tensors[name] for _, name in ordered], name="adopted")
+        ordered = sorted(zip(outputs, heads, strict=True), key=lambda pair: -pair[1].stride)
+        built = keras.Model(source, [tensors[name] for name, _ in ordered], name="adopted")
         _set_weights(built, file, refuse)
-    height, width = (side or SIDE for side in source.shape[1:3])
-    description = Description(
-        cfg="",
-        cfg_sha256="",
-        weights_sha256=file_sha256(old),
-        width=width,
-        height=height,
-        channels=source.shape[3],
-        resize=resize,
-        names=class_names,
-        heads=tuple(head for head, _ in ordered),
-        fixed_size="" if None in source.shape[1:3] else "the adopted model has this size",
-    )
+    try:
+        twin, network = darknet_twin(built, stored, ordered, sizes, old)
+    except NotDarknetError as reason:
+        note(f"cannot go back to Darknet: {reason}")
+        description = _without_cfg(source, tuple(head for _, head in ordered), class_names, resize, file_sha256(old))
+    else:
+        built, description = twin, describe_adopted(network, class_names, resize)
     save_model(built, model, description)
     return Adoption(model, description, tuple(notes))
 
 
-def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
-    """Return pairs of pixels from a file or a text; raise `InputError` if they are invalid."""
-    text, where = str(anchors), "--anchors"
-    # A file may be named 10.txt, but no file is named 10,13, 16,30.
-    if not text[:1].isdigit() or "," not in text:
-        try:
-            text, where = read_regular(Path(anchors)).decode("utf-8"), str(anchors)
-        except (OSError, ValueError):
-            raise InputError(f"{anchors}: cannot be read; expected anchors as 10,13, 16,30, …") from None
-    try:
-        numbers = [float(number) for number in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise InputError(f"{where}: {error}; expected anchors as 10,13, 16,30, …") from None
-    sound = all(0 < number <= LARGEST_ANCHOR for number in numbers)
-    if not 0 < len(numbers) <= LARGEST_ANCHORS or len(numbers) % 2 or not sound:
-        raise InputError(f"{where}: {len(numbers)} numbers; expected pairs of width and height above 0")
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+def _without_cfg(
+    source: Any, heads: tuple[Head, ...], names: tuple[str, ...], resize: str, weights_sha256: str
+) -> Description:
+    """The description of a model that Darknet has no sections for."""
+    height, width = (side or SIDE for side in source.shape[1:3])
+    return Description(
+        cfg="",
+        cfg_sha256="",
+        weights_sha256=weights_sha256,
+        width=width,
+        height=height,
+        channels=source.shape[3],
+        resize=resize,
+        names=names,
+        heads=heads,
+        fixed_size="" if None in source.shape[1:3] else "the adopted model has this size",
+    )
 
 
 def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], list[str]]:
@@ -158,17 +137,20 @@ def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], lis
     text = file.attrs.get("model_config")
     if text is None:
         raise refuse(
-            "holds weights without the network (save_weights); expected a whole model (model.save). Load it with the "
-            "code that wrote it and save the model"
+            "holds weights without the network (save_weights). Name their cfg with --cfg; or, for a model that yolo3 "
+            "converted and that was trained further in Keras, name that with --like"
         )
     try:
         config = json.loads(text)["config"]
         layers = config["layers"]
         outputs = [str(entry[0]) for entry in _listed(config["output_layers"])]
         for layer in layers:
-            layer["name"], layer["config"], layer["class_name"], layer["inbound_nodes"]
+            layer["name"], layer["config"], layer["class_name"]
+            nodes = layer["inbound_nodes"]
+            if nodes and isinstance(nodes[0], dict):  # as Keras 3 writes them
+                layer["inbound_nodes"] = [[[name, 0, 0, {}] for name in sources(nodes[0]["args"])]]
     except (ValueError, KeyError, TypeError, IndexError):
-        raise refuse("its list of layers does not describe a Keras 2 functional model") from None
+        raise refuse("its list of layers does not describe a functional model of Keras") from None
     for layer in layers:
         kind = layer["class_name"]
         if kind != "InputLayer" and kind not in OPTIONS:
@@ -179,25 +161,24 @@ def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], lis
     return layers, outputs
 
 
-def _check_sizes(layers: Sequence[dict[str, Any]], arrays: Sequence[h5py.Dataset], refuse: Refuse) -> None:
-    """Raise unless the layers make a network of reasonable size, before Keras builds it."""
+def _stored_layers(
+    layers: Sequence[dict[str, Any]], arrays: Sequence[h5py.Dataset], refuse: Refuse
+) -> list[StoredLayer]:
+    """The layers, once it is known that they make a network of a reasonable size, before Keras makes it."""
     try:
-        check_sizes(
-            [
-                StoredLayer(
-                    str(layer["name"]),
-                    layer["class_name"],
-                    {key: _plain(value) for key, value in layer["config"].items()},
-                    tuple(str(entry[0]) for entry in layer["inbound_nodes"][0]) if layer["inbound_nodes"] else (),
-                )
-                for layer in layers
-            ],
-            height=SIDE,
-            width=SIDE,
-            stored_numbers=sum(array.size for array in arrays),
-        )
+        stored = [
+            StoredLayer(
+                str(layer["name"]),
+                layer["class_name"],
+                {key: _plain(value) for key, value in layer["config"].items()},
+                tuple(str(entry[0]) for entry in layer["inbound_nodes"][0]) if layer["inbound_nodes"] else (),
+            )
+            for layer in layers
+        ]
+        check_sizes(stored, height=SIDE, width=SIDE, stored_numbers=sum(array.size for array in arrays))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise refuse(f"its layers do not form a valid network ({error})") from None
+        raise refuse(f"its layers do not make a network ({error})") from None
+    return stored
 
 
 def _listed(value: Any) -> Any:

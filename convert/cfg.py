@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -183,6 +183,40 @@ class Cfg:
             head.options["classes"] = Option(str(classes), head.line)
             before.options["filters"] = Option(str(rest + boxes * classes), before.line)
         return Cfg(self.path, self.text, self.net, tuple(layers))
+
+
+def with_classes(cfg: Cfg, classes: int) -> Cfg:
+    """The same cfg for another number of classes, in its text too: heads, and the filters of the layer before each."""
+    return _with_changes(cfg, cfg.with_classes(classes), ("classes", "filters"))
+
+
+def with_anchors(cfg: Cfg, anchors: Sequence[tuple[float, float]]) -> Cfg:
+    """The same cfg with other anchors in every head, in its text too; `CfgError` unless there are as many as before."""
+    text = ", ".join(f"{width:g},{height:g}" for width, height in anchors)
+    layers = []
+    for section in cfg.layers:
+        options = dict(section.options)
+        if "anchors" in section:
+            before = len(section.numbers("anchors")) // 2
+            if before != len(anchors):
+                raise section.error(f"has {before} anchors; {len(anchors)} were given", "anchors")
+            options["anchors"] = Option(text, section.options["anchors"].line)
+        layers.append(Section(section.kind, section.line, section.path, options))
+    return _with_changes(cfg, replace(cfg, layers=tuple(layers)), ("anchors",))
+
+
+def _with_changes(cfg: Cfg, changed: Cfg, keys: Sequence[str]) -> Cfg:
+    """A cfg whose text says what `changed` says of these keys."""
+    lines = cfg.text.split("\n")
+    for old, new in zip(cfg.layers, changed.layers, strict=True):
+        for key in keys:
+            if key in new and (key not in old or old.options[key].value != new.options[key].value):
+                value = new.options[key].value
+                if key in old:
+                    lines[old.options[key].line - 1] = f"{key}={value}"
+                else:
+                    lines[old.line - 1] += f"\n{key}={value}"
+    return parse_cfg("\n".join(lines), cfg.path)
 
 
 def read_cfg(path: Path | str) -> Cfg:

@@ -185,7 +185,10 @@ def _model(path: Path) -> Iterator[str]:
         f"{', …' if len(description.names) > 5 else ''}), resize {description.resize}, "
         f"batch normalisation of {description.batch_norm}"
     )
-    yield f"converted from a cfg of SHA-256 {description.cfg_sha256} and weights of {description.weights_sha256}"
+    if description.weights_sha256:
+        yield f"converted from a cfg of SHA-256 {description.cfg_sha256} and weights of {description.weights_sha256}"
+    else:
+        yield f"a cfg of SHA-256 {description.cfg_sha256}; its weights were trained or adopted"
     yield (
         f"those weights: version {header.major}.{header.minor}.{header.revision}, {header.seen:,} training images seen"
     )

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from convert.errors import WorkError
+from convert.errors import InputError, WorkError
+
+_BACKENDS = ("jax", "openvino", "torch")
+"""Further backends that Keras knows."""
 
 LEAST_BYTES = 3 << 30
 """Address space that a process needs to start TensorFlow; it uses a fifth of it."""
 
 
 def import_keras() -> Any:
-    """The `keras` module; the first call takes some seconds. Its messages are shown only if the import fails.
+    """The `keras` module; the first call takes some seconds.
 
-    Raises `WorkError` where the process may not use enough memory: there TensorFlow would end it without a word.
+    Raises `InputError` for settings of Keras that cannot work here, and `WorkError` where the process may not use
+    enough memory: there TensorFlow would end it without a word.
     """
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
+    keras = sys.modules.get("keras") or _imported()
+    _check_settings(keras)
+    return keras
+
+
+def _imported() -> Any:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < LEAST_BYTES:
         raise WorkError(
@@ -30,18 +40,64 @@ def import_keras() -> Any:
             f"TensorFlow needs {LEAST_BYTES >> 20} MB"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with held_back_stderr(show=False):
+            import keras
+    except (ImportError, ValueError) as error:
+        backend, where = _backend()
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{where}: the backend {backend} of Keras cannot be imported ({reason}); expected tensorflow"
+            f"{', or install it' if backend in _BACKENDS else ''}"
+        ) from None
     with held_back_stderr():
         import absl.logging
-        import keras
 
         # Keras warns on each .h5 it saves that a newer format exists; .h5 is what this project is about.
         absl.logging.set_verbosity(absl.logging.ERROR)
     return keras
 
 
+def _settings_file() -> Path:
+    """Where Keras reads its settings (`keras.src.backend.config`)."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path("~/.keras").expanduser()) / "keras.json"
+
+
+def _backend() -> tuple[str, str]:
+    """The backend that Keras is to use, and what says so."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    file = _settings_file()
+    try:
+        return str(json.loads(file.read_text("utf-8"))["backend"]), str(file)
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow", "Keras"
+
+
+def _check_settings(keras: Any) -> None:
+    """Raise `InputError` unless Keras makes layers of the kind that model files hold."""
+    wrong = (
+        ("image_data_format", keras.config.image_data_format(), "channels_last"),
+        ("floatx", keras.config.floatx(), "float32"),
+    )
+    for name, found, expected in wrong:
+        if found != expected:
+            raise InputError(
+                f"{_settings_file()}: {name} is {found}; expected {expected}. Change it there, or in Python call "
+                f"keras.config.set_{name}({expected!r})"
+            )
+    policy = keras.config.dtype_policy()
+    if policy.name != "float32":
+        raise InputError(
+            f"the dtype policy of Keras is {policy.name}; expected float32. "
+            "Call keras.config.set_dtype_policy('float32')"
+        )
+
+
 @contextmanager
-def held_back_stderr() -> Iterator[None]:
-    """Show what is written to standard error in this block, by C++ too, only if the block fails."""
+def held_back_stderr(*, show: bool = True) -> Iterator[None]:
+    """Hold back what is written to standard error in this block, by C++ too; if the block fails, `show` it."""
     # TensorFlow's C++ side logs before its log level is read, so only the file descriptor can be held back.
     try:
         saved = os.dup(2)
@@ -55,7 +111,7 @@ def held_back_stderr() -> Iterator[None]:
         except BaseException:
             os.dup2(saved, 2)
             messages.seek(0)
-            os.write(2, messages.read())
+            os.write(2, messages.read() if show else b"")
             raise
         finally:
             os.dup2(saved, 2)

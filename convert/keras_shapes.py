@@ -34,15 +34,16 @@ def read_layers(layers: Sequence[Mapping[str, Any]]) -> list[StoredLayer]:
             str(layer["config"]["name"]),
             str(layer["class_name"]),
             layer["config"],
-            _sources(layer["inbound_nodes"][0]["args"]) if layer["inbound_nodes"] else (),
+            sources(layer["inbound_nodes"][0]["args"]) if layer["inbound_nodes"] else (),
         )
         for layer in layers
     ]
 
 
-def _sources(value: Any) -> tuple[str, ...]:
+def sources(value: Any) -> tuple[str, ...]:
+    """Return the layers that a node of Keras 3 reads, from its `args`."""
     if isinstance(value, list):
-        return tuple(name for item in value for name in _sources(item))
+        return tuple(name for item in value for name in sources(item))
     return (str(value["config"]["keras_history"][0]),)
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -152,17 +153,50 @@ class Description:
 
 def read_description(path: Path | str) -> Description:
     """Read the description of a model file; `ModelFileError` when it is missing, damaged or not ours."""
+    if is_keras_archive(path):
+        raise ModelFileError(
+            f"{path}: a .keras file, without the description that yolo3 writes; expected an .h5. If it is a model of "
+            f"yolo3 that was trained further, type: yolo3 adopt {path} OUT.h5 --like ORIGINAL.h5"
+        )
     with opened(path) as file:
         text = file.attrs.get(ATTRIBUTE)
         if text is None:
-            raise ModelFileError(
-                f"{path}: a Keras .h5 without the description that yolo3 writes; expected a file made by "
-                "`yolo3 convert CFG WEIGHTS OUT.h5`. Convert its Darknet cfg and weights again"
-            )
+            raise _without_description(path, file)
     try:
         return Description.from_json(str(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path}: its description is damaged ({error}); convert the network again") from None
+
+
+def is_keras_archive(path: Path | str) -> bool:
+    """Whether a file is a .keras file: a zip archive that holds the weights of a model."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "model.weights.h5" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+def _without_description(path: Path | str, file: h5py.File) -> ModelFileError:
+    """What a Keras file of another making is, and the command that takes it over."""
+    what = f"{path}: a Keras .h5 without the description that yolo3 writes"
+    config = file.attrs.get(CONFIG)
+    own = str(config if config is not None else list(file.attrs.get("layer_names", ()))[:20])
+    if '"picture"' in own or "conv_0" in own or "layers" in file:
+        return ModelFileError(
+            f"{what}. If it is a model of yolo3 that was trained further, "
+            f"type: yolo3 adopt {path} OUT.h5 --like ORIGINAL.h5"
+        )
+    if config is None and "layer_names" not in file.attrs:
+        return ModelFileError(
+            f"{what}; expected a file made by `yolo3 convert CFG WEIGHTS OUT.h5`. Convert its Darknet cfg and weights "
+            "again"
+        )
+    options = "--anchors ANCHORS.txt --names NAMES.txt" if config is not None else "--cfg NETWORK.cfg --names NAMES.txt"
+    return ModelFileError(
+        f"{what}. If an older Keras port of YOLO made it, type: yolo3 adopt {path} OUT.h5 {options}; otherwise convert "
+        "its Darknet cfg and weights"
+    )
 
 
 def check_layers(path: Path | str, *, digest: bool = True) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -75,10 +75,18 @@ def inspect_verb(
 
 
 def adopt_verb(
-    old: Annotated[Path, typer.Argument(metavar="OLD.h5", help="a model saved by an older Keras port of YOLO")],
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="a model of an older Keras port of YOLO, or trained further in Keras")
+    ],
     model: Annotated[Path, typer.Argument(metavar="OUT.h5", help="the Keras model to write")],
-    anchors: Annotated[str, typer.Option(help="a file with the anchors, or the anchors themselves: 10,13, 16,30, …")],
-    names: Annotated[Path, typer.Option(help="class names, one per line")],
+    anchors: Annotated[
+        str | None, typer.Option(help="of a port: a file with the anchors, or the anchors themselves: 10,13, 16,30, …")
+    ] = None,
+    names: Annotated[Path | None, typer.Option(help="of a port: class names, one per line")] = None,
+    cfg: Annotated[Path | None, typer.Option(help="of a port's weights without their network: the cfg")] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="ORIGINAL.h5", help="the model of yolo3 that Keras trained further")
+    ] = None,
     repair_epsilon: Annotated[
         bool,
         typer.Option("--repair-epsilon", help="use Darknet's batch-norm epsilon; for weights from Darknet"),
@@ -88,20 +96,32 @@ def adopt_verb(
     ] = "letterbox",
     quiet: Quiet = False,
 ) -> None:
-    """Convert the .h5 of an older Keras port of YOLO."""
-    from convert.adoption import adopt
+    """Convert the .h5 of an older Keras port of YOLO, or take back a model that was trained further in Keras.
 
-    print(
-        adopt(
-            old,
-            model,
-            anchors=anchors,
-            names=names,
-            repair_epsilon=repair_epsilon,
-            resize=resize,
-            on_note=note_printer(quiet),
+    Given --like, read .keras, .h5 or weights that Keras saved; given --cfg, the weights that a port's training saved.
+    """
+    from convert.adoption import adopt
+    from convert.fine_tuned import adopt_like
+    from convert.port_weights import adopt_weights
+    from detector.errors import SettingsError
+
+    on_note = note_printer(quiet)
+    if like is not None:
+        if anchors or names or cfg or repair_epsilon:
+            raise SettingsError("--like says everything about the model; leave out the other options")
+        print(adopt_like(old, model, like=like, on_note=on_note))
+        return
+    if names is None:
+        raise SettingsError(
+            "--names is missing: a file of the class names; or name the model that Keras trained further with --like"
         )
-    )
+    about: dict[str, Any] = {"names": names, "repair_epsilon": repair_epsilon, "resize": resize, "on_note": on_note}
+    if cfg is not None:
+        print(adopt_weights(old, model, cfg=cfg, anchors=anchors, **about))
+        return
+    if anchors is None:
+        raise SettingsError("--anchors is missing: a file such as yolo_anchors.txt, or the anchors themselves")
+    print(adopt(old, model, anchors=anchors, **about))
 
 
 def download_verb(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.cfg import Cfg, parse_cfg, read_cfg
+from convert.cfg import with_classes as with_classes
 from convert.errors import CfgError, WeightsError
 from convert.layers.layer import Layer
 from convert.model_file import read_description, read_variables
@@ -60,21 +61,6 @@ def read_cfg_for(cfg: Path | None, start: Path | None) -> tuple[Cfg, tuple[str, 
     if own is None:
         raise SettingsError("no network to train; give --cfg, or an .h5 with --start")
     return own, names
-
-
-def with_classes(cfg: Cfg, classes: int) -> Cfg:
-    """The same cfg for another number of classes, in its text too: heads, and the filters of the layer before each."""
-    changed = cfg.with_classes(classes)
-    lines = cfg.text.split("\n")
-    for old, new in zip(cfg.layers, changed.layers, strict=True):
-        for key in ("classes", "filters"):
-            if key in new and (key not in old or old.options[key].value != new.options[key].value):
-                value = new.options[key].value
-                if key in old:
-                    lines[old.options[key].line - 1] = f"{key}={value}"
-                else:
-                    lines[old.line - 1] += f"\n{key}={value}"
-    return parse_cfg("\n".join(lines), cfg.path)
 
 
 def check_classes(cfg: Cfg, names: Sequence[str]) -> None:

@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from convert.adoption import adopt, read_anchors
+from convert import convert
+from convert.adopted import read_anchors
+from convert.adoption import adopt
 from convert.errors import InputError, ModelFileError
 from convert.export import export_weights
 from convert.inspection import inspect
@@ -78,7 +80,8 @@ def old(tmp_path):
 
 
 def take(old, **options):
-    return adopt(old, old.with_name("new.h5"), anchors=ANCHORS, names=old.with_name("two.names"), **options)
+    options = {"anchors": ANCHORS, "names": old.with_name("two.names")} | options
+    return adopt(old, old.with_name("new.h5"), **options)
 
 
 def test_the_model_describes_itself(old):
@@ -90,7 +93,8 @@ def test_the_model_describes_itself(old):
     assert heads[0].anchors == ((81, 82), (135, 169), (344, 319))
     assert heads[1].anchors == ((23, 27), (37, 58), (81, 82))
     assert read_description(adoption.model).names == ("cat", "dog")
-    assert "adopted from a Keras model, 2 classes" in inspect(adoption.model)
+    assert "2 classes (cat, dog)" in inspect(adoption.model)
+    assert "its weights were trained or adopted" in inspect(adoption.model)
 
 
 @pytest.mark.parametrize(("repair", "epsilon"), [(False, 1e-3), (True, 1e-5)])
@@ -144,10 +148,84 @@ def test_weights_alone_are_refused(old):
         take(old[0])
 
 
-def test_there_is_no_way_back_to_darknet(old):
+def test_it_goes_to_darknet_and_back(old, tmp_path):
+    import keras
+
     adoption = take(old[0])
+    export_weights(adoption.model, tmp_path / "a.cfg", tmp_path / "a.weights")
+    convert(tmp_path / "a.cfg", tmp_path / "a.weights", tmp_path / "again.h5", names=tmp_path / "two.names")
+
+    picture = np.random.default_rng(2).uniform(0, 1, (1, 16, 16, 3)).astype(np.float32)
+    first, again = (
+        keras.models.load_model(path, compile=False).predict_on_batch(picture)
+        for path in (adoption.model, tmp_path / "again.h5")
+    )
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert read_description(tmp_path / "again.h5").heads == adoption.description.heads
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "words"),
+    [
+        pytest.param(2, {"padding": "same", "strides": [2, 2]}, "pads otherwise", id="padding of TensorFlow"),
+        pytest.param(4, {"alpha": 0.3}, "another activation", id="a slope"),
+        pytest.param(7, {"interpolation": "bilinear"}, "enlarges otherwise", id="bilinear"),
+        pytest.param(5, {"pool_size": [3, 3]}, "not what Darknet", id="a window"),
+    ],
+)
+def test_what_darknet_does_not_have_stays_a_model_without_a_cfg(old, number, changes, words):
+    layers = old_layers()
+    if "strides" in changes:
+        layers[1]["config"]["padding"] = [[0, 0], [0, 0]]
+        layers[1] |= {"class_name": "Dropout", "config": {"name": "pad", "rate": 0.5}}
+    layers[number]["config"] |= changes
+    write_old(old[0], layers)
+
+    adoption = take(old[0])
+
+    assert any("cannot go back to Darknet" in note and words in note for note in adoption.notes)
+    assert "adopted from a Keras model" in inspect(adoption.model)
     with pytest.raises(ModelFileError, match="adopted"):
         export_weights(adoption.model, old[0].with_name("a.cfg"), old[0].with_name("a.weights"))
+
+
+def test_residuals_and_branches(tmp_path):
+    """Two residual blocks and a fine branch from the first, as in keras-yolo3's darknet_body."""
+    one = {"kernel_size": [1, 1], "strides": [1, 1], "padding": "same", "use_bias": True, "activation": "linear"}
+    layers = [
+        layer("InputLayer", "input_1", batch_input_shape=[None, None, None, 3]),
+        layer("Conv2D", "conv2d_1", "input_1", filters=4, **one | {"kernel_size": [3, 3], "activation": "relu"}),
+        layer("Conv2D", "conv2d_2", "conv2d_1", filters=4, **one),
+        layer("Add", "add_1", "conv2d_1", "conv2d_2"),
+        layer("Conv2D", "conv2d_3", "add_1", filters=4, **one),
+        layer("Add", "add_2", "add_1", "conv2d_3"),
+        layer("MaxPooling2D", "pool", "add_2", pool_size=[2, 2], strides=[2, 2], padding="same"),
+        layer("Conv2D", "conv2d_4", "pool", filters=7, **one),
+        layer("Conv2D", "conv2d_5", "add_1", filters=7, **one),
+    ]
+    rng = np.random.default_rng(3)
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        config = {"layers": layers, "output_layers": [["conv2d_4", 0, 0], ["conv2d_5", 0, 0]]}
+        file.attrs["model_config"] = json.dumps({"class_name": "Model", "config": config})
+        for item in layers[1:]:
+            if item["class_name"] == "Conv2D":
+                size, filters = item["config"]["kernel_size"][0], item["config"]["filters"]
+                inputs = 3 if size == 3 else 4
+                group = file.create_group(f"model_weights/{item['name']}")
+                group.attrs["weight_names"] = [b"kernel:0", b"bias:0"]
+                group["kernel:0"] = rng.normal(0, 0.3, (size, size, inputs, filters)).astype(np.float32)
+                group["bias:0"] = rng.normal(0, 1, filters).astype(np.float32)
+    (tmp_path / "two.names").write_text("cat\ndog\n")
+
+    adoption = take(tmp_path / "old.h5", anchors="1,2, 3,4")
+
+    text = adoption.description.cfg
+    assert [line for line in text.split("\n") if line.startswith("[")] == [
+        "[net]", "[convolutional]", "[convolutional]", "[shortcut]", "[convolutional]", "[shortcut]", "[maxpool]",
+        "[convolutional]", "[yolo]", "[route]", "[convolutional]", "[yolo]",
+    ]  # fmt: skip
+    assert "from=0" in text and "from=2" in text and "layers=2" in text
 
 
 @pytest.mark.parametrize("text", ["", "10,13,16", "10,x", "0,1", "no such file"])

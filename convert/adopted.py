@@ -1,0 +1,63 @@
+"""What all ways of adopting a Keras model have in common: the result, its description, the anchors of the ports."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.errors import InputError
+from convert.head import LARGEST_ANCHOR
+from convert.model_file import Description
+from convert.network import Network
+from convert.recognise import read_regular
+
+LARGEST_ANCHORS = 1000
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What an adoption did."""
+
+    model: Path
+    description: Description
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        heads = self.description.heads
+        return f"Adopted {len(heads)} heads of {heads[0].classes} classes into {self.model}."
+
+
+def describe_adopted(network: Network, names: tuple[str, ...], resize: str) -> Description:
+    """The description of a model with a cfg that was made of another program's weights."""
+    return Description(
+        cfg=network.cfg.text,
+        cfg_sha256=hashlib.sha256(network.cfg.text.encode()).hexdigest(),
+        weights_sha256="",
+        width=network.picture.width,
+        height=network.picture.height,
+        channels=network.picture.channels,
+        resize=resize,
+        names=names,
+        heads=tuple(layer.head for layer in network.outputs if layer.head),
+        fixed_size=network.fixed_size,
+    )
+
+
+def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
+    """Pairs of pixels from a file or a text; `InputError` when they are none."""
+    text, where = str(anchors), "--anchors"
+    # A file may be called 10.txt, but no file is called 10,13, 16,30.
+    if not text[:1].isdigit() or "," not in text:
+        try:
+            text, where = read_regular(Path(anchors)).decode("utf-8"), str(anchors)
+        except (OSError, ValueError):
+            raise InputError(f"{anchors}: cannot be read; expected anchors as 10,13, 16,30, …") from None
+    try:
+        numbers = [float(number) for number in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise InputError(f"{where}: {error}; expected anchors as 10,13, 16,30, …") from None
+    sound = all(0 < number <= LARGEST_ANCHOR for number in numbers)
+    if not 0 < len(numbers) <= LARGEST_ANCHORS or len(numbers) % 2 or not sound:
+        raise InputError(f"{where}: {len(numbers)} numbers; expected pairs of width and height above 0")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
