@@ -194,8 +194,8 @@ def _without_description(path: Path | str, file: h5py.File) -> ModelFileError:
         )
     options = "--anchors ANCHORS.txt --names NAMES.txt" if config is not None else "--cfg NETWORK.cfg --names NAMES.txt"
     return ModelFileError(
-        f"{what}. If an older Keras port of YOLO made it, type: yolo3 adopt {path} OUT.h5 {options}; otherwise convert "
-        "its Darknet cfg and weights"
+        f"{what}. If an older Keras port of YOLO made it, type: yolo3 adopt {path} OUT.h5 {options}; otherwise use "
+        "`yolo3 convert CFG WEIGHTS OUT.h5`"
     )
 
 
