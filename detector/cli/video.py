@@ -55,6 +55,13 @@ Events = Annotated[
     Path | None,
     typer.Option(metavar="FILE.jsonl", help="with --track: what happens, as it happens; - for standard output"),
 ]
+Webhook = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="with --track: post each event to this address as JSON, as it happens"),
+]
+Mqtt = Annotated[
+    str | None, typer.Option(metavar="URL", help="the same for a broker: mqtt://USER:PASSWORD@HOST:1883/TOPIC")
+]
 Blur = Annotated[str | None, typer.Option(metavar="CLASSES", help="hide what is in the boxes of these classes")]
 
 
@@ -94,6 +101,8 @@ def video_verb(
     trails: Trails = "0",
     zones: ZonesFile = None,
     events: Events = None,
+    webhook: Webhook = None,
+    mqtt: Mqtt = None,
     blur: Blur = None,
     only: Annotated[
         str | None,
@@ -131,7 +140,9 @@ def video_verb(
         fps=None if fps is None else parse_rate(fps),
         deinterlace=deinterlace,
         # A condition may name zones of a video without identities, where nothing is counted.
-        tracking=TrackingOptions.of(track, trails, None if only and not track else zones, events, blur),
+        tracking=TrackingOptions.of(
+            track, trails, None if only and not track else zones, events, blur, webhook=webhook, mqtt=mqtt
+        ),
     )
     bar = functools.partial(frame_progress, quiet)
     if only is None:
@@ -164,6 +175,8 @@ def webcam_verb(
     trails: Trails = "0",
     zones: ZonesFile = None,
     events: Events = None,
+    webhook: Webhook = None,
+    mqtt: Mqtt = None,
     blur: Blur = None,
     overwrite: Overwrite = False,
     profile: Profile = False,
@@ -187,7 +200,7 @@ def webcam_verb(
         window=window,
         buffer=buffer,
         timeout_seconds=timeout,
-        tracking=TrackingOptions.of(track, trails, zones, events, blur),
+        tracking=TrackingOptions.of(track, trails, zones, events, blur, webhook=webhook, mqtt=mqtt),
     )
     if len(options.cameras) == 1:
         result = watch_camera(options, bar=functools.partial(frame_progress, quiet), on_note=note_printer(quiet))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ Point = tuple[float, float]
 _ZONE_COLOUR: Colour = (255, 214, 10)
 _LINE_COLOUR: Colour = (255, 69, 58)
 _ARROW_PARTS = 0.12
+_STEP = 10.0
+"""Pixels between the points of a trail."""
 
 
 def draw_zone(picture: NDArray[np.uint8] | Planes, polygon: Sequence[Point], label: str) -> None:
@@ -49,6 +52,8 @@ class Trails:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._points: dict[int, deque[tuple[float, Point]]] = {}
+        """Where each was, in points some pixels apart: more would cost time and change nothing."""
+        self._now: dict[int, tuple[float, Point]] = {}
 
     def follow(self, detections: Detections, time: float) -> None:
         """Take a frame's detections, `time` in seconds."""
@@ -57,24 +62,31 @@ class Trails:
         feet = np.stack([detections.xyxy[:, [0, 2]].mean(1), detections.xyxy[:, 3]], 1).tolist()
         for number, (x, y) in zip(detections.tracker_id.tolist(), feet, strict=True):
             if number >= 0:
-                self._points.setdefault(number, deque()).append((time, (x, y)))
-        for number, trail in list(self._points.items()):
-            while trail and trail[0][0] < time - self._seconds:
+                trail = self._points.setdefault(number, deque())
+                if not trail or math.dist(trail[-1][1], (x, y)) >= _STEP:
+                    trail.append((time, (x, y)))
+                self._now[number] = time, (x, y)
+        oldest = time - self._seconds
+        for number, (last, _) in list(self._now.items()):
+            if last < oldest:
+                del self._now[number], self._points[number]
+                continue
+            trail = self._points[number]
+            while trail and trail[0][0] < oldest:
                 trail.popleft()
-            if not trail:
-                del self._points[number]
 
     def draw(self, picture: NDArray[np.uint8] | Planes) -> None:
         """Draw the trails that lead to where the objects are now."""
         width = _line_width(picture)
         for number, trail in self._points.items():
-            if len(trail) > 1:
-                _polyline(picture, [point for _, point in trail], class_colour(number), width)
+            if trail:
+                points = [point for _, point in trail]
+                _polyline(picture, [*points, self._now[number][1]], class_colour(number), width)
 
 
 def _polyline(picture: NDArray[np.uint8] | Planes, points: Sequence[Point], colour: Colour, width: int) -> None:
     canvas = picture if isinstance(picture, Planes) else Canvas(picture)
-    canvas.polyline(np.rint(np.array(points)).astype(np.int32), canvas.ink(colour), width)
+    canvas.polyline(np.array([(round(x), round(y)) for x, y in points], np.int32), canvas.ink(colour), width)
 
 
 def _label(picture: NDArray[np.uint8] | Planes, point: Point, text: str, colour: Colour) -> None:

@@ -126,8 +126,9 @@ class Planes:
         """Draw lines from point to point, (n, 2) x and y, cut off at the picture's edges."""
         self._rgb = None
         cv2.polylines(self.luma, [points], False, ink[:1], width)
+        halves = [points // 2]
         for plane, value in zip(self.chroma, ink[1:], strict=True):
-            cv2.polylines(plane, [points // 2], False, (value,), max(1, width // 2))
+            cv2.polylines(plane, halves, False, (value,), max(1, width // 2))
 
     def copy(self) -> Planes:
         """The same in memory of its own."""

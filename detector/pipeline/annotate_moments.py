@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from convert.files import check_output
+from convert.files import check_output, is_special
 from convert.opened_model import OpenedModel
 from detector.detector import Detector
 from detector.errors import SettingsError, ZonesError
+from detector.logs.frame_log import STANDARD_STREAM
 from detector.logs.replay import LogIndex
 from detector.pipeline.annotate_video import OpenDetector, VideoOptions, annotate_video
 from detector.pipeline.clips import ClipOptions, write_clips
@@ -38,6 +39,9 @@ class MomentOptions:
             raise SettingsError("--only makes a video of some moments; name an OUT.mp4")
         if is_pipe(str(options.source)) or str(options.source) == "-":
             raise SettingsError(f"{options.source}: a pipe can be read only once, and --only reads it twice")
+        log = options.outputs.log
+        if log is not None and (log == STANDARD_STREAM or is_special(log)):
+            raise SettingsError(f"{log}: --only reads the log again; name a file")
         if options.tracking.trails_seconds or options.tracking.blur:
             raise SettingsError(
                 "--only goes without --trails and --blur; make a log with --log, then use yolo3 clips and yolo3 redraw"

@@ -16,7 +16,7 @@ from detector.drawing.boxes import draw
 from detector.engines.base import available_cores
 from detector.errors import SettingsError
 from detector.logs.frame_log import STANDARD_STREAM, FrameLog, RunRecord, pending_log
-from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
+from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, live_tracking
 from detector.pipeline.loop import LoopOptions, RunResult, known_or, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
 from detector.pipeline.resume import (
@@ -146,14 +146,15 @@ def annotate_video(
         if earlier and log == outputs.log != STANDARD_STREAM and not is_special(log):
             journal = pending_log(log)
         job = _Job(options, video, model, record, point, log, journal, keep)
-        with event_output(
-            options.tracking.events,
-            overwrite=outputs.overwrite or outputs.resume,
+        with live_tracking(
+            options.tracking,
+            video.info,
+            record.classes,
             inputs=(options.model, journal, *outputs.paths, *video.files),
-        ) as on_event:
-            tracking = LiveTracking(
-                options.tracking, video.info, record.classes, on_event=on_event, draws=outputs.video is not None
-            )
+            overwrite=outputs.overwrite or outputs.resume,
+            on_note=on_note,
+            draws=outputs.video is not None,
+        ) as tracking:
             result = _run(job, tracking, bar=bar, on_note=on_note, open_detector=open_detector)
     if keep.keeps(result.status):
         again = "" if outputs.log == STANDARD_STREAM else "; --resume continues it"

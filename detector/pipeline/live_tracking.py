@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from detector.drawing.blur import hide
 from detector.drawing.boxes import draw
 from detector.drawing.zones import Trails
 from detector.errors import SettingsError, WriteError
+from detector.pipeline.outputs import OnNote
 from detector.pipeline.show_zones import draw_zones
 from detector.settings import suggestions
 from detector.tracking.event_files import json_lines
@@ -39,6 +40,10 @@ class TrackingOptions:
     """A .jsonl for what happens, line by line as it does; `-` is standard output."""
     blur: tuple[str, ...] = ()
     """Classes to hide in the picture."""
+    webhook: str | None = None
+    """An address to which each event is posted as it happens."""
+    mqtt: str | None = None
+    """A topic of a broker for the same."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.trails_seconds <= 3600:
@@ -51,16 +56,30 @@ class TrackingOptions:
 
     @classmethod
     def of(
-        cls, tracker: TrackerName | None, trails: str, zones: Path | None, events: Path | None, blur: str | None
+        cls,
+        tracker: TrackerName | None,
+        trails: str = "0",
+        zones: Path | None = None,
+        events: Path | None = None,
+        blur: str | None = None,
+        *,
+        webhook: str | None = None,
+        mqtt: str | None = None,
     ) -> TrackingOptions:
         """From what a command was given: a time such as `2s`, and class names with commas. Raises `SettingsError`."""
         seconds = parse_seconds("trails", trails)
         classes = tuple(name.strip() for name in (blur or "").split(",") if name.strip())
-        return cls(tracker, seconds, zones, events, classes)
+        return cls(tracker, seconds, zones, events, classes, webhook, mqtt)
 
     def check_live(self) -> None:
         """Raise `SettingsError` for what needs identities that a video without a tracker does not have."""
-        needs = {"--trails": bool(self.trails_seconds), "--zones": bool(self.zones), "--events": bool(self.events)}
+        needs = {
+            "--trails": bool(self.trails_seconds),
+            "--zones": bool(self.zones),
+            "--events": bool(self.events),
+            "--webhook": bool(self.webhook),
+            "--mqtt": bool(self.mqtt),
+        }
         for option, given in needs.items():
             if given and self.tracker is None:
                 raise SettingsError(f"{option} needs identities; pass --track too, such as --track bytetrack")
@@ -97,14 +116,17 @@ class LiveTracking:
         names: tuple[str, ...],
         *,
         on_event: Callable[[Event], object] = lambda event: None,
+        on_new_event: Callable[[Event], object] = lambda event: None,
         draws: bool = True,
     ) -> None:
-        """Every frame that is refined must be annotated too, unless nothing is drawn.
+        """`on_new_event` does not hear of what happened in frames that are passed over.
+
+        Every frame that is refined must be annotated too, unless nothing is drawn.
 
         Raises `SettingsError` or `ZonesError` where the options do not fit the video.
         """
         options.check(names)
-        self._on_event, self._draws = on_event, draws
+        self._on_event, self._on_new_event, self._draws = on_event, on_new_event, draws
         rate = None if info.frame_rate is None else float(info.frame_rate)
         self._tracker = None if options.tracker is None else open_tracker(options.tracker, rate)
         zones = Zones(Path(), size=(info.width, info.height))
@@ -122,7 +144,9 @@ class LiveTracking:
 
         Without a tracker the numbers are those that the detections came with.
         """
-        tracked = self._tracked(frame, detections)
+        tracked, events = self._tracked(frame, detections)
+        for event in events:
+            self._on_new_event(event)
         if self._draws:
             shown = tracked
             if self._tracker is not None:
@@ -134,7 +158,7 @@ class LiveTracking:
         """Take a frame that an earlier run has drawn, with its detections."""
         if frame.detections is None:
             return
-        tracked = self._tracked(frame, frame.detections)
+        tracked, _ = self._tracked(frame, frame.detections)
         if self._trails is not None:
             self._trails.follow(tracked, float(frame.time))
 
@@ -158,7 +182,7 @@ class LiveTracking:
             self._trails.draw(frame.image)
         return detections
 
-    def _tracked(self, frame: Frame, detections: Detections) -> Detections:
+    def _tracked(self, frame: Frame, detections: Detections) -> tuple[Detections, list[Event]]:
         # What the log holds, to the digit: its events are then those of this run, and a resumed run goes on alike.
         boxes = np.asarray(detections.xyxy, np.float64).round(2)
         time = round(float(frame.time), 6)
@@ -167,10 +191,12 @@ class LiveTracking:
             picture = frame.picture if self._tracker.wants_pictures else None
             numbers = self._tracker.update(time, boxes, confidence, detections.class_id, picture)
             detections = replace(detections, tracker_id=numbers)
+        events: list[Event] = []
         if detections.tracker_id is not None:
-            for event in self.finder.update(frame.index, time, boxes, detections.class_id, detections.tracker_id):
-                self._on_event(event)
-        return detections
+            events = self.finder.update(frame.index, time, boxes, detections.class_id, detections.tracker_id)
+        for event in events:
+            self._on_event(event)
+        return detections, events
 
     def _labels(self) -> dict[str, str]:
         labels = {
@@ -178,6 +204,36 @@ class LiveTracking:
             for name, line in self.finder.lines.items()
         }
         return labels | {name: f"{name}: {len(zone.inside)}" for name, zone in self.finder.zones.items()}
+
+
+@contextmanager
+def live_tracking(
+    options: TrackingOptions,
+    info: VideoInfo,
+    names: tuple[str, ...],
+    *,
+    inputs: tuple[str | Path, ...],
+    overwrite: bool,
+    on_note: OnNote,
+    draws: bool,
+) -> Iterator[LiveTracking]:
+    """A `LiveTracking` whose events go where the options say, until the block ends."""
+    with (
+        event_output(options.events, overwrite=overwrite, inputs=inputs) as on_event,
+        _sent(options, info, on_note) as on_new_event,
+    ):
+        yield LiveTracking(options, info, names, on_event=on_event, on_new_event=on_new_event, draws=draws)
+
+
+def _sent(
+    options: TrackingOptions, info: VideoInfo, on_note: OnNote
+) -> AbstractContextManager[Callable[[Event], object]]:
+    """Where events are sent to, if anywhere: only then are the modules of the network imported."""
+    if options.webhook is None and options.mqtt is None:
+        return nullcontext(lambda event: None)
+    from detector.pipeline.webhook import event_senders
+
+    return event_senders(options.webhook, options.mqtt, source=info.source, on_note=on_note)
 
 
 @contextmanager

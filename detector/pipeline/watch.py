@@ -17,7 +17,7 @@ from detector.drawing.boxes import draw_caption
 from detector.errors import CameraError, Yolo3Error
 from detector.logs.frame_log import FrameLog
 from detector.pipeline.annotate_video import OpenDetector, draw_boxes, run_record
-from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
+from detector.pipeline.live_tracking import TrackingOptions, live_tracking
 from detector.pipeline.loop import LoopOptions, RunResult, run
 from detector.pipeline.outputs import Bar, OnNote, Outputs, ignore_note
 from detector.pipeline.signals import signals_noted
@@ -77,7 +77,10 @@ def watch_camera(
         if screen:
             sinks.append(screen)
         shown = screen is not None or outputs.video is not None
-        with _drawing(options.tracking, source.info, model, outputs, draws=shown) as drawing, bar(None) as progress:
+        with (
+            _drawing(options.tracking, source.info, model, outputs, on_note, draws=shown) as drawing,
+            bar(None) as progress,
+        ):
             detector = open_detector(model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=1)
             detector.prepare(source.info)
             loop = replace(
@@ -149,23 +152,25 @@ def _watch_one(
         sinks = _files(source.info, model, options, outputs, Stopwatch())
         tracking = options.tracking.numbered(number + 1)
         shown = outputs.video is not None
-        with _drawing(tracking, source.info, model, outputs, draws=shown) as drawing, bar(None) as progress:
+        with _drawing(tracking, source.info, model, outputs, on_note, draws=shown) as drawing, bar(None) as progress:
             loop = replace(drawing, progress=progress, buffer=options.buffer, interrupted=lambda: bool(pressed))
             return run(source, _detect(detect, options.skipping), sinks, loop)
 
 
 @contextmanager
 def _drawing(
-    options: TrackingOptions, info: VideoInfo, model: OpenedModel, outputs: Outputs, *, draws: bool
+    options: TrackingOptions, info: VideoInfo, model: OpenedModel, outputs: Outputs, on_note: OnNote, *, draws: bool
 ) -> Iterator[LoopOptions]:
     """The part of a loop's options that follows objects and draws."""
     options.check_live()
+    if options.everything_off:
+        yield LoopOptions(annotate=draw_boxes if draws else None)
+        return
     inputs = (model.path, *outputs.paths)
-    with event_output(options.events, overwrite=outputs.overwrite, inputs=inputs) as on_event:
-        if options.everything_off:
-            yield LoopOptions(annotate=draw_boxes if draws else None)
-            return
-        tracking = LiveTracking(options, info, model.description.names, on_event=on_event, draws=draws)
+    names = model.description.names
+    with live_tracking(
+        options, info, names, inputs=inputs, overwrite=outputs.overwrite, on_note=on_note, draws=draws
+    ) as tracking:
         yield LoopOptions(annotate=tracking.annotate if draws else None, refine=tracking.refine)
 
 
