@@ -1,1 +1,1 @@
-"""Drawing on pictures: boxes, labels, fonts."""
+"""Draw boxes, labels and heat maps on images."""

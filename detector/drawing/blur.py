@@ -1,4 +1,4 @@
-"""Hide what is in boxes, so that neither faces nor text can be made out."""
+"""Hide the content of boxes so that neither faces nor text can be recognised."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from detector.images.planes import Planes
 Image = NDArray[np.uint8] | Planes
 
 _SQUARES = 6
-"""Squares across the longer side of a hidden box: too few to recognise a face in."""
+"""Mosaic squares across the longer side of a hidden box: too few to recognise a face."""
 
 _LEAST_SIDE = 8
-"""Pixels; a box smaller than a few squares of this side becomes one colour."""
+"""Minimum side of a mosaic square in pixels; a box smaller than a few squares becomes one colour."""
 
 MARGIN = 0.15
-"""Part of a box's width and height that is hidden on each side of it: hair and hands reach out of boxes."""
+"""Fraction of a box's width and height that is hidden on each side of it: hair and hands extend beyond boxes."""
 
 
 def hide(image: Image, boxes: NDArray[np.float32], *, margin: float = MARGIN) -> None:
-    """Make what is in the boxes (n, 4) and around them unrecognisable, in place.
+    """Make the content of the boxes (n, 4) and their surroundings unrecognisable, in place.
 
-    Each square of the mosaic has the mean colour of what it hides. Planes of a video are changed down to the padding
-    of odd sizes, which encoders write too.
+    Each square of the mosaic has the mean colour of the pixels it replaces. Planes of a video are changed up to the
+    padding of odd sizes, which encoders write too.
     """
     grown = boxes.astype(np.float64)
     reach = margin * np.maximum(grown[:, 2:] - grown[:, :2], 0)
@@ -36,13 +36,13 @@ def hide(image: Image, boxes: NDArray[np.float32], *, margin: float = MARGIN) ->
 
 
 def hide_all(image: Image) -> None:
-    """Make a whole picture unrecognisable, in place."""
+    """Make a whole image unrecognisable, in place."""
     height, width = image.shape[:2]
     _hide(image, (0, 0, width, height))
 
 
 def whole_pixels(boxes: NDArray[np.floating], image: Image) -> Iterator[tuple[int, int, int, int]]:
-    """The boxes widened to whole pixels of the image, at least one wide and high."""
+    """Return the boxes widened to whole pixels of the image, at least one wide and high."""
     height, width = image.shape[:2]
     for left, top, right, bottom in boxes.tolist():
         x, y = min(max(int(left), 0), width - 1), min(max(int(top), 0), height - 1)
@@ -58,7 +58,7 @@ def _hide(image: Image, edges: tuple[int, int, int, int]) -> None:
     rows, columns = image.luma.shape
     height, width = image.shape[:2]
     bottom, right = rows if bottom == height else bottom, columns if right == width else right
-    # Whole pairs of rows and columns, so that luma and chroma hide the same.
+    # Whole pairs of rows and columns, so that luma and chroma are hidden alike.
     top, left, bottom, right = top // 2 * 2, left // 2 * 2, -(-bottom // 2) * 2, -(-right // 2) * 2
     _coarsen(image.luma[top:bottom, left:right], side)
     for plane in image.chroma:
@@ -67,7 +67,7 @@ def _hide(image: Image, edges: tuple[int, int, int, int]) -> None:
 
 
 def _coarsen(piece: NDArray[np.uint8], side: int) -> None:
-    """Give each square of so many pixels its mean, in place."""
+    """Set each square of this many pixels to its mean, in place."""
     height, width = piece.shape[:2]
     small = cv2.resize(piece, (max(1, width // side), max(1, height // side)), interpolation=cv2.INTER_AREA)
     piece[:] = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)).reshape(piece.shape)

@@ -1,4 +1,4 @@
-"""Boxes onto a picture, in place: one of RGB, or the planes of a video's frame."""
+"""Draw boxes and labels on an image in place: an RGB array or the planes of a video frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 _FIRST_HUE = 0.58
 _SMALLEST_TEXT = 11
 _LEGEND_PART = 3
-"""A legend is at most so great a part of the picture's height: a third."""
+"""Maximum height of a legend, as a fraction of the image's height."""
 
 _LIGHTNESS = (0.50, 0.68, 0.36)
 
@@ -33,13 +33,13 @@ def draw(
     labels: bool = True,
     confidence: bool = True,
 ) -> None:
-    """Draw boxes and their labels onto an RGB uint8 (height, width, 3) picture or planes, in place, the best on top.
+    """Draw boxes and their labels onto an RGB uint8 (height, width, 3) image or planes, in place, the best on top.
 
-    `line_width` and `text_size` are in pixels and follow the picture's size unless given. An outline lies within its
-    box. A label stands above its box, or else at another side or corner of it, where it covers no other label and
-    leaves most of every box visible. Where there is no such place, the box gets no label, and a legend in a corner of
-    the picture says what its colour means. A tracked object has the number of its track in its label, and a colour
-    that goes with it. Raises ValueError for an array that cannot be drawn on.
+    `line_width` and `text_size` are in pixels and depend on the image's size unless given. An outline lies within its
+    box. A label stands above its box, or else at another side or corner, where it covers no other label and leaves most
+    of every box visible. If there is no such place, the box gets no label, and a legend in a corner of the image
+    explains its colour. A tracked object has the number of its track in its label, and a colour of its own. Raise
+    ValueError for an array that cannot be drawn on.
     """
     canvas = picture if isinstance(picture, Planes) else _canvas(picture)
     height, width = canvas.shape[:2]
@@ -77,7 +77,7 @@ def draw(
 def _legend(
     canvas: Canvas | Planes, names: tuple[str, ...], class_ids: list[int], text_size: int, space: FreeSpace
 ) -> None:
-    """The names of classes on their colours, below one another in a corner, if a corner has room for them."""
+    """Draw the names of classes on their colours, one below the other, in a corner if one has room."""
     height, width = canvas.shape[:2]
     row = line_height(text_size)
     class_ids = class_ids[: height // (_LEGEND_PART * row)]
@@ -97,7 +97,7 @@ def _paste_row(canvas: Canvas | Planes, left: int, top: int, patches: list[NDArr
 
 
 def draw_caption(picture: NDArray[np.uint8], text: str, *, text_size: int | None = None) -> None:
-    """Write one line, white on black, into the top left corner of an RGB picture, in place."""
+    """Write one line, white on black, in the top left corner of an RGB image, in place."""
     canvas = _canvas(picture)
     height, width = picture.shape[:2]
     text_size = text_size or _text_size(height, width)
@@ -108,8 +108,8 @@ def draw_caption(picture: NDArray[np.uint8], text: str, *, text_size: int | None
 
 @cache
 def class_colour(class_id: int) -> Colour:
-    """Return the colour of a class as RGB: the same everywhere, and unlike that of its neighbours."""
-    # Steps of the golden section never come back to the same hue, and lightness tells apart the near ones.
+    """Return the colour of a class as RGB: the same in every image, and distinct from that of neighbouring ids."""
+    # Steps of the golden ratio never repeat a hue; lightness distinguishes similar ones.
     hue = (_FIRST_HUE + class_id * _GOLDEN) % 1
     red, green, blue = colorsys.hls_to_rgb(hue, _LIGHTNESS[class_id % len(_LIGHTNESS)], 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
@@ -157,9 +157,9 @@ def _name(names: tuple[str, ...], class_id: int) -> str:
 
 
 def _label(canvas: Canvas | Planes, name: str, number: str, size: int, hue: int) -> list[NDArray[np.uint8]]:
-    """Return a label's patches from left to right, together at most as wide as the picture if the number alone is.
+    """Return a label's patches from left to right, together at most as wide as the image if the number alone fits.
 
-    Name and number are rendered apart: there are few of each to keep, and thousands of pairs.
+    Name and number are rendered separately: there are few of each to cache, but thousands of pairs.
     """
     background = canvas.ink(class_colour(hue))
     colour = canvas.ink(text_colour(class_colour(hue)))

@@ -1,9 +1,8 @@
-"""Which font holds a character.
+"""Find a font that contains a character.
 
-Fonts are asked in this order: the one inside Pillow (English and little more); DejaVu Sans, which
-opencv-python for Linux brings along (Latin, Greek, Cyrillic, Arabic, Hebrew, …); then, only once a text needs
-it, what the system has in its font folders (Chinese, Japanese, Korean, …). A font is named by its file;
-Pillow's own by the empty string.
+Fonts are tried in this order: the one inside Pillow (English and little more); DejaVu Sans, which opencv-python for
+Linux includes (Latin, Greek, Cyrillic, Arabic, Hebrew, …); then, only once a text needs it, the fonts in the system's
+font folders (Chinese, Japanese, Korean, …). A font is named by its file; Pillow's own by the empty string.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from PIL import ImageFont
 
 PILLOWS_OWN = ""
 
-_MISSING = "\uffff"  # never a character, so every font answers with its sign for "missing"
+_MISSING = "\uffff"  # not a character, so every font renders its symbol for a missing one
 _PROBE_SIZE = 16
 _SEARCH_SECONDS = 2.0
 _PREFERRED = (
@@ -34,7 +33,7 @@ _STYLES = ("bold", "italic", "oblique", "light", "black", "thin", "mono")
 
 @lru_cache(maxsize=64)
 def font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """Open a font at a size in pixels; raises OSError for a file that is none or has no such size."""
+    """Open a font at a size in pixels; raise OSError for a file that is not a font or has no such size."""
     opened = ImageFont.load_default(size) if path == PILLOWS_OWN else ImageFont.truetype(path, size)
     if not isinstance(opened, ImageFont.FreeTypeFont):
         raise OSError("this Pillow was built without FreeType")
@@ -43,11 +42,11 @@ def font(path: str, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def runs(text: str) -> tuple[tuple[str, str], ...]:
-    """Split a text into (font, piece): one piece if one font holds it all; `?` for what no font holds."""
+    """Split a text into (font, piece): one piece if one font contains it all; `?` for what no font contains."""
     signs: list[str] = []
     for char in text:
         if unicodedata.category(char)[0] == "M" and signs:
-            signs[-1] += char  # an accent belongs onto its letter
+            signs[-1] += char  # an accent belongs to the letter before it
         else:
             signs.append(char)
     fonts = [_font_for(sign) for sign in signs]
@@ -70,14 +69,14 @@ def _holds(path: str, text: str) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _holds_char(path: str, char: str) -> bool:
-    """Whether the font has a picture of its own for this character, not its sign for a missing one."""
+    """Return whether the font has a glyph for this character rather than its symbol for a missing one."""
     if char == " ":
         return True
     try:
         mask = font(path, _PROBE_SIZE).getmask(char)
         return (mask.size, bytes(mask)) != _sign_for_missing(path)
     except (OSError, ValueError):
-        return False  # no font, or one of bitmaps (emoji in colour) that come in no such size
+        return False  # not a font, or a bitmap font (colour emoji) without this size
 
 
 @lru_cache(maxsize=64)
@@ -96,14 +95,14 @@ def _font_for(sign: str) -> str | None:
 
 @cache
 def _opencvs() -> tuple[str, ...]:
-    spec = importlib.util.find_spec("cv2")  # finding it is not importing it
+    spec = importlib.util.find_spec("cv2")  # finds the package without importing it
     folders = spec.submodule_search_locations if spec else None
     files = (Path(folder) / "qt" / "fonts" / "DejaVuSans.ttf" for folder in folders or ())
     return tuple(str(file) for file in files if file.is_file())
 
 
 class SystemFonts:
-    """The fonts of this machine; all searches together take about `seconds`, then the rest goes without."""
+    """Return the fonts of this machine; all searches together take at most about `seconds`."""
 
     def __init__(self, folders: Sequence[str], *, seconds: float) -> None:
         self._folders = folders
@@ -112,7 +111,7 @@ class SystemFonts:
         self._used: list[str] = []
 
     def font_for(self, sign: str) -> str | None:
-        """Return a font that holds this character with its accents, best one that was found before."""
+        """Return a font that contains this character with its accents, preferably one found before."""
         for path in self._used:
             if _holds(path, sign):
                 return path

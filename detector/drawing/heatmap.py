@@ -1,4 +1,4 @@
-"""A heat map laid over a picture."""
+"""Overlay a heat map on an image."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 OPACITY = 0.75
-"""Of the hottest place; the coldest lets the picture through."""
+"""Opacity of the hottest point; the coldest is transparent."""
 
 _GAMMA = 0.7
-"""Below 1, so that places of little heat can still be seen."""
+"""Exponent below 1, so that small values remain visible."""
 
 
 def overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32], *, opacity: float = OPACITY) -> NDArray[np.uint8]:
-    """An RGB picture under the colours of a map from 0 to 1 of the same height and width, blue to red.
+    """Return an RGB image overlaid with a map (0 to 1, of the same height and width), blue to red.
 
-    Raises `ValueError` when the sizes differ.
+    Raise `ValueError` when the sizes differ.
     """
     if picture.shape[:2] != heat.shape:
-        raise ValueError(f"a heat map of {heat.shape} does not cover a picture of {picture.shape[:2]}")
+        raise ValueError(f"a heat map of {heat.shape} does not have the size of its picture, {picture.shape[:2]}")
     strength = np.clip(heat, 0, 1) ** np.float32(_GAMMA)
     levels = np.rint(strength * 255).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
@@ -29,9 +29,9 @@ def overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32], *, opacity: f
 
 
 def share_inside(heat: NDArray[np.float32], box: NDArray[np.float32], *, grown: float = 0.0) -> float:
-    """How much of a map's heat, 0 to 1, lies inside a box in its pixels; 0 where there is no heat.
+    """Return the fraction of a map's heat, 0 to 1, inside a box in its pixels; 0 if the map has no heat.
 
-    `grown` makes the box wider and higher by that part of its sides.
+    `grown` makes the box wider and higher by that fraction of its sides.
     """
     height, width = heat.shape
     margin = np.array([box[2] - box[0], box[3] - box[1]]) * grown / 2

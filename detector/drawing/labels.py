@@ -1,8 +1,8 @@
-"""A line of text as a patch of pixels, in whatever script the class names are written.
+"""Render a line of text, in any script, as a patch of pixels.
 
-Text is rendered by Pillow, once, and kept: on a video frame a label is a copy of a few rows. `detector.drawing.fonts`
-finds a font for each text. A character that none holds is drawn as `?`; in particular most emoji, whose
-fonts in colour come in one size only. Line breaks become spaces, other control characters vanish.
+Text is rendered by Pillow, once, and cached: on a video frame a label is a copy of a few rows. `detector.drawing.fonts`
+finds a font for each text. A character that no font contains is drawn as `?`, as are most emoji, because colour fonts
+come in one size only. Line breaks become spaces; other control characters are removed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from detector.drawing import fonts
 Colour = tuple[int, int, int]
 
 _LONGEST = 200
-_MARGIN = 0.3  # of the size
+_MARGIN = 0.3  # as a fraction of the size
 
 
 @lru_cache(maxsize=4096)
 def text_patch(text: str, size: int, colour: Colour, background: Colour) -> NDArray[np.uint8]:
     """Render one `printable` line as a read-only RGB patch, `line_height(size)` high; `size` is in pixels.
 
-    A space at an end of the text is a margin there.
+    Spaces at the ends of the text are margins.
     """
     mask = _mask(text, size)
     share = np.linspace(0, 1, 256)[:, None]
@@ -37,8 +37,8 @@ def text_patch(text: str, size: int, colour: Colour, background: Colour) -> NDAr
 
 
 def line_height(size: int) -> int:
-    """Return the height of a patch, the same for every text of one size."""
-    # Capitals take 0.7 of the size, accents on them 1.0; with 0.3 below the base line they stand in the middle.
+    """Return the height of a patch, equal for all texts of one size."""
+    # Capitals take 0.7 of the size, accented ones 1.0; with 0.3 below the base line they are vertically centred.
     return size + round(0.3 * size)
 
 
@@ -59,8 +59,8 @@ def shortened(text: str, size: int, width: int) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def printable(text: str) -> str:
-    """Put a text on one line and drop what is no sign: control and format characters, lone surrogates."""
-    # U+FE00 to FE0F only choose between the shapes of the character before.
+    """Put a text on one line and remove control and format characters and lone surrogates."""
+    # U+FE00 to FE0F only select a variant of the character before.
     text = "".join(" " if char.isspace() else char for char in text[:_LONGEST])
     kept = (
         char
@@ -72,8 +72,8 @@ def printable(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _mask(text: str, size: int) -> NDArray[np.uint8]:
-    """How much each pixel is covered by the text, 0 to 255."""
-    # Margins are not left to the font: a right-to-left script would carry them to the other side.
+    """Return how much of each pixel the text covers, 0 to 255."""
+    # Margins are not rendered as spaces: a right-to-left script would move them to the other side.
     inner = text.strip(" ")
     before = _MARGIN * size * (len(text) - len(text.lstrip(" ")))
     after = _MARGIN * size * (len(text) - len(text.rstrip(" ")))

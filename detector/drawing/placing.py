@@ -1,4 +1,4 @@
-"""Where labels go: into free space, so that they hide neither one another nor what they name."""
+"""Place labels in free space, so that they hide neither one another nor the boxes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels."""
 
 MOST_COVERED = 0.4
-"""The largest part of a box that labels may cover together."""
+"""Maximum fraction of a box that labels may cover together."""
 
 
 class FreeSpace:
-    """The part of a picture that labels may still take.
+    """The free space of an image for labels.
 
-    `boxes` are (n, 4) left, top, right, bottom in pixels within the picture, each with an area; at most
-    `most_labels` labels are placed.
+    `boxes` are (n, 4) left, top, right, bottom in pixels within the image, each with an area; at most `most_labels`
+    labels are placed.
     """
 
     def __init__(self, boxes: NDArray[np.intp], *, most_labels: int) -> None:
-        # Boxes and the labels placed so far, in one array: of a box some may be covered, of a label nothing.
+        # Boxes and the labels placed so far, in one array: a box may be covered in part, a label not at all.
         self._count = len(boxes)
         self._things = np.zeros((len(boxes) + most_labels, 4), np.float64)
         self._things[: len(boxes)] = boxes
@@ -30,7 +30,7 @@ class FreeSpace:
         self._room = MOST_COVERED * sides.prod(axis=1)
 
     def take(self, places: Iterable[Box]) -> Box | None:
-        """The first of the places that covers no label and not too much of any box; None where all do."""
+        """Return the first place that covers no label and not too much of any box; None if there is none."""
         for place in places:
             things = self._things[: self._count]
             sides = np.minimum(things[:, 2:], place[2:]) - np.maximum(things[:, :2], place[:2])
@@ -44,7 +44,7 @@ class FreeSpace:
 
 
 def label_places(box: Box, width: int, height: int, picture_width: int, picture_height: int) -> Iterator[Box]:
-    """Where a label of this size may go, the best first: at a corner of its box, always within the picture."""
+    """Return the possible places for a label of this size, the best first: at a corner of its box, within the image."""
     left, top, right, bottom = box
     column, right_end = min(left, picture_width - width), max(0, right - width)
     above, below, inside = top - height, bottom, min(top, picture_height - height)
@@ -67,7 +67,7 @@ def label_places(box: Box, width: int, height: int, picture_width: int, picture_
 
 
 def corner_places(width: int, height: int, picture_width: int, picture_height: int) -> Iterator[Box]:
-    """The corners of a picture, for what belongs to no box."""
+    """Return the corners of an image, for elements that belong to no box."""
     for y in (picture_height - height, 0):
         for x in (0, picture_width - width):
             yield x, y, x + width, y + height

@@ -1,4 +1,4 @@
-"""Zones, lines and trails onto a picture, in place."""
+"""Draw zones, lines and trails on an image, in place."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def draw_zone(picture: NDArray[np.uint8] | Planes, polygon: Sequence[Point], lab
 
 
 def draw_line(picture: NDArray[np.uint8] | Planes, start: Point, end: Point, label: str) -> None:
-    """Draw a line, an arrow at its middle that points in, and its label at its start."""
+    """Draw a line, an arrow at its middle that points inwards, and its label at its start."""
     width = _line_width(picture)
     _polyline(picture, [start, end], _LINE_COLOUR, width)
     middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    # The right of a line on a picture, where y grows downward, is its direction turned clockwise.
+    # To the right of a line, in an image with y downwards, is its direction turned clockwise.
     across, down = -(end[1] - start[1]) * _ARROW_PARTS, (end[0] - start[0]) * _ARROW_PARTS
     tip = middle[0] + across, middle[1] + down
     _polyline(picture, [middle, tip], _LINE_COLOUR, width)
@@ -47,7 +47,7 @@ def draw_line(picture: NDArray[np.uint8] | Planes, start: Point, end: Point, lab
 
 
 class Trails:
-    """Where the feet of each tracked object were in the last seconds."""
+    """The positions of each tracked object's feet over the last seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -56,7 +56,7 @@ class Trails:
         self._now: dict[int, tuple[float, Point]] = {}
 
     def follow(self, detections: Detections, time: float) -> None:
-        """Take a frame's detections, `time` in seconds."""
+        """Add a frame's detections; `time` is in seconds."""
         if detections.tracker_id is None:
             return
         feet = np.stack([detections.xyxy[:, [0, 2]].mean(1), detections.xyxy[:, 3]], 1).tolist()
@@ -76,7 +76,7 @@ class Trails:
                 trail.popleft()
 
     def draw(self, picture: NDArray[np.uint8] | Planes) -> None:
-        """Draw the trails that lead to where the objects are now."""
+        """Draw the trails that end at the objects' current positions."""
         width = _line_width(picture)
         for number, trail in self._points.items():
             if trail:

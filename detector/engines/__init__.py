@@ -1,4 +1,4 @@
-"""Engines: what runs a network. An input array goes in, the raw heads come out.
+"""Run a network: an engine takes an input array and returns the raw heads.
 
     keras         the .h5 as Keras runs it: the reference, and the one for a GPU
     litert        the network compiled for TensorFlow's CPU runtime: starts and runs several times as fast

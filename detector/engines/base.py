@@ -1,4 +1,4 @@
-"""What every engine is: an input array goes in, the raw heads come out."""
+"""Define the protocol of engines, which take an input array and return the raw heads."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 
 
 class Engine(Protocol):
-    """Anything that runs one network. Classes that derive from it inherit what is optional."""
+    """Anything that runs one network. Derived classes inherit defaults for the optional members."""
 
     name: str
-    """What `--engine` calls it."""
+    """Its name in `--engine`."""
 
     workers: int = 1
-    """How many threads may call `run` at a time and gain from it."""
+    """How many threads can usefully call `run` at a time."""
 
     def prepare(self, height: int, width: int, channels: int) -> None:
-        """Get ready for inputs of a size, where that takes more memory for a moment than running them."""
+        """Prepare for inputs of a size, if that temporarily takes more memory than running them."""
         return
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """From (batch, height, width, channels) in 0..1 to the raw heads, coarsest first, each NHWC."""
+        """Compute the raw heads of (batch, height, width, channels) in 0..1: coarsest first, each NHWC."""
         ...
 
 
 def available_cores() -> int:
-    """The cores that this process may use, which a container or `taskset` can limit."""
+    """Return the number of cores that this process may use, which a container or `taskset` can limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -38,7 +38,7 @@ def available_cores() -> int:
 def one_by_one(
     run: Callable[[NDArray[np.float32]], list[NDArray[np.float32]]], batch: NDArray[np.float32]
 ) -> list[NDArray[np.float32]]:
-    """Run a batch through a function that takes one picture, (1, height, width, channels).
+    """Run a batch through a function that takes one image, (1, height, width, channels).
 
     On a CPU this is as fast as running the batch at once.
     """

@@ -1,9 +1,9 @@
-"""Compiled networks, kept in the user's cache folder and compiled again when stale or damaged.
+"""Keep compiled networks in the user's cache folder, and compile them again when stale or damaged.
 
-A file's name says what it was made from and what it holds: `MODEL-KIND-VERSION-CONTENT.tflite`, where MODEL and
-CONTENT are digests of the model file and of the compiled one. So a model that changes by a byte gets a file of its own,
-and a damaged file is recognised by its name. Files appear when they are complete, and none that another process may be
-about to open is removed.
+A file's name identifies its source and its content: `MODEL-KIND-VERSION-CONTENT.tflite`, where MODEL and CONTENT are
+digests of the model file and of the compiled one. So a changed model gets a file of its own, and a damaged file is
+recognised by its name. Files appear when they are complete, and no file that another process may be about to open is
+removed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from convert.files import file_sha256, replacing
 from detector.errors import EngineError, ModelFileError, WriteError
 
 VERSION = 1
-"""Raised when networks are compiled in another way: what older versions compiled is stale then."""
+"""Increased when networks are compiled differently: files compiled by older versions are then stale."""
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 
-_DIGITS = 32  # of 64: enough that no two files meet, and short enough to read
+_DIGITS = 32  # of 64: enough to avoid collisions, and short enough to read
 _STALE_SECONDS = 3600
-"""Age at which what an older version compiled, or a damaged copy, is removed: by then nobody is about to open it."""
+"""Age at which files of older versions and damaged copies are removed: no process is about to open them by then."""
 
 _FORGOTTEN_SECONDS = 90 * 24 * 3600
 _WRITE_FAILED = 3
@@ -47,11 +47,11 @@ def compiled(
     folder: Path | None = None,
     build: Callable[[Path, str, Path], None] | None = None,
 ) -> Path:
-    """The path of a model file compiled to `litert` or `onnx`, compiling it now if no good copy is kept.
+    """Return the path of a model file compiled to `litert` or `onnx`, compiling it if no intact copy is cached.
 
-    `sha256` is the model file's digest, where the caller has it. `folder` and `build`, a function of the model, the
-    kind and the file to write, are for tests. Raises `EngineError` when the network cannot be compiled,
-    `ModelFileError` when the model cannot be read or changes meanwhile, and `WriteError` when the disk is full.
+    `sha256` is the model file's digest, if known. `folder` and `build`, a function of the model, the kind and the
+    output file, are for tests. Raise `EngineError` when the network cannot be compiled, `ModelFileError` when the model
+    cannot be read or changes meanwhile, and `WriteError` when the disk is full.
     """
     folder = folder or user_cache_path("yolo3", appauthor=False)
     digest = (sha256 or _digest(model))[:_DIGITS]
@@ -80,7 +80,7 @@ def compiled(
 
 
 class _Kept(Exception):  # noqa: N818 - it is no error
-    """The compiled network has been stored under a name that says what it holds."""
+    """The compiled network has been stored under a name that identifies its content."""
 
 
 def _digest(model: Path) -> str:
@@ -91,7 +91,7 @@ def _digest(model: Path) -> str:
 
 
 def _good_copy(folder: Path, pattern: str) -> Path | None:
-    """A file whose content is what its name says; using it makes it young."""
+    """Return a file whose content matches its name, and reset its age."""
     for kept in folder.glob(pattern):
         with contextlib.suppress(OSError):  # it may be replaced or removed at this moment
             if file_sha256(kept)[:_DIGITS] == _content(kept):
@@ -105,9 +105,10 @@ def _content(kept: Path) -> str:
 
 
 def _build(model: Path, kind: str, out: Path) -> None:
-    """Compile in a process of its own: TensorFlow's half a gigabyte goes with it.
+    """Compile in a separate process, so that TensorFlow's half a gigabyte is released.
 
-    Its standard input is a pipe that nothing is written to; it closes, and ends the process, when this one ends.
+    Its standard input is a pipe that nothing is written to. The pipe closes when this process ends, which ends the
+    other one.
     """
     package = Path(__file__).parents[2]
     read_end, write_end = os.pipe()
@@ -138,7 +139,7 @@ def _build(model: Path, kind: str, out: Path) -> None:
 
 
 def _writable(folder: Path) -> tuple[Path, str]:
-    """The folder and "", or one for temporary files and a note, where the folder cannot be written to."""
+    """Return the folder and "", or a temporary folder and a note if the folder cannot be written to."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
@@ -152,7 +153,7 @@ def _writable(folder: Path) -> tuple[Path, str]:
 
 
 def _own_temporary_folder() -> Path | None:
-    """A folder of this user's alone among the temporary files, made if need be; None where there is none."""
+    """Return this user's own folder in the temporary folder, created if needed; None if there is none."""
     if not hasattr(os, "getuid"):
         return None
     folder = Path(tempfile.gettempdir()) / f"yolo3-cache-{os.getuid()}"
@@ -166,7 +167,7 @@ def _own_temporary_folder() -> Path | None:
 
 
 def _forget(folder: Path, stem: str) -> None:
-    """Remove stale and damaged copies of this network, and those of any that were not used for three months."""
+    """Remove stale and damaged copies of this network, and those of other networks unused for three months."""
     for kept in folder.iterdir():
         if kept.suffix not in SUFFIXES.values() or kept.name.startswith("."):
             continue

@@ -1,4 +1,4 @@
-"""A model file compiled to another runtime's format; `cache` runs this module as a program of its own."""
+"""Compile a model file to another runtime's format; `cache` runs this module as a separate program."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from detector.errors import EngineError, OutputError, WriteError
 Precision = Literal["float32", "float16", "int8"]
 
 TOLERANCE = 2e-3
-"""The largest error of a compiled head, compared with Keras, as a part of the head's largest number."""
+"""Maximum error of a compiled head, compared with Keras, as a fraction of the head's largest value."""
 
 WRITE_FAILED = 3
 """The exit code of this module, run as a program, when the compiled network could not be written."""
@@ -41,19 +41,18 @@ def export(
     """Write a model's network as `litert`, `onnx`, `openvino` (OUT.xml and OUT.bin) or `savedmodel` (a folder).
 
     `precision` is that of the weights: `float16` (litert, openvino) halves the file, `int8` (litert) quarters it.
-    Returns what was written; nothing appears under its name until it is complete. With `overwrite` an existing file is
-    replaced, and of an existing folder only a SavedModel. Raises `OutputError`, `ModelFileError`, `EngineError` or
-    `WriteError`.
+    Return what was written; nothing appears under its name until it is complete. With `overwrite` an existing file is
+    replaced; of folders, only a SavedModel is. Raise `OutputError`, `ModelFileError`, `EngineError` or `WriteError`.
     """
     model, out = Path(model), Path(out)
     if to == "openvino" and out.suffix != ".xml":
-        raise OutputError(f"{out}: expected a name that ends in .xml; OpenVINO puts the weights beside it, in .bin")
+        raise OutputError(f"{out}: expected a name that ends in .xml; OpenVINO writes the weights beside it, in .bin")
     if precision not in PRECISIONS[to]:
         raise EngineError(f"{to} is not written in {precision}; expected {' or '.join(PRECISIONS[to])}")
     if to == "savedmodel":
         _export_folder(model, out, overwrite=overwrite)
         return [out]
-    # The one that needs the other comes last.
+    # The .xml needs the .bin, so it is renamed last.
     outputs = [out.with_suffix(".bin"), out] if to == "openvino" else [out]
     for path in outputs:
         check_output(path, overwrite=overwrite, inputs=[model])
@@ -70,7 +69,7 @@ def export(
 
 
 def write_network(model: Path, out: Path, *, to: str, precision: Precision = "float32") -> None:
-    """Compile a model file and write the result to `out` directly. Raises as `export` does, and `OSError`."""
+    """Compile a model file and write the result to `out` directly. Raise as `export` does, and `OSError`."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     description = read_description(model)
     loaded = load_model(model)
@@ -80,7 +79,7 @@ def write_network(model: Path, out: Path, *, to: str, precision: Precision = "fl
 
 
 def _export_folder(model: Path, out: Path, *, overwrite: bool) -> None:
-    """Write a SavedModel; of what exists, only an empty folder or, with `overwrite`, another SavedModel is replaced."""
+    """Write a SavedModel; replace only an empty folder or, with `overwrite`, another SavedModel."""
     _check_folder(out, overwrite)
     target = Path(os.path.realpath(out))
     try:
@@ -95,7 +94,7 @@ def _export_folder(model: Path, out: Path, *, overwrite: bool) -> None:
 
 def _check_folder(out: Path, overwrite: bool) -> None:
     if str(out) == "-":
-        raise OutputError("-: a folder cannot go to standard output; name one")
+        raise OutputError("-: a folder cannot be written to standard output; name a folder")
     try:
         names = {path.name for path in out.iterdir()} if out.exists() else set()
     except OSError as error:
@@ -128,7 +127,7 @@ def _quantized(folded: Any, precision: str) -> bytes:
     shape = [1, *folded.input_shape[1:]]
     function = _function(folded).get_concrete_function(tf.TensorSpec(shape, tf.float32))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    # Without examples to calibrate with, int8 means the weights alone; sums stay in float.
+    # Without calibration examples, int8 applies to the weights only; sums stay in float.
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
@@ -137,7 +136,7 @@ def _quantized(folded: Any, precision: str) -> bytes:
 
 
 def _check(model: Any, description: Description, out: Path) -> None:
-    """Raise `EngineError` unless the compiled network does what Keras does, on noise and at a size of its own."""
+    """Raise `EngineError` unless the compiled network matches Keras on noise, at a size it was not compiled for."""
     from detector.engines.litert import LitertEngine
 
     height, width = description.height, description.width
@@ -149,7 +148,7 @@ def _check(model: Any, description: Description, out: Path) -> None:
     for ours, theirs in zip(found, expected if isinstance(expected, list) else [expected], strict=True):
         theirs = np.asarray(theirs)
         if ours.shape != theirs.shape or not np.abs(ours - theirs).max() <= TOLERANCE * np.abs(theirs).max():
-            raise EngineError("LiteRT computes other numbers than Keras for it")
+            raise EngineError("LiteRT's results differ from Keras's")
 
 
 def _write_onnx(model: Any, description: Description, out: Path, precision: str) -> None:
@@ -191,17 +190,17 @@ PRECISIONS = {
 
 
 def _function(folded: Any) -> Any:
-    """A network as a TensorFlow function of one picture."""
+    """Return a network as a TensorFlow function of one image."""
     import tensorflow as tf
 
     return tf.function(lambda picture: [tf.identity(head) for head in tf.nest.flatten(folded(picture, training=False))])
 
 
 def _end_with_the_parent() -> None:
-    """End this process when the one that started it does: then standard input, a pipe that it holds, is closed."""
+    """End this process when its parent ends: then standard input, a pipe held by the parent, is closed."""
 
     def wait() -> None:
-        # Not through sys.stdin: a thread that holds its lock aborts the interpreter on its way out.
+        # Not through sys.stdin: a thread that holds its lock aborts the interpreter at exit.
         os.read(0, 1)
         os._exit(1)
 

@@ -1,4 +1,4 @@
-"""A LiteRT file, its kernels put in after the conversion."""
+"""Build a LiteRT file and insert the kernels after the conversion."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from detector.engines.kernels import Arrangement, Kernel, arranged, kernels_as_i
 
 
 def convert_to_litert(folded: Any) -> memoryview:
-    """A folded `keras.Model` (TensorFlow backend) as the contents of a `.tflite` for one picture of any size.
+    """Return a folded `keras.Model` (TensorFlow backend) as the contents of a `.tflite` for one image of any size.
 
-    Raises `ValueError` or `RuntimeError` for a layer that LiteRT has no operation for.
+    Raise `ValueError` or `RuntimeError` for a layer that LiteRT has no operation for.
     """
     import tensorflow as tf
 
@@ -22,7 +22,7 @@ def convert_to_litert(folded: Any) -> memoryview:
 
 
 def _with_kernels(data: bytes, kernels: dict[str, Kernel]) -> memoryview:
-    """The file with its inputs after the first turned into constants."""
+    """Return the file with all inputs but the first turned into constants."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -30,7 +30,7 @@ def _with_kernels(data: bytes, kernels: dict[str, Kernel]) -> memoryview:
     (graph,) = model.subgraphs
     inputs = {graph.tensors[index].name.decode().partition(":")[0]: index for index in graph.inputs}
     values = {index: kernels[name] for name, index in inputs.items() if name != "picture"}
-    # LiteRT wants kernels in another order than Keras: the converter left that to be done at each run.
+    # LiteRT and Keras order kernels differently: the converter leaves the transposition to every run.
     arrangements: dict[int, Arrangement] = {
         schema.BuiltinOperator.TRANSPOSE: np.transpose,
         schema.BuiltinOperator.RESHAPE: np.reshape,

@@ -1,4 +1,4 @@
-"""A Keras network rewritten to the same function in fewer and plainer steps, for engines that compile it."""
+"""Rewrite a Keras network as an equivalent one with fewer and simpler steps, for compilers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from convert.keras_import import import_keras
 
 
 def fold(model: Any) -> Any:
-    """A new `keras.Model` (TensorFlow backend) of the same outputs, up to rounding.
+    """Return a new `keras.Model` (TensorFlow backend) with the same outputs, up to rounding.
 
-    Each batch normalisation becomes part of the convolution before it, and nearest up-sampling the `depth_to_space`
-    of copies side by side: it holds no constant shape, so that what is compiled from it takes every input size.
+    Each batch normalisation is merged into the convolution before it, and nearest up-sampling becomes `depth_to_space`
+    of concatenated copies: it contains no constant shape, so the compiled network accepts every input size.
     """
     keras = import_keras()
     normalised = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center:
             convolution = layer.input._keras_history.operation
-            # A map that something else reads too, or that an activation has changed, must stay as it is.
+            # A map that has another reader, or an activation, must stay unchanged.
             if (
                 isinstance(convolution, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
                 and convolution.activation is keras.activations.linear
@@ -53,11 +53,11 @@ def fold(model: Any) -> Any:
 
 
 def _absorb(weights: list[Any], batch_norm: Any) -> list[Any]:
-    """A convolution's kernel and bias with the batch normalisation after it multiplied in, in double precision."""
+    """Return a convolution's kernel and bias multiplied by the batch normalisation after it, in double precision."""
     kernel, *bias = (weight.astype(np.float64) for weight in weights)
     gamma, beta, mean, variance = (np.asarray(weight, np.float64) for weight in batch_norm.get_weights())
     gain = gamma / np.sqrt(variance + batch_norm.epsilon)
-    # Filters are the last axis; of a depthwise kernel the last two.
+    # Filters are the last axis; of a depthwise kernel, the last two.
     spread = gain.reshape(kernel.shape[2:]) if kernel.shape[-1] != len(gain) else gain
     return [
         (kernel * spread).astype(np.float32),

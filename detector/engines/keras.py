@@ -1,4 +1,4 @@
-"""The reference engine: the .h5 as Keras runs it, on whatever Keras runs on."""
+"""Run the .h5 with Keras: the reference engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.errors import ModelFileError
 
 
 class KerasEngine(Engine):
-    """A Keras model; the first picture of each input size takes longer, because Keras traces the network then."""
+    """A Keras model; the first image of each input size takes longer, because Keras traces the network."""
 
     name = "keras"
 
@@ -24,13 +24,13 @@ class KerasEngine(Engine):
         self._model = load_model(model)
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """The raw heads, coarsest first."""
+        """Compute the raw heads, coarsest first."""
         outputs = self._model.predict_on_batch(batch)
         return outputs if isinstance(outputs, list) else [outputs]
 
 
 def load_model(model: Path) -> Any:
-    """The `keras.Model` in a model file; `ModelFileError` if it is damaged or holds unknown layers."""
+    """Load the `keras.Model` in a model file; raise `ModelFileError` if it is damaged or contains unknown layers."""
     check_layers(model)
     keras = import_keras()
     try:

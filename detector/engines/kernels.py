@@ -1,8 +1,8 @@
-"""A network whose convolution kernels are inputs: what converters choke on, kept out of their way.
+"""Turn a network's convolution kernels into inputs, so that converters need not process them.
 
-TensorFlow's converter to LiteRT turns every number of a kernel into an object of its own, which took YOLOv3 40 s and
-5 GB; tf2onnx took 83 s and 21 GB. So they get a network whose kernels are inputs, which is quick, and the kernels are
-put into its result.
+TensorFlow's converter to LiteRT turns every number of a kernel into a Python object, which took 40 s and 5 GB for
+YOLOv3; tf2onnx took 83 s and 21 GB. A network whose kernels are inputs converts quickly, and the kernels are inserted
+into the result.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kernel = Callable[[], NDArray[np.float32]]
-"""A kernel read when it is needed, so that there are few copies of all of them at a time."""
+"""A kernel read when it is needed, so that few copies of all kernels exist at a time."""
 
 Arrangement = Callable[[Any, Any], Any]
 """`np.transpose` or `np.reshape`."""
 
 
 def kernels_as_inputs(folded: Any) -> tuple[Any, list[Any], dict[str, Kernel]]:
-    """A folded `keras.Model` (TensorFlow backend) as a TensorFlow function of a picture and the kernels.
+    """Return a folded `keras.Model` (TensorFlow backend) as a TensorFlow function of an image and the kernels.
 
-    Returns it, the specification of its inputs, and the kernels by the names of theirs; the picture's is `picture`.
+    Also return the specification of its inputs, and the kernels by the names of their inputs; the image's is `picture`.
     """
     import keras
     import tensorflow as tf
@@ -46,5 +46,5 @@ def kernels_as_inputs(folded: Any) -> tuple[Any, list[Any], dict[str, Kernel]]:
 
 
 def arranged(kernel: Kernel, arrange: Arrangement, order: Any) -> Kernel:
-    """A kernel transposed or reshaped, when it is needed."""
+    """Return a kernel transposed or reshaped when it is needed."""
     return lambda: arrange(kernel(), order)

@@ -1,4 +1,4 @@
-"""LiteRT, TensorFlow's own CPU runtime (XNNPACK): needs no TensorFlow once the network is compiled."""
+"""Run compiled networks with LiteRT, TensorFlow's CPU runtime (XNNPACK), without TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from detector.engines.mapped import drop_mapped
 from detector.errors import EngineError
 
 _allocating = Lock()
-"""Standard error is held back for the whole process."""
+"""Standard error is redirected for the whole process."""
 
 
 class LitertEngine(Engine):
-    """A compiled network; the first picture of each input size takes some milliseconds longer.
+    """A compiled network; the first image of each input size takes some milliseconds longer.
 
-    `workers` pictures are run at a time, each with so many `threads`; callers wait for a free lane.
+    `workers` images are run at a time, each with this many `threads`; further callers wait for a free worker.
     """
 
     name = "litert"
@@ -36,7 +36,7 @@ class LitertEngine(Engine):
             self._free.put(_Interpreter(compiled, threads))
 
     def prepare(self, height: int, width: int, channels: int) -> None:
-        """Get ready for pictures of a size, which takes more memory for a moment than running them."""
+        """Prepare for images of a size, which temporarily takes more memory than running them."""
         for _ in range(self._free.qsize()):
             interpreter = self._free.get()
             try:
@@ -45,7 +45,7 @@ class LitertEngine(Engine):
                 self._free.put(interpreter)
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """The raw heads, coarsest first."""
+        """Compute the raw heads, coarsest first."""
         interpreter = self._free.get()
         try:
             return one_by_one(interpreter.run, batch)
@@ -54,10 +54,10 @@ class LitertEngine(Engine):
 
 
 class _Interpreter:
-    """One interpreter, which runs one picture at a time."""
+    """An interpreter, which runs one image at a time."""
 
     announced = False
-    """Whether LiteRT's C++ side has said on standard error that it uses XNNPACK, which it does once."""
+    """Whether LiteRT's C++ side has printed on standard error that it uses XNNPACK, which it does once."""
 
     def __init__(self, compiled: Path, threads: int) -> None:
         try:
@@ -70,7 +70,7 @@ class _Interpreter:
         self._shape: tuple[int, ...] = ()
 
     def prepare(self, shape: tuple[int, ...]) -> None:
-        """Get ready for pictures of a shape: (1, height, width, channels)."""
+        """Prepare for images of a shape: (1, height, width, channels)."""
         if shape == self._shape:
             return
         self._shape = ()
@@ -78,11 +78,11 @@ class _Interpreter:
         with _allocating, nullcontext() if _Interpreter.announced else held_back_stderr():
             self._interpreter.allocate_tensors()
             _Interpreter.announced = True
-        drop_mapped(self._file)  # XNNPACK has copied the weights in an order of its own
+        drop_mapped(self._file)  # XNNPACK has its own copy of the weights now
         self._shape = shape
 
     def run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The raw heads of one picture."""
+        """Compute the raw heads of one image."""
         self.prepare(picture.shape)
         interpreter = self._interpreter
         interpreter.set_tensor(self._input, picture)

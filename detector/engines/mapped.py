@@ -1,4 +1,4 @@
-"""Memory that only mirrors a file, given back before the system has to ask for it."""
+"""Release memory that only mirrors a file before the system runs short."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 _MADV_DONTNEED = 4
 _SMALLEST = 16 << 20
-"""Bytes below which it is not worth looking."""
+"""Files below this size in bytes are not worth releasing."""
 
 
 def drop_mapped(path: Path) -> None:
-    """Let go of the pages of a file that this process has mapped and read: they are read again if need be.
+    """Release the pages of a mapped file that this process has read; they are read again if needed.
 
     The system would do so itself when memory runs short; until then they count as the process's own. Linux only.
     """

@@ -1,4 +1,4 @@
-"""An ONNX file, its kernels put in after the conversion."""
+"""Build an ONNX file and insert the kernels after the conversion."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OPSET = 17
 
 
 def convert_to_onnx(folded: Any) -> bytes:
-    """A folded `keras.Model` (TensorFlow backend) as the contents of an `.onnx` for one picture of any size.
+    """Return a folded `keras.Model` (TensorFlow backend) as the contents of an `.onnx` for one image of any size.
 
-    Its input is (1, 3, height, width), where every ONNX runtime is at its fastest. Needs tf2onnx.
+    Its input is (1, 3, height, width), the fastest layout for every ONNX runtime. Needs tf2onnx.
     """
     import tf2onnx
 
@@ -28,7 +28,7 @@ def convert_to_onnx(folded: Any) -> bytes:
 
 
 def _put_in(graph: Any, kernels: dict[str, Kernel]) -> None:
-    """Turn the graph's inputs of these names into constants, arranged as the graph would at each run."""
+    """Turn the graph's inputs of these names into constants, with the graph's transpositions already applied."""
     from onnx import numpy_helper
 
     constants = {constant.name: constant for constant in graph.initializer}
@@ -53,7 +53,7 @@ def _put_in(graph: Any, kernels: dict[str, Kernel]) -> None:
 
 
 def _arrangement(node: Any, constants: dict[str, Any]) -> tuple[Any, Any] | None:
-    """What a node does to a kernel, if it only moves its numbers."""
+    """Apply a node to a kernel if the node only moves its numbers."""
     from onnx import numpy_helper
 
     if node.op_type == "Transpose":

@@ -1,4 +1,4 @@
-"""ONNX Runtime, an optional extra."""
+"""Run networks with ONNX Runtime, an optional extra."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class OnnxRuntimeEngine(Engine):
         (self._input,) = (tensor.name for tensor in self._session.get_inputs())
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """The raw heads, coarsest first."""
+        """Compute the raw heads, coarsest first."""
         return one_by_one(self._run, batch)
 
     def _run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Which engine runs a model: the one asked for, or the fastest that is installed."""
+"""Choose the engine that runs a model: the requested one, or the fastest installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = {
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
 }
-"""Engine -> the module that it needs."""
+"""The module that each engine needs."""
 
 OnNote = Callable[[str], object]
 
@@ -29,7 +29,7 @@ class Cores:
     """Threads in all."""
 
     workers: int = 1
-    """Callers that run pictures at the same time, among which LiteRT divides the threads."""
+    """Number of threads that run images at the same time; LiteRT divides its threads among them."""
 
 
 def open_engine(
@@ -40,11 +40,11 @@ def open_engine(
     workers: int = 1,
     on_note: OnNote = lambda note: None,
 ) -> Engine:
-    """Open a model with the named engine; `auto` is LiteRT where it is installed, else Keras.
+    """Open a model with the named engine; `auto` is LiteRT if it is installed, else Keras.
 
-    `threads` is for the CPU, all of its cores by default. `workers` callers will run pictures at the same time; LiteRT
-    divides the threads among them, other engines serve one after another. `on_note` is called with what `auto` picked
-    and before anything slow. Raises `EngineError` for an engine that is not installed or cannot run this network.
+    `threads` is for the CPU, all of its cores by default. `workers` callers run images at the same time; LiteRT divides
+    the threads among them, other engines serve them one by one. `on_note` is called with the choice of `auto` and
+    before anything slow. Raise `EngineError` for an engine that is not installed or cannot run this network.
     """
     cores = Cores(threads or available_cores(), workers)
     if name != "auto":
@@ -57,13 +57,13 @@ def open_engine(
     except EngineError as error:
         on_note(f"engine: keras (litert cannot run this network: {error})")
         return _open("keras", model, cores, on_note)
-    on_note("engine: litert (the fastest to start and run on a CPU of those that are always installed)")
+    on_note("engine: litert (of the engines that are always installed, the fastest to start and run on a CPU)")
     return engine
 
 
 def _open(name: str, model: OpenedModel, cores: Cores, on_note: OnNote) -> Engine:
     if name not in PACKAGES:
-        raise ValueError(f"no engine is called {name!r}")
+        raise ValueError(f"there is no engine {name!r}")
     if not _installed(name):
         raise EngineError(f"engine {name} is not installed; pip install -e '.[{name}]', or leave --engine at auto")
     try:

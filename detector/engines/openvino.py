@@ -1,4 +1,4 @@
-"""OpenVINO, an optional extra; it reads the network that was compiled for LiteRT."""
+"""Run networks with OpenVINO, an optional extra, from the file compiled for LiteRT."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from detector.errors import EngineError
 
 
 class OpenVinoEngine(Engine):
-    """A compiled network, on the CPU; the first picture of each input size takes longer."""
+    """A compiled network on the CPU; the first image of each input size takes longer."""
 
     name = "openvino"
 
     def __init__(self, compiled: Path, *, threads: int) -> None:
         options = {
             "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 on processors that have it: other boxes
+            "INFERENCE_PRECISION_HINT": "f32",  # otherwise bfloat16 on processors that have it, which changes boxes
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
@@ -33,11 +33,12 @@ class OpenVinoEngine(Engine):
         self._lock = Lock()
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """The raw heads, coarsest first."""
+        """Compute the raw heads, coarsest first."""
         with self._lock:
             return one_by_one(self._run, batch)
 
     def _run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        # Shared in, because the array outlives the call; copied out, because the next picture overwrites the heads.
+        # The input is shared, because the array outlives the call; heads are copied, because the next image overwrites
+        # them.
         heads = self._request.infer([picture], share_inputs=True, share_outputs=False)
         return [heads[index] for index in range(len(heads))]

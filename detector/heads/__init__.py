@@ -1,1 +1,1 @@
-"""Raw heads to boxes: one function per kind of head, and non-max suppression."""
+"""Decode raw heads to boxes, and suppress overlapping ones."""

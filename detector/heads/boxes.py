@@ -1,4 +1,4 @@
-"""Box geometry: edges, centres and intersection over union."""
+"""Compute box geometry: edges, centres and intersection over union."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 
 def to_edges(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From (n, 4) centre x, centre y, width, height to left, top, right, bottom."""
+    """Convert (n, 4) centre x, centre y, width, height to left, top, right, bottom."""
     half = boxes[:, 2:] / 2
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
 def to_centres(edges: NDArray[Any]) -> NDArray[np.float32]:
-    """From (n, 4) left, top, right, bottom to centre x, centre y, width, height."""
+    """Convert (n, 4) left, top, right, bottom to centre x, centre y, width, height."""
     centres = (edges[:, :2] + edges[:, 2:]) / 2
     return np.concatenate([centres, edges[:, 2:] - edges[:, :2]], axis=1).astype(np.float32)
 
 
 def iou(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of (..., 4) left, top, right, bottom boxes, broadcast; 0 where both are empty."""
+    """Return the IoU of (..., 4) left, top, right, bottom boxes, broadcast; 0 where both are empty."""
     sides = np.minimum(one[..., 2:], others[..., 2:]) - np.maximum(one[..., :2], others[..., :2])
     shared = np.maximum(sides, 0).prod(axis=-1)
     union = _area(one) + _area(others) - shared

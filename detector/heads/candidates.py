@@ -1,4 +1,4 @@
-"""Boxes that a network proposes, before suppression."""
+"""Represent the boxes that a network proposes, before suppression."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes that a network proposes, before suppression; in the order head, cell, anchor, class."""
+    """Boxes before suppression, in the order head, cell, anchor, class."""
 
     boxes: NDArray[np.float32]
-    """(n, 4): centre x, centre y, width, height as parts of the network's input, 0..1 but for boxes that leave it."""
+    """(n, 4): centre x, centre y, width, height as fractions of the network's input, 0..1 except for boxes beyond its
+    edges."""
 
     score: NDArray[np.float32]
     """(n,): objectness times class probability."""
@@ -31,7 +32,7 @@ def filter_by_score(
     confidence: float,
     classes: NDArray[np.intp] | None,
 ) -> Candidates:
-    """A candidate for each box (n, 4) and class whose score, (n, classes), is above the threshold."""
+    """Return a candidate for each box (n, 4) and class whose score, (n, classes), is above the threshold."""
     if classes is not None:
         scores = scores[:, classes]
     box, kind = np.nonzero(scores > confidence)
@@ -40,12 +41,12 @@ def filter_by_score(
 
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / (1 + exp(-x)), without overflow."""
+    """Compute 1 / (1 + exp(-x)) without overflow."""
     return np.float32(1) / (np.float32(1) + np.exp(-np.clip(values, -80, 80)))
 
 
 def softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """exp(x) over its sum, along the last axis (`softmax`, blas.c)."""
+    """Compute exp(x) over its sum, along the last axis (`softmax`, blas.c)."""
     powers = np.exp(values - values.max(axis=-1, keepdims=True))
     shares: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
     return shares

@@ -1,4 +1,4 @@
-"""Raw heads to candidate boxes, in NumPy: one function for each kind of head."""
+"""Decode raw heads to candidate boxes, in NumPy: one function for each kind of head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DECODERS = {
     "region": decode_region,
     "yolo": decode_yolo,
 }
-"""By the kind of a head."""
+"""The function for each kind of head."""
 
 
 def decode(
@@ -33,17 +33,17 @@ def decode(
     height: int,
     classes: NDArray[np.intp] | None = None,
 ) -> Candidates:
-    """Candidates of one picture whose score is above `confidence`.
+    """Return the candidates of one image whose score is above `confidence`.
 
     `outputs` are the raw heads, each (rows, columns, channels of the head), in the order of `heads`; `width` and
-    `height` the network's input in pixels. A box whose objectness is above the threshold is a candidate for every
-    class whose score is. `classes` limits them to these class ids. Raises `ModelFileError` when outputs and heads do
-    not belong together.
+    `height` are the network's input in pixels. A box whose objectness is above the threshold is a candidate for every
+    class whose score is. `classes` limits them to these class ids. Raise `ModelFileError` when outputs and heads do not
+    match.
     """
     shapes = [output.shape[-1] for output in outputs]
     if shapes != [head.channels for head in heads]:
         raise ModelFileError(
-            f"the network gives outputs of {shapes} channels; its description speaks of "
+            f"the network has outputs of {shapes} channels, but its description says "
             f"{[head.channels for head in heads]}: the model file was changed, convert the network again"
         )
     found = [

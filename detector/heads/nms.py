@@ -1,4 +1,4 @@
-"""Non-max suppression: of boxes that overlap and name the same class, the best stays."""
+"""Suppress non-maximal boxes: of overlapping boxes of one class, the best stays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GREEDY_BETA = 0.6
 """The exponent that `nms_kind=greedynms` always uses (`box_diou`, box.c)."""
 
 _BLOCK = 128
-"""So many boxes are compared with one another at a time."""
+"""Number of boxes compared with one another at a time."""
 
 
 def suppress(
@@ -24,12 +24,12 @@ def suppress(
     beta: float = GREEDY_BETA,
     class_agnostic: bool = False,
 ) -> NDArray[np.intp]:
-    """Indices of the boxes that stay, best first.
+    """Return the indices of the boxes that stay, best first.
 
-    Boxes (n, 4) are centre x, centre y, width, height as parts of the picture, not clipped to it; equal scores keep
-    their order. Within a class a box falls when its overlap with a better one that stays is above `threshold`. The
-    overlap is IoU (`do_nms_sort`, box.c) or, for `greedynms` and `diounms`, IoU less (distance of centres squared /
-    diagonal of the hull squared) to the power of `beta` (`diounms_sort`, box.c; AlexeyAB's `greedynms` is that too).
+    Boxes (n, 4) are centre x, centre y, width, height as fractions of the image, not clipped to it; equal scores keep
+    their order. Within a class a box is removed when its overlap with a better remaining one is above `threshold`. The
+    overlap is IoU (`do_nms_sort`, box.c) or, for `greedynms` and `diounms`, IoU minus (distance of centres squared /
+    diagonal of the hull squared) to the power of `beta` (`diounms_sort`, box.c; also used by AlexeyAB's `greedynms`).
     With `class_agnostic` boxes of different classes suppress each other as well (`do_nms_obj`, box.c, by score).
     """
     if class_agnostic:
@@ -40,7 +40,7 @@ def suppress(
     edges = to_edges(boxes)
 
     def spared(better: NDArray[np.intp], worse: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(better, worse): whether the one leaves the other alone."""
+        """Return (better, worse): whether the better box lets the worse one stay."""
         one, others = edges[better][:, None], edges[worse][None]
         overlap = iou(one, others)
         if kind != "default":
@@ -67,7 +67,7 @@ def suppress(
 
 
 def _distance(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared distance of the centres over the squared diagonal of the hull; 0 where the hull is a point."""
+    """Return the squared distance of the centres over the squared diagonal of the hull; 0 where the hull is a point."""
     hull = np.maximum(one[..., 2:], others[..., 2:]) - np.minimum(one[..., :2], others[..., :2])
     diagonal = np.square(hull).sum(axis=-1)
     between = ((one[..., :2] + one[..., 2:]) - (others[..., :2] + others[..., 2:])) / 2

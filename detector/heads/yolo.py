@@ -1,4 +1,4 @@
-"""Heads of YOLOv3 and later: `[yolo]` and `[Gaussian_yolo]`."""
+"""Decode the heads of YOLOv3 and later: `[yolo]` and `[Gaussian_yolo]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convert.head import Head
 from detector.heads.candidates import Candidates, filter_by_score, sigmoid
 
 LARGEST_EXPONENT = 50.0
-"""exp(t) beyond this is no box size but a damaged network; capping it keeps the arithmetic finite."""
+"""Maximum t of exp(t): larger values come from a damaged network; the cap keeps the arithmetic finite."""
 
 
 def decode_yolo(
@@ -22,12 +22,12 @@ def decode_yolo(
     height: int,
     classes: NDArray[np.intp] | None,
 ) -> Candidates:
-    """`[yolo]`: x, y, width, height, objectness, classes per anchor.
+    """Decode `[yolo]`: x, y, width, height, objectness, classes per anchor.
 
     Source: `forward_yolo_layer`, `get_yolo_box` and `get_yolo_detections` (yolo_layer.c of AlexeyAB's Darknet).
     """
     rows, columns, _ = output.shape
-    # Most cells hold nothing: compare raw objectness, and compute the rest only where it passes.
+    # Most cells are empty: compare raw objectness, and compute the rest only where it passes.
     raw, row, column, anchors = filter_by_objectness(
         output, head, 4, confidence if head.new_coords else logit(confidence)
     )
@@ -48,7 +48,7 @@ def decode_gaussian(
     height: int,
     classes: NDArray[np.intp] | None,
 ) -> Candidates:
-    """`[Gaussian_yolo]`: x, y, width, height each followed by its uncertainty, objectness, classes per anchor.
+    """Decode `[Gaussian_yolo]`: x, y, width, height each followed by its uncertainty, objectness, classes per anchor.
 
     The score is objectness times class times (1 - the mean uncertainty); x and y may be a corner. Source:
     `forward_gaussian_yolo_layer`, `get_gaussian_yolo_box` and `get_gaussian_yolo_detections` (gaussian_yolo_layer.c).
@@ -67,7 +67,7 @@ def decode_gaussian(
 def filter_by_objectness(
     output: NDArray[np.float32], head: Head, objectness: int, threshold: float
 ) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The raw numbers of the boxes whose raw objectness is above the threshold, their row, column and anchor."""
+    """Return the raw values of the boxes whose raw objectness is above the threshold, with row, column and anchor."""
     columns, anchors = output.shape[1], np.array(head.anchors, np.float32)
     boxes = output.reshape(-1, head.numbers_per_box + head.classes)
     (chosen,) = np.nonzero(boxes[:, objectness] > threshold)
@@ -77,7 +77,7 @@ def filter_by_objectness(
 
 
 def stretched(middle: NDArray[np.float32], scale_x_y: float) -> NDArray[np.float32]:
-    """A place in its cell, 0..1, stretched about the cell's middle."""
+    """Return a position in its cell, 0..1, stretched around the cell's centre."""
     return middle * np.float32(scale_x_y) - np.float32((scale_x_y - 1) / 2)
 
 
@@ -88,7 +88,7 @@ def sizes(raw: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def logit(probability: float) -> float:
-    """The inverse of the sigmoid; minus infinity at 0, infinity at 1."""
+    """Return the inverse of the sigmoid; minus infinity at 0, infinity at 1."""
     if probability <= 0:
         return -math.inf
     return math.log(probability / (1 - probability)) if probability < 1 else math.inf

@@ -1,4 +1,4 @@
-"""Heads of YOLOv2, YOLO9000 and YOLOv1: `[region]` and `[detection]`."""
+"""Decode the heads of YOLOv2, YOLO9000 and YOLOv1: `[region]` and `[detection]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detector.heads.candidates import Candidates, filter_by_score, sigmoid, soft
 from detector.heads.yolo import filter_by_objectness, logit, sizes
 
 TREE_THRESHOLD = np.float32(0.5)
-"""A class of YOLO9000's hierarchy is believed when its probability is above this (`get_region_boxes`)."""
+"""Minimum probability of a class chosen from YOLO9000's hierarchy (`get_region_boxes`)."""
 
 
 def decode_region(
@@ -23,11 +23,11 @@ def decode_region(
     height: int,
     classes: NDArray[np.intp] | None,
 ) -> Candidates:
-    """`[region]`: x, y, width, height, objectness, classes per anchor; a softmax over the classes.
+    """Decode `[region]`: x, y, width, height, objectness, classes per anchor; a softmax over the classes.
 
-    With a hierarchy, a box above the objectness threshold names one class: the last in the list whose probability,
-    its own times all its ancestors', is above a half, and that probability is its score. Source:
-    `forward_region_layer`, `get_region_box` and `get_region_boxes` (region_layer.c of AlexeyAB's Darknet).
+    With a hierarchy, a box above the objectness threshold gets one class: the last in the list whose probability, its
+    own times all its ancestors', is above a half. That probability is its score. Source: `forward_region_layer`,
+    `get_region_box` and `get_region_boxes` (region_layer.c of AlexeyAB's Darknet).
     """
     rows, columns, _ = output.shape
     raw, row, column, anchors = filter_by_objectness(output, head, 4, logit(confidence))
@@ -45,7 +45,7 @@ def decode_region(
 
 
 def tree_probabilities(raw: NDArray[np.float32], parents: tuple[int, ...]) -> NDArray[np.float32]:
-    """(n, classes): each class's probability times its ancestors'; a softmax among siblings.
+    """Return (n, classes): each class's probability times its ancestors', with a softmax among siblings.
 
     Source: `softmax_tree` (blas_kernels.cu), `hierarchy_predictions` (tree.c).
     """
@@ -63,7 +63,7 @@ def tree_probabilities(raw: NDArray[np.float32], parents: tuple[int, ...]) -> ND
 def _tree_layout(
     parents: tuple[int, ...],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
-    """Where each group of siblings starts, each class's group, and the classes of each depth below the roots."""
+    """Return the start of each group of siblings, each class's group, and the classes of each depth below the roots."""
     parent = np.array(parents, np.intp)
     begins = np.concatenate([[True], parent[1:] != parent[:-1]])
     depth = np.zeros(len(parent), np.intp)
@@ -81,9 +81,9 @@ def decode_detection(
     height: int,
     classes: NDArray[np.intp] | None,
 ) -> Candidates:
-    """`[detection]`: per cell its classes, a confidence for each box, then x, y, width, height of each box.
+    """Decode `[detection]`: per cell its classes, a confidence per box, then x, y, width, height of each box.
 
-    The classes belong to the cell, not to a box; sizes are parts of the picture, or their square roots. Source:
+    The classes belong to the cell, not to a box; sizes are fractions of the image, or their square roots. Source:
     `forward_detection_layer` and `get_detection_detections` (detection_layer.c).
     """
     rows, columns, _ = output.shape

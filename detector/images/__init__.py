@@ -1,1 +1,1 @@
-"""Pictures: found, read, fitted into a network's input."""
+"""Find and read images and fit them into a network's input."""

@@ -1,4 +1,4 @@
-"""Addresses of pictures and streams, and how they are shown: without the credentials in them."""
+"""Recognise addresses of images and streams, and hide the credentials in them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HIDDEN = "***"
 
 
 def is_url(source: str) -> bool:
-    """Whether this is an http(s) address to fetch rather than a file to open."""
+    """Return whether this is an http(s) address to fetch rather than a file to open."""
     return source[:8].lower().startswith(("http://", "https://"))
 
 
 def without_credentials(text: str) -> str:
-    """The text with user names, passwords and tokens removed from every address in it.
+    """Return the text with user names, passwords and tokens removed from every address in it.
 
     `rtsp://me:secret@camera/1` becomes `rtsp://camera/1`; `http://camera/shot?user=me&pwd=secret` becomes
     `http://camera/shot?user=me&pwd=***`. Use it for everything that is printed, logged, exported or drawn.

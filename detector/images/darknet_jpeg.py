@@ -1,13 +1,14 @@
-"""JPEG pixels as Darknet's own decoder gives them, to the bit where it matters.
+"""Decode JPEG to the pixels of Darknet's own decoder.
 
-Darknet reads JPEG with stb_image, every Python library with libjpeg. Both compute the same planes; they round
-differently when the colour planes are brought to full size and turned into RGB. The difference is one step of 255
-here and there, yet it moves a confidence by up to 0.02, and a box near a threshold comes or goes.
+Darknet reads JPEG with stb_image, every Python library with libjpeg. Both compute the same planes, but round
+differently when they scale the colour planes to full size and convert them to RGB. Single pixels differ by one step of
+255, which changes a confidence by up to 0.02, enough to move a box across the threshold.
 
-libjpeg does not give its colour planes as they are stored. For 4:2:0 it decodes them so when asked for a picture of
-half the size; for 4:2:2 and 4:4:0 they are worked out from the doubled ones. Source: `stbi__resample_row_v_2`,
-`stbi__resample_row_h_2`, `stbi__resample_row_hv_2`, `stbi__YCbCr_to_RGB_row` (stb_image.h); `h2v1_fancy_upsample`,
-`h1v2_fancy_upsample` (jdsample.c of libjpeg-turbo).
+libjpeg does not return its colour planes as stored. For 4:2:0 it does so when asked for an image of half the size; for
+4:2:2 and 4:4:0 they are computed back from the doubled planes.
+
+Source: `stbi__resample_row_v_2`, `stbi__resample_row_h_2`, `stbi__resample_row_hv_2`, `stbi__YCbCr_to_RGB_row`
+(stb_image.h); `h2v1_fancy_upsample`, `h1v2_fancy_upsample` (jdsample.c of libjpeg-turbo).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _CENTRED = np.arange(256, dtype=np.int32) - 128
 
 
 def _times(factor: float) -> NDArray[np.int32]:
-    """A table of chroma value -> product, in stb_image's fixed point (12 bits of factor, moved up by 8)."""
+    """Return a table from chroma value to product, in stb_image's fixed point (a 12-bit factor shifted left by 8)."""
     return _CENTRED * np.int32(int(factor * 4096 + 0.5) << 8)
 
 
@@ -34,9 +35,9 @@ _BLUE_OF_CB = _times(1.77200)
 
 
 def decode_jpeg(open_image: Callable[[], Image.Image]) -> NDArray[np.uint8] | None:
-    """The picture as RGB (height, width, 3), not yet rotated; None for a JPEG that is not stored as YCbCr.
+    """Return the image as RGB (height, width, 3), before rotation; None for a JPEG that is not stored as YCbCr.
 
-    `open_image` opens the file anew with each call. Raises what Pillow raises for a damaged file.
+    `open_image` opens the file anew with each call. Raise what Pillow raises for a damaged file.
     """
     image = open_image()
     if image.format != "JPEG" or image.mode != "RGB" or image.info.get("adobe_transform", 1) != 1:
@@ -63,7 +64,7 @@ def _planes(image: Image.Image, size: tuple[int, int]) -> list[NDArray[np.uint8]
 
 
 def _doubled_both_ways(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Twice as high and wide: each value 9 parts its own cell, 3 and 3 its neighbours', 1 the diagonal one's."""
+    """Double the height and width: 9/16 of the nearest cell, 3/16 of each neighbour, 1/16 of the diagonal one."""
     stored = plane.astype(np.int32)
     padded = np.pad(stored, ((1, 1), (0, 0)), mode="edge")
     tall = np.empty((2 * len(stored), stored.shape[1]), np.int32)
@@ -78,7 +79,7 @@ def _doubled_both_ways(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _redoubled(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Rows that libjpeg doubled, doubled again as stb_image does: the even ones round the other way."""
+    """Double rows as stb_image does from rows that libjpeg doubled; even rows are weighted the other way round."""
     stored = _stored_rows(plane)
     above = np.concatenate([stored[:1], stored[:-1]])
     again = plane.copy()
@@ -87,10 +88,11 @@ def _redoubled(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _stored_rows(plane: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """The rows that libjpeg doubled into these.
+    """Recover the rows that libjpeg doubled.
 
-    It makes even rows (3 c[i] + c[i - 1] + 1) >> 2 and odd ones (3 c[i] + c[i + 1] + 2) >> 2. Each gives c[i] bounds
-    once its neighbour has some; the first row is c[0] itself. Two sweeps down and up leave one value.
+    It computes even rows as (3 c[i] + c[i - 1] + 1) >> 2 and odd ones as (3 c[i] + c[i + 1] + 2) >> 2. Each equation
+    bounds c[i] once its neighbour is bounded; the first row is c[0] itself. A sweep down and a sweep up leave one
+    value.
     """
     even, odd = plane[0::2].astype(np.int16), plane[1::2].astype(np.int16)
     low, high = np.zeros_like(even), np.full_like(even, 255)

@@ -1,4 +1,4 @@
-"""Pictures fetched over http and https, within limits of time and size."""
+"""Fetch images over http and https, within limits of time and size."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def fetch_picture(
     max_redirects: int = 10,
     connect: Connect | None = None,
 ) -> bytes:
-    """Fetch a picture's bytes; `timeout_seconds` bounds the whole of it, from name lookup and redirects to the end.
+    """Fetch an image's bytes; `timeout_seconds` limits the whole fetch, from name lookup and redirects to the end.
 
     A user name and password in the address are sent as Basic authentication, to that host only, and never shown.
     `connect` opens every connection, those of redirects too, in place of `socket.create_connection`; no proxy is used
-    then. Raises `PictureError` for whatever goes wrong: no connection, no such page, no picture, too large, too slow.
+    then. Raises `PictureError` for every failure: no connection, no such page, not an image, too large, too slow.
     """
     name = without_credentials(url)
     connections = _Connections(connect, max_redirects)
@@ -54,7 +54,7 @@ def fetch_picture(
         except BaseException as error:  # noqa: BLE001 - raised again by the caller
             results.put(error)
 
-    # A timeout of a socket is for one packet, and there is none for looking up a name. So the deadline is kept here.
+    # A socket's timeout applies to each packet, and name lookup has none, so the deadline is enforced here.
     threading.Thread(target=work, name="fetch", daemon=True).start()
     try:
         result = results.get(timeout=timeout_seconds)
@@ -77,7 +77,7 @@ def _fetch(url: str, name: str, connections: _Connections, deadline: float, max_
             words = " ".join(f"{error.code} {error.reason}".split())
             raise PictureError(f"{name}: the server answered {words}; {advice}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        # urllib wraps what happens while connecting in URLError, and nothing that happens after.
+        # urllib wraps errors while connecting in URLError, but not those that come later.
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
             raise _too_slow(name) from error
@@ -86,7 +86,7 @@ def _fetch(url: str, name: str, connections: _Connections, deadline: float, max_
 
 
 class _Connections:
-    """The connections that one fetch opens, so that they can be closed from another thread."""
+    """The connections of one fetch, which can be closed from another thread."""
 
     def __init__(self, connect: Connect | None, max_redirects: int) -> None:
         self._connect = connect
@@ -96,7 +96,7 @@ class _Connections:
         self._closed = False
 
     def opener(self) -> urllib.request.OpenerDirector:
-        """What opens addresses through these connections."""
+        """Return an opener that uses these connections."""
         # Not build_opener: that adds file:, ftp: and data:, and a server may redirect to any of them.
         opener = urllib.request.OpenerDirector()
         most = self._max_redirects
@@ -117,14 +117,14 @@ class _Connections:
         return opener
 
     def add(self, connected: socket.socket) -> None:
-        """Remember a socket; one that connects too late is closed at once."""
+        """Remember a socket; close it at once if the fetch has already ended."""
         with self._lock:
             self._open.append(connected)
             if self._closed:
                 _shut(connected)
 
     def close(self) -> None:
-        """End whatever is still being sent or received."""
+        """End any transfer that is still running."""
         with self._lock:
             self._closed = True
             for connected in self._open:
@@ -204,7 +204,7 @@ def _read(response: Any, name: str, *, deadline: float, max_bytes: int) -> bytes
     while chunk := response.read1(_CHUNK_BYTES):
         data += chunk
         if not recognised and len(data) >= _SIGNATURE_BYTES:
-            # Judged by the bytes: some servers send pictures as text/plain.
+            # Checked by content: some servers send images as text/plain.
             if not PICTURE_SIGNATURE.match(data):
                 raise PictureError(
                     f"{name}: the server sent {response.headers.get_content_type()}, not a picture; "
@@ -212,9 +212,7 @@ def _read(response: Any, name: str, *, deadline: float, max_bytes: int) -> bytes
                 )
             recognised = True
         if len(data) > max_bytes or (announced or 0) > max_bytes:
-            raise PictureError(
-                f"{name}: larger than {max_bytes:,} bytes, the most that is fetched; download it and give the file"
-            )
+            raise PictureError(f"{name}: larger than the limit of {max_bytes:,} bytes; download it and give the file")
         if time.monotonic() > deadline:
             raise _too_slow(name)
     if announced is not None and len(data) < announced:

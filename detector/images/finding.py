@@ -1,4 +1,4 @@
-"""Which pictures a user means: files, folders, globs and addresses; and what their results are called."""
+"""Find the images that files, folders, globs and addresses refer to, and name their results."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from detector.images.signatures import PICTURE_SUFFIXES
 _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")
 LONGEST_NAME_BYTES = 255
 _KEPT_BYTES = 200
-"""Of the end of an address, which leaves room for a number and a suffix."""
+"""Maximum characters taken from an address, which leaves room for a number and a suffix."""
 
 
 def find_pictures(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Turn files, folders, globs (`**` too) and addresses into a list of pictures without duplicates.
+    """Turn files, folders, globs (`**` too) and addresses into a list of images without duplicates.
 
-    A folder gives its own pictures, not those of folders in it, in natural order (`2.jpg` before `10.jpg`).
-    A name that exists is never read as a glob, so `cat[1].jpg` finds itself. A missing file stays in the
-    list: `read_picture` reports it, and the rest of a batch goes on. Raises `PictureError` for a folder
-    without pictures and a glob without matches.
+    A folder stands for the images directly in it, in natural order (`2.jpg` before `10.jpg`). An existing name is never
+    treated as a glob, so `cat[1].jpg` finds that file. A missing file stays in the list: `read_picture` reports it, and
+    the rest of the batch continues. Raise `PictureError` for a folder without images and a glob without matches.
     """
     found: dict[str, str] = {}
     for argument in arguments:
@@ -36,16 +35,16 @@ def find_pictures(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def output_name(source: str | os.PathLike[str], *, taken: Collection[str] = ()) -> str:
-    """Return the file name for a picture's result: `photos/dog.jpg` -> `dog.jpg`, `cat.webp` -> `cat.png`.
+    """Return the file name for an image's result: `photos/dog.jpg` -> `dog.jpg`, `cat.webp` -> `cat.png`.
 
-    JPEG and PNG keep their suffix; every other kind becomes PNG, which loses nothing. An address gives the
-    last part of its path, as JPEG where it has no suffix. A name in `taken` (upper and lower case counting
-    as one, as on Windows and macOS) is numbered: `dog-2.jpg`.
+    JPEG and PNG keep their suffix; every other format becomes PNG, which is lossless. For an address, the last part of
+    its path is used, as JPEG if it has no suffix. A name in `taken` (ignoring case, as Windows and macOS do) is
+    numbered: `dog-2.jpg`.
     """
     text = os.fspath(source)
     if is_url(text):
         text = unquote(re.sub(r"^\w+://[^/?#]*|[?#].*", "", text, flags=re.DOTALL).rstrip("/"))
-        # What a stranger's address may hold must neither leave the folder nor be refused by a file system.
+        # Characters from an address must not escape the folder or be invalid in file names.
         text = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", text.replace("\\", "/")).rpartition("/")[2].strip(" .")
         path = Path(os.fsencode(text)[-_KEPT_BYTES:].decode(errors="ignore") or "picture")
         if path.suffix.lower() not in PICTURE_SUFFIXES:
@@ -61,7 +60,7 @@ def output_name(source: str | os.PathLike[str], *, taken: Collection[str] = ()) 
 
 
 def _fitting(stem: str, ending: str) -> str:
-    """The two put together, the stem cut where the name would be longer than file systems take."""
+    """Join stem and suffix, with the stem cut if the name would exceed the limit of file systems."""
     room = LONGEST_NAME_BYTES - len(os.fsencode(ending))
     return os.fsdecode(os.fsencode(stem)[:room]) + ending
 
@@ -69,10 +68,10 @@ def _fitting(stem: str, ending: str) -> str:
 def _expand(argument: str) -> Sequence[str]:
     if is_url(argument):
         return [argument]
-    # os.path answers False where Path's methods raise: folders that may not be entered, names too long.
+    # os.path returns False where Path's methods raise: inaccessible folders, names too long.
     if os.path.isdir(argument):  # noqa: PTH112
         try:
-            # Hidden names are left out: macOS leaves a "._dog.jpg", no picture, beside each dog.jpg.
+            # Hidden files are skipped: macOS writes a "._dog.jpg", which is not an image, beside each dog.jpg.
             paths = [str(path) for path in Path(argument).iterdir() if not path.name.startswith(".")]
         except OSError as error:
             raise PictureError(f"{argument}: the folder cannot be read ({error.strerror})") from error
@@ -92,6 +91,6 @@ def _pictures_among(paths: list[str], otherwise: str) -> list[str]:
 
 
 def _natural(path: str) -> list[tuple[str, int, str]]:
-    """Sort key that reads digits as numbers."""
+    """Return a sort key that compares digits as numbers."""
     pieces = re.findall(r"(\D*)(\d*)", path.casefold())
     return [(text, int(digits or 0), digits) for text, digits in pieces]

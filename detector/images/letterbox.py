@@ -1,4 +1,4 @@
-"""A picture fitted into a network's input, and boxes brought back from it.
+"""Fit an image into a network's input, and map boxes back to the image.
 
 Pure geometry and resampling: NumPy and OpenCV, no network.
 """
@@ -23,33 +23,33 @@ GREY = 0.5
 
 @dataclass(frozen=True)
 class Fit:
-    """Where a picture lies in a network's input; all sizes in pixels."""
+    """The position of an image in a network's input; all sizes in pixels."""
 
     picture_width: int
     picture_height: int
     width: int
-    """Of the network's input."""
+    """Size of the network's input."""
 
     height: int
     inner_width: int
-    """Of the resized picture within the input."""
+    """Size of the resized image within the input."""
 
     inner_height: int
 
     @property
     def left(self) -> int:
-        """Columns of grey before the picture."""
+        """Grey columns to the left of the image."""
         return (self.width - self.inner_width) // 2
 
     @property
     def top(self) -> int:
-        """Rows of grey above the picture."""
+        """Grey rows above the image."""
         return (self.height - self.inner_height) // 2
 
     def network_input(
         self, picture: NDArray[np.uint8] | Planes, interpolation: Interpolation = "linear"
     ) -> NDArray[np.float32]:
-        """The picture, (height, width, 3) RGB uint8 or planes, as the network's input: RGB, float32 in 0..1."""
+        """Return the image, (height, width, 3) RGB uint8 or planes, as the network's input: RGB, float32 in 0..1."""
         resized = resample(picture, self.inner_width, self.inner_height, interpolation)
         bottom, right = self.height - self.inner_height - self.top, self.width - self.inner_width - self.left
         if not (self.top or self.left or bottom or right):
@@ -59,10 +59,10 @@ class Fit:
         return cast("NDArray[np.float32]", framed)
 
     def to_picture(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes (n, 4) of centre x, centre y, width, height, from parts of the input to parts of the picture.
+        """Map boxes (n, 4) of centre x, centre y, width, height from fractions of the input to fractions of the image.
 
-        The inverse is Darknet's (`correct_yolo_boxes`, yolo_layer.c): it subtracts half the difference as a
-        fraction, although the picture was pasted at a whole pixel.
+        The inverse is Darknet's (`correct_yolo_boxes`, yolo_layer.c): it subtracts half the difference as a fraction,
+        although the image was pasted at a whole pixel.
         """
         inner_x, inner_y = self.inner_width / self.width, self.inner_height / self.height
         margins = np.array([(1 - inner_x) / 2, (1 - inner_y) / 2, 0, 0], np.float32)
@@ -80,12 +80,12 @@ def fit_picture(
     shape: Shape = "square",
     stride: int = 32,
 ) -> Fit:
-    """Choose the network's input for a picture.
+    """Return the network's input for an image.
 
-    `width` and `height` are those the network is to run at. `square` keeps them, as Darknet does. `rect` is the
-    smallest rectangle of whole strides that holds the letterboxed picture, the same scale without most of the
-    grey. `fit` is the rectangle of whole strides, of no more pixels than `width` x `height`, that is nearest to the
-    picture's own shape; the picture is then fitted into it as `resize` says.
+    `width` and `height` are the size at which the network should run. `square` keeps it, as Darknet does. `rect` is the
+    smallest rectangle of whole strides that contains the letterboxed image: the same scale with little grey. `fit` is
+    the rectangle of whole strides, of at most `width` x `height` pixels, that is nearest to the image's own shape; the
+    image is then fitted into it according to `resize`.
     """
     if shape == "rect":
         inner = _letterboxed(picture_width, picture_height, width, height)
@@ -100,7 +100,7 @@ def fit_picture(
 
 
 def _letterboxed(picture_width: int, picture_height: int, width: int, height: int) -> tuple[int, int]:
-    """The largest size of the picture's shape within width x height, in Darknet's integers (`letterbox_image`)."""
+    """Return the largest size of the image's shape within width x height, in Darknet's integers (`letterbox_image`)."""
     if width * picture_height < height * picture_width:
         return width, max(1, picture_height * width // picture_width)
     return max(1, picture_width * height // picture_height), height
@@ -108,9 +108,9 @@ def _letterboxed(picture_width: int, picture_height: int, width: int, height: in
 
 @lru_cache(maxsize=256)
 def _nearest_rectangle(aspect: float, budget: int, stride: int) -> tuple[int, int]:
-    """Width and height in whole strides within a budget of pixels, nearest to an aspect ratio (width / height).
+    """Return width and height in whole strides within a pixel budget, nearest to an aspect ratio (width / height).
 
-    Near means little distortion and little of the budget unspent, as ratios; distortion counts twice.
+    The nearest size has little distortion and uses most of the budget, both as ratios; distortion counts twice.
     """
     cells = budget // stride**2
 
@@ -132,10 +132,10 @@ def _nearest_rectangle(aspect: float, budget: int, stride: int) -> tuple[int, in
 def resample(
     picture: NDArray[np.uint8] | Planes, width: int, height: int, interpolation: Interpolation = "linear"
 ) -> NDArray[np.float32]:
-    """Resize an RGB uint8 picture, or planes, to RGB float32 in 0..1.
+    """Resize an RGB uint8 image, or planes, to RGB float32 in 0..1.
 
     `linear` is OpenCV's bilinear, `area` averages when it shrinks, `darknet` is Darknet's bilinear with aligned
-    corners, which its boxes can be reproduced with.
+    corners, which reproduces Darknet's boxes.
     """
     if interpolation == "darknet":
         return _resample_darknet(picture.rgb if isinstance(picture, Planes) else picture, width, height)
@@ -149,10 +149,10 @@ def resample(
 
 
 def _resample_darknet(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float32]:
-    """`resize_image` (image.c): source = target * (in - 1) / (out - 1), no antialiasing, in float.
+    """Apply `resize_image` (image.c): source = target * (in - 1) / (out - 1), no antialiasing, in float.
 
-    Rows before columns, where Darknet goes the other way: the same up to rounding, and less work. OpenCV has no such
-    resize: `remap` and `warpAffine` round their weights to 1/32, which is 0.013 off.
+    Rows are resized before columns, the reverse of Darknet's order: the same up to rounding, and faster. OpenCV has no
+    such resize: `remap` and `warpAffine` round their weights to 1/32, an error of up to 0.013.
     """
     above, below, part_above, part_below = _row_weights(picture.shape[0], height)
     before, after, part_before, part_after = _column_weights(picture.shape[1], width)
@@ -176,7 +176,7 @@ _BLOCK_ROWS = 64  # so that a block of a video frame's rows stays in the process
 
 @lru_cache(maxsize=64)
 def _row_weights(source: int, target: int) -> tuple[NDArray[Any], ...]:
-    """For each target row the source rows on both sides, and the part of each, scaled to 0..1."""
+    """Return for each target row the two source rows and their weights, scaled to 0..1."""
     first, second, part = _aligned_corners(source, target)
     scaled = part[:, None] * np.float32(1 / 255)
     return first, second, np.float32(1 / 255) - scaled, scaled
@@ -184,16 +184,16 @@ def _row_weights(source: int, target: int) -> tuple[NDArray[Any], ...]:
 
 @lru_cache(maxsize=64)
 def _column_weights(source: int, target: int) -> tuple[NDArray[Any], ...]:
-    """The same for columns, for each of their three numbers: NumPy gathers single ones faster than threes."""
+    """Return the same for columns, expanded to three channels: NumPy gathers single values faster than triples."""
     first, second, part = _aligned_corners(source, target)
     spread = np.repeat(part, 3)
     return *((index[:, None] * 3 + np.arange(3)).reshape(-1) for index in (first, second)), 1 - spread, spread
 
 
 def _aligned_corners(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For each target index the source indices on both sides of it and how far it lies towards the second."""
+    """Return for each target index the two neighbouring source indices and the weight of the second."""
     scale = np.float32(source - 1) / np.float32(target - 1) if target > 1 else np.float32(0)
     position = np.arange(target, dtype=np.float32) * scale
-    position[-1] = source - 1  # Darknet takes the last pixel here, whatever the rounding
+    position[-1] = source - 1  # Darknet takes the last pixel here, regardless of rounding
     first = np.minimum(position.astype(np.intp), source - 1)
     return first, np.minimum(first + 1, source - 1), position - first.astype(np.float32)

@@ -1,14 +1,14 @@
-"""How a picture may be fitted into a network's input: the words that settings and the letterbox share."""
+"""Name the ways to fit an image into a network's input; shared by the settings and the letterbox."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Resize = Literal["letterbox", "stretch"]
-"""Whether the picture keeps its shape, with grey around it, or fills the input."""
+"""Whether the image keeps its shape, with grey around it, or is stretched to the input."""
 
 Shape = Literal["square", "rect", "fit"]
-"""The input's own size; the smallest rectangle of whole strides; the rectangle nearest to the picture's shape."""
+"""The input's own size; the smallest rectangle of whole strides; the rectangle nearest to the image's shape."""
 
 Interpolation = Literal["linear", "area", "darknet"]
-"""How pixels are made smaller or larger."""
+"""The interpolation used for resizing."""

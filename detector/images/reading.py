@@ -1,4 +1,4 @@
-"""Pictures: anything a user calls one in, an RGB array as displayed out; and back to a file."""
+"""Read images of any supported kind as RGB arrays, and write arrays to image files."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from detector.images.signatures import describe_start
 PictureSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]
 
 MAX_PIXELS = 178_956_970
-"""The largest picture that is opened, 512 MiB as RGB; Pillow, too, refuses more."""
+"""Maximum pixels of an image, 512 MiB as RGB; Pillow has a limit too."""
 
 MAX_SIDE = 1 << 18
-"""Pillow keeps pointers for each row: a picture one pixel wide would take ten times the memory of its pixels."""
+"""Maximum side in pixels. Pillow keeps pointers for each row: an image one pixel wide would take ten times its pixels'
+memory."""
 
 _MAX_EXIF_BYTES = 4 << 20
-"""Pillow joins the EXIF segments of a JPEG one by one, which takes minutes for a thousand."""
+"""Maximum bytes of EXIF. Pillow joins the EXIF segments of a JPEG one by one, which takes minutes for a thousand."""
 
 _MAX_PIPE_BYTES = 1 << 30
-"""What is read of a pipe or an open file, whose size is not known; the rest of a larger picture is missing then."""
+"""Maximum bytes read from a pipe or an open file of unknown size; the rest of a larger image is lost."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -48,7 +49,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Pillow knows forty kinds, some of which start other programs (EPS runs Ghostscript). These are pictures.
+# Pillow supports forty formats, some of which start other programs (EPS runs Ghostscript). These are only images.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 _ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
 
@@ -60,15 +61,19 @@ def read_picture(
     as_darknet: bool = False,
     on_note: Callable[[str], object] | None = None,
 ) -> NDArray[np.uint8]:
-    """Read a picture as RGB (height, width, 3), as displayed: rotation applied, on white where transparent.
+    """Read an image as RGB (height, width, 3), as displayed: rotation applied, on white where transparent.
 
-    Takes a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, or an array. Arrays are
-    uint8: RGB (height, width, 3) is returned as it is, uncopied; grey (height, width) and RGBA (height, width, 4) are
-    converted. 16-bit grey keeps its whole range (65535 is white). 32-bit and float grey have no range of their own:
-    white is 1 (float only), 255, 65535 or the brightest pixel, whichever is the first that no pixel exceeds; with
-    values below 0, darkest to brightest. Of an animation or of several pages, the first is read, and `on_note` gets a
-    line that says so. `name` stands for the picture in messages. `as_darknet` decodes JPEG files to Darknet's pixels
-    (see `detector.images.darknet_jpeg`), which takes several times as long. Raises `PictureError`.
+    `source` is a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, or an array. Arrays are
+    uint8: RGB (height, width, 3) is returned as is, without a copy; grey (height, width) and RGBA (height, width, 4)
+    are converted.
+
+    16-bit grey keeps its whole range (65535 is white). 32-bit and float grey have no fixed range: white is the first of
+    1 (float only), 255, 65535 and the brightest pixel that no pixel exceeds; if there are negative values, the range is
+    darkest to brightest. Of an animation or a file of several pages, the first is read, and `on_note` gets a line that
+    says so.
+
+    `name` identifies the image in messages. `as_darknet` decodes JPEG files to Darknet's pixels (see
+    `detector.images.darknet_jpeg`), which takes several times as long. Raise `PictureError`.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "the array")
@@ -97,16 +102,16 @@ def read_picture(
 
 
 def picture_formats() -> list[str]:
-    """Pillow's names of the formats that are opened, as far as this Pillow was built with them."""
+    """Return Pillow's names of the formats that are opened, if this Pillow was built with them."""
     Image.init()
     return [kind for kind in _FORMATS if kind in Image.OPEN]
 
 
 def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
-    """Write RGB (height, width, 3) as JPEG, PNG or WEBP, as the suffix says; make its folder if need be.
+    """Write RGB (height, width, 3) as JPEG, PNG or WEBP, according to the suffix; make its folder if needed.
 
-    The file appears under its name when it is complete. Raises `OutputError` where nothing can be written to that
-    path, and `WriteError` where writing failed, as on a full disk.
+    The file appears under its name when it is complete. Raise `OutputError` if nothing can be written to that path, and
+    `WriteError` if writing failed, as on a full disk.
     """
     path = Path(path)
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower())
@@ -117,7 +122,7 @@ def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
     check_output(path, overwrite=True)
     encoded = io.BytesIO()
     try:
-        # No chroma subsampling: it would smear the thin coloured lines that are drawn onto results.
+        # No chroma subsampling: it would blur the thin coloured lines drawn on results.
         Image.fromarray(rgb).save(encoded, kind, quality=92, subsampling=0)
     except (OSError, ValueError) as error:
         height, width = rgb.shape[:2]
@@ -171,7 +176,7 @@ def _from_file(
         raise PictureError(f"{name}: the file is empty; save or fetch it again")
     if start[:2] == b"\xff\xd8" and _exif_bytes(file) > _MAX_EXIF_BYTES:
         raise PictureError(
-            f"{name}: more than {_MAX_EXIF_BYTES >> 20} MB of EXIF data, refused as dangerous; save it without"
+            f"{name}: more than {_MAX_EXIF_BYTES >> 20} MB of EXIF data, refused as dangerous; save it without EXIF"
         )
     file.seek(0)
     try:
@@ -195,7 +200,7 @@ def _from_file(
 
 
 def _exif_bytes(file: BinaryIO) -> int:
-    """How many bytes the EXIF segments of a JPEG hold."""
+    """Return the number of bytes in the EXIF segments of a JPEG."""
     total, place = 0, 2
     while True:
         file.seek(place)
@@ -218,7 +223,7 @@ def _frame_count(image: Image.Image) -> int:
 
 
 def _file_name(opened: Any) -> str:
-    """The name of the file behind a Pillow image or an open file, as far as it is known."""
+    """Return the name of the file behind a Pillow image or an open file, if it is known."""
     try:
         name = opened.filename if isinstance(opened, ImageFile) else opened.name
     except AttributeError:
@@ -242,7 +247,7 @@ def _decode(image: Image.Image, name: str, reopened: Callable[[], Image.Image] |
     except MemoryError:
         raise PictureError(f"{name}: {image.width}x{image.height} pixels do not fit into memory") from None
     except Exception as error:
-        # Decoders fail in as many ways as files can be broken: OSError, SyntaxError, struct.error, KeyError …
+        # Decoders raise many kinds of errors for broken files: OSError, SyntaxError, struct.error, KeyError …
         raise _damaged(name, error, f" ({image.format or 'Pillow'} {image.width}x{image.height})") from error
 
 
@@ -289,7 +294,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _damaged(name: str, error: Exception, which: str = "") -> PictureError:
-    return PictureError(f"{name}: the picture{which} is cut off or damaged: {_reason(error)}; save or fetch it again")
+    return PictureError(f"{name}: the picture{which} is truncated or damaged: {_reason(error)}; save or fetch it again")
 
 
 def _too_large(name: str) -> PictureError:
@@ -305,7 +310,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Quiet:
-    """Hide Pillow's warnings while any thread decodes: `catch_warnings` alone is for one thread at a time."""
+    """Hide Pillow's warnings while any thread decodes: `catch_warnings` alone is not thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

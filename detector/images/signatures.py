@@ -1,4 +1,4 @@
-"""The first bytes of picture files, and what other files that people take for pictures begin with."""
+"""Recognise image files, and files that are mistaken for images, by their first bytes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ PICTURE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".bmp", ".dib", ".gif"),
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
 )
-"""Lower case; the files that a folder or a glob counts as pictures."""
+"""The suffixes, in lower case, of the files that a folder or a glob counts as images."""
 
 PICTURE_SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|P[1-6]\s|\0\0\0\x0cjP|....ftypavi[fs]",
     re.DOTALL,
 )
-"""Matches the first bytes of every kind of picture that is read."""
+"""A pattern for the first bytes of every image format that is read."""
 
 _EXPECTED = "expected JPEG, PNG, WEBP, BMP, GIF or TIFF"
 _NOT_PICTURES = (
     (rb"\s*<(!doctype\s+html|html)", "a web page, not a picture; give the address of the picture itself"),
-    (rb"\s*<(\?xml|svg)", "SVG or XML, which holds no pixels; save it as PNG"),
+    (rb"\s*<(\?xml|svg)", "SVG or XML, which contains no pixels; save it as PNG"),
     (rb"....ftyp(hei|hev|mif|msf)", "HEIC, which is not supported; save it as JPEG"),
     (rb"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3|\0\0\x01\xba", "a video, not a picture; use `yolo3 video`"),
     (rb"%PDF", "a PDF document; save its page as PNG"),
@@ -28,7 +28,7 @@ _NOT_PICTURES = (
 
 
 def describe_start(start: bytes) -> str:
-    """What a file that is not a readable picture looks like, from its first bytes, and what to do about it."""
+    """Return what a file that is not a readable image looks like, from its first bytes, and what to do about it."""
     for pattern, words in _NOT_PICTURES:
         if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
             return words

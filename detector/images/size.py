@@ -1,4 +1,4 @@
-"""The width and height of a picture or of a network's input."""
+"""Represent the width and height of an image or of a network's input."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Size(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """How many pixels there are in all."""
+        """Number of pixels."""
         return self.width * self.height
 
 
 def parse_size(size: str | int | Sequence[int]) -> Size:
-    """The size that `416`, `"416"`, `"608x352"` or `(608, 352)` stands for; raises `SettingsError` for anything else.
+    """Return the size that `416`, `"416"`, `"608x352"` or `(608, 352)` stands for; raise `SettingsError` otherwise.
 
     One number is a square. Of two, the width comes first.
     """

@@ -1,4 +1,4 @@
-"""A picture cut into overlapping tiles: how many, and where each lies."""
+"""Compute how many overlapping tiles an image is cut into, and their positions."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from detector.errors import SettingsError
 
 View = tuple[int, int, int, int]
-"""A part of a picture: left, top, right, bottom in its pixels."""
+"""A part of an image: left, top, right, bottom in its pixels."""
 
 MOST_TILES = 256
-"""Per picture; more would take minutes for each."""
+"""Maximum tiles per image; more would take minutes."""
 
 LARGEST_REDUCTION = 2.0
-"""`auto` makes tiles that are scaled down to the network's input by no more than this."""
+"""The strongest reduction of a tile to the network's input that `auto` allows."""
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """How to cut pictures: `columns` x `rows` tiles, or as many as the picture's size asks for when both are 0.
+    """How to cut images: `columns` x `rows` tiles, or as many as the image's size requires when both are 0.
 
-    Raises `SettingsError` for values out of range.
+    Raise `SettingsError` for values out of range.
     """
 
     columns: int = 0
     rows: int = 0
     overlap: float = 0.2
-    """Part of a tile's width and height that it shares with its neighbour, 0 to 0.9."""
+    """Fraction of a tile's width and height shared with its neighbour, 0 to 0.9."""
 
     def __post_init__(self) -> None:
         if (self.columns, self.rows) != (0, 0) and not (
@@ -42,7 +42,7 @@ class Tiles:
 
     @classmethod
     def parse(cls, text: str, overlap: float = 0.2) -> Tiles:
-        """From `2x2` (columns x rows) or `auto`; `SettingsError` for anything else."""
+        """Parse `2x2` (columns x rows) or `auto`; raise `SettingsError` for anything else."""
         if text == "auto":
             return cls(overlap=overlap)
         match = re.fullmatch(r"([0-9]{1,3})x([0-9]{1,3})", text)
@@ -56,9 +56,9 @@ class Tiles:
         return f"{self.columns}x{self.rows}" if self.columns else "auto"
 
     def views(self, width: int, height: int, *, input_width: int, input_height: int) -> list[View]:
-        """The tiles of a picture, row by row; edges are even, as pictures with halved colour planes need.
+        """Return the tiles of an image, row by row; edges are even, as images with halved chroma planes need.
 
-        `input_width` and `input_height` are the network's input in pixels, which `auto` goes by.
+        `input_width` and `input_height` are the network's input in pixels, which `auto` uses.
         """
         columns, rows = self.columns, self.rows
         if not columns:
@@ -71,13 +71,13 @@ class Tiles:
 
 
 def _needed(side: int, network_side: int, overlap: float) -> int:
-    """How many tiles a side needs so that none is longer than the network's side times the largest reduction."""
+    """Return how many tiles a side needs so that none exceeds the network's side times the strongest reduction."""
     longest = network_side * LARGEST_REDUCTION
     return 1 if side <= longest else math.ceil((side / longest - overlap) / (1 - overlap))
 
 
 def _spans(side: int, count: int, overlap: float) -> list[tuple[int, int]]:
-    """Begin and end of each of `count` tiles of one length along a side of a picture."""
+    """Return start and end of each of `count` tiles of equal length along a side of an image."""
     count = max(1, min(count, side // 4))
     length = side / (count - (count - 1) * overlap)
     begins = [2 * round(index * length * (1 - overlap) / 2) for index in range(count)]
