@@ -1,1 +1,1 @@
-"""The frame loop and what it streams between: sources, sinks, the frame log."""
+"""Read video frames, describe their time and colours, and write them."""

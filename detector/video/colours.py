@@ -1,4 +1,4 @@
-"""Conversion between a video's stored pixels and RGB, by the colour matrix and range that the video names."""
+"""Convert between a video's stored pixels and RGB, by the colour matrix and range that the video declares."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SWSCALE = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-"""ISO/IEC 23091-2 matrix code to libswscale's name."""
+"""libswscale's name for each matrix code of ISO/IEC 23091-2."""
 
 _CODES = {matrix: code for code, matrix in reversed(_SWSCALE.items())}
 
@@ -41,7 +41,7 @@ def colours_of(frame: av.VideoFrame) -> Colours:
     name = frame.format.name
     return Colours(
         matrix=RGB.matrix if frame.format.is_rgb else int(frame.colorspace),
-        # FFmpeg treats greyscale as full range, whatever it is tagged.
+        # FFmpeg treats greyscale as full range, whatever its tag says.
         full_range=int(frame.color_range) == ColorRange.JPEG or name.startswith("yuvj") or _is_grey(frame),
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
@@ -49,7 +49,7 @@ def colours_of(frame: av.VideoFrame) -> Colours:
 
 
 def stored_as_yuv(colours: Colours) -> Colours:
-    """The colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB or HDR."""
+    """Return the colours in which a copy of a video is stored as YUV: the video's own, unless it is RGB or HDR."""
     if is_hdr(colours):
         return SHOWN
     if colours.matrix != RGB.matrix:
@@ -62,7 +62,7 @@ def _is_grey(frame: av.VideoFrame) -> bool:
 
 
 def _matrix(colours: Colours, height: int) -> Colorspace:
-    """The matrix to compute with. For a video that names none, the one that players assume for its height."""
+    """Return the matrix to use. For a video without one, it is the one that players assume for its height."""
     return _SWSCALE.get(colours.matrix, Colorspace.ITU601 if height <= _SD_HEIGHT else Colorspace.ITU709)
 
 
@@ -71,7 +71,7 @@ def _range(colours: Colours) -> int:
 
 
 def _deep_white(frame: av.VideoFrame, colours: Colours) -> int:
-    """The 16-bit number that libswscale makes of white.
+    """Return the 16-bit value that libswscale makes of white.
 
     It is not 65,535: limited range is scaled to 255 * 256, full range of n bits is shifted left by 16 - n.
     """
@@ -83,7 +83,7 @@ def _deep_white(frame: av.VideoFrame, colours: Colours) -> int:
 class ToImage:
     """Converts decoded frames to images of one size, in the colours of the first frame, before rotation.
 
-    YUV stays in planes, at 8 bits and 4:2:0, as the encoder takes it. RGB stays RGB, and HDR becomes RGB.
+    YUV stays in planes, at 8 bits and 4:2:0, the form that the encoder takes. RGB stays RGB, and HDR becomes RGB.
     """
 
     def __init__(self, first: av.VideoFrame) -> None:
@@ -95,7 +95,7 @@ class ToImage:
         self._planar = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> Image:
-        """The frame's image, in memory of its own."""
+        """Return the frame's image as a copy."""
         if not self._in_planes or colours_of(frame) != self._colours:
             return self._to_rgb(frame)
         if _is_grey(frame):
@@ -109,14 +109,14 @@ class ToImage:
         return Planes(_stored(frame), self._rgb_of, matrix=_CODES[self._matrix], full_range=full_range, size=self._size)
 
     def _rgb_of(self, stored: NDArray[np.uint8]) -> Picture:
-        """The exact RGB picture of planes, rotated or not."""
+        """Return the exact RGB image of planes, rotated or not."""
         frame = av.VideoFrame.from_ndarray(stored, format="yuv420p")
         tag(frame, replace(self._colours, matrix=_CODES[self._matrix]))
         return ToRgb(width=frame.width, height=frame.height)(frame)
 
 
 def _with_grey_chroma(frame: av.VideoFrame) -> av.VideoFrame:
-    """A grey frame as yuv420p. libswscale's own conversion gives it a tint."""
+    """Return a grey frame as yuv420p. libswscale's own conversion gives it a tint."""
     coloured = av.VideoFrame(frame.width, frame.height, "yuv420p")
     luma, *chroma = coloured.planes
     for plane in chroma:
@@ -129,7 +129,7 @@ def _with_grey_chroma(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _stored(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """The planes of a yuv420p frame, one below the other; the last row or column is repeated where a size is odd."""
+    """Return the planes of a yuv420p frame, stacked; the last row or column is repeated where a size is odd."""
     odd_width, odd_height = frame.width % 2, frame.height % 2
     if not (odd_width or odd_height):
         return np.asarray(frame.to_ndarray(), dtype=np.uint8)
@@ -143,7 +143,7 @@ def _stored(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 class ToRgb:
-    """Converts decoded frames to RGB pictures of one size, (height, width, 3), before rotation."""
+    """Converts decoded frames to RGB images of one size, (height, width, 3), before rotation."""
 
     def __init__(self, *, width: int, height: int) -> None:
         self._width, self._height = width, height
@@ -172,7 +172,7 @@ class ToRgb:
 
 
 class FromRgb:
-    """Converts RGB pictures to yuv420p frames tagged with the colours they are stored in."""
+    """Converts RGB images to yuv420p frames tagged with the colours they are stored in."""
 
     def __init__(self, colours: Colours, *, height: int) -> None:
         self._colours = colours
@@ -180,7 +180,7 @@ class FromRgb:
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: Picture) -> av.VideoFrame:
-        """The frame to encode. The picture's width and height must be even."""
+        """Return the frame to encode. The image's width and height must be even."""
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(picture, format="rgb24"),
             format="yuv420p",
@@ -194,7 +194,7 @@ class FromRgb:
 
 
 def to_encode(image: Image, from_rgb: FromRgb, colours: Colours) -> av.VideoFrame:
-    """The frame to encode. Planes are used as they are."""
+    """Return the frame to encode. Planes are used unchanged."""
     if not isinstance(image, Planes):
         return from_rgb(image)
     frame = av.VideoFrame.from_ndarray(image.stored, format="yuv420p")

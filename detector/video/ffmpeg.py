@@ -1,4 +1,4 @@
-"""FFmpeg by way of PyAV, loaded in the one order in which OpenCV can still open windows.
+"""Import FFmpeg (PyAV) in the only order in which OpenCV can still open windows.
 
 Both packages bring their own copies of the X11 libraries. If PyAV's are loaded first, `cv2.namedWindow` never returns
 (seen with PyAV 18.1 and OpenCV 4.14 on Linux), so the whole project imports `av` from here.

@@ -1,4 +1,4 @@
-"""Tone mapping of HDR frames (PQ and HLG) to BT.709, for ordinary screens, encoders and networks.
+"""Tone-map HDR frames (PQ and HLG) to BT.709, for ordinary screens, encoders and networks.
 
 Brightness follows the roll-off of ITU-R BT.2390 (section 5.4.1): it is unchanged up to the knee and compressed above
 it, so that 1,000 cd/m² becomes white. Red, green and blue are scaled by the same factor, which keeps the hue. Colours
@@ -22,7 +22,7 @@ SHOWN = Colours(matrix=1, full_range=False, primaries=1, transfer=1)
 """The colours in which tone-mapped frames are stored."""
 
 _PEAK = 1000.0
-"""cd/m² that become white. Most films are graded for this peak."""
+"""Light in cd/m² that becomes white. Most films are graded for this peak."""
 
 _WHITE = 203.0
 """cd/m² of diffuse white in HDR (ITU-R BT.2408), and of white in the output."""
@@ -39,12 +39,12 @@ _SCREEN_GAMMA = 2.4
 
 
 def is_hdr(colours: Colours) -> bool:
-    """Whether a video's transfer curve is one of HDR's."""
+    """Return whether a video's transfer curve is an HDR curve."""
     return colours.transfer in (PQ, HLG)
 
 
 def tone_mapped(rgb: NDArray[np.uint16], transfer: int, *, white: int = _CODES - 1) -> Picture:
-    """Tone-map a picture, (height, width, 3) BT.2020 RGB in PQ or HLG, to 8-bit BT.709; `white` is its largest code."""
+    """Tone-map an image, (height, width, 3) BT.2020 RGB in PQ or HLG, to 8-bit BT.709; `white` is its largest code."""
     light, gain = _tables(transfer, white)
     linear = light[rgb]
     linear *= gain[rgb.max(axis=2)][:, :, None]
@@ -56,7 +56,7 @@ def tone_mapped(rgb: NDArray[np.uint16], transfer: int, *, white: int = _CODES -
 
 @lru_cache
 def _tables(transfer: int, white: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The light of each 16-bit code, and the gain of a pixel whose largest component has that code.
+    """Return the light of each 16-bit code, and the gain of a pixel whose largest component has that code.
 
     Their product is 1 at white.
     """
@@ -75,30 +75,30 @@ def _tables(transfer: int, white: int) -> tuple[NDArray[np.float32], NDArray[np.
 
 @lru_cache
 def _screen() -> NDArray[np.uint8]:
-    """The 8-bit code that a BT.1886 screen shows as linear light of 0 to 65,535."""
+    """Return the 8-bit code that a BT.1886 screen shows as linear light of 0 to 65,535."""
     return np.rint(255 * (np.arange(_CODES) / (_CODES - 1)) ** (1 / _SCREEN_GAMMA)).astype(np.uint8)
 
 
 def pq_light(code: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light in cd/m² of PQ codes in 0..1 (SMPTE ST 2084)."""
+    """Return the light in cd/m² of PQ codes in 0..1 (SMPTE ST 2084)."""
     power = code ** (1 / 78.84375)
     return 10_000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
 
 
 def pq_code(light: NDArray[np.float64]) -> NDArray[np.float64]:
-    """PQ codes in 0..1 of light in cd/m² (SMPTE ST 2084)."""
+    """Return the PQ codes in 0..1 of light in cd/m² (SMPTE ST 2084)."""
     power = np.clip(light / 10_000, 0, 1) ** 0.1593017578125
     return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
 
 
 def hlg_light(code: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scene light in 0..1 of HLG codes in 0..1 (ITU-R BT.2100, table 5)."""
+    """Return the scene light in 0..1 of HLG codes in 0..1 (ITU-R BT.2100, table 5)."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
 
 
 def _rolled_off(code: NDArray[np.float64]) -> NDArray[np.float64]:
-    """PQ codes after the roll-off from the peak to white (ITU-R BT.2390, section 5.4.1)."""
+    """Return PQ codes after the roll-off from the peak to white (ITU-R BT.2390, section 5.4.1)."""
     peak, white = pq_code(np.array([_PEAK, _WHITE]))
     share = np.minimum(code / peak, 1)
     most = white / peak

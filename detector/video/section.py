@@ -1,4 +1,4 @@
-"""A section of a video, in times as a player shows them."""
+"""Represent a section of a video, in times as a player shows them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?|\.\d{1
 class Section:
     """The frames at or after `start` and before `end`, in seconds from the video's beginning.
 
-    Raises `SettingsError` where the end is not after the start.
+    Raise `SettingsError` if the end is not after the start.
     """
 
     start: Fraction | None = None
-    """None for the video's own beginning."""
+    """Start in seconds; None for the video's own beginning."""
 
     end: Fraction | None = None
-    """None for the video's own end."""
+    """End in seconds; None for the video's own end."""
 
     def __post_init__(self) -> None:
         if self.end is not None and self.end <= (self.start or 0):
@@ -35,21 +35,21 @@ class Section:
 
     @classmethod
     def of(cls, start: str | None, end: str | None) -> Section:
-        """The section between two times as a user writes them: seconds, or [HH:]MM:SS[.fff]."""
-        # A start of 0 is no start at all: pictures or audio that begin later keep their distance.
+        """Return the section between two times as a user writes them: seconds, or [HH:]MM:SS[.fff]."""
+        # A start of 0 means the beginning: images or audio that begin later keep their offset.
         return cls(_seconds("start", start) or None, _seconds("end", end))
 
     @classmethod
     def logged(cls, settings: Mapping[str, object]) -> Section:
-        """The section that is named in a frame log's settings."""
+        """Return the section stored in a frame log's settings."""
         return cls(_logged_seconds(settings, "start"), _logged_seconds(settings, "end"))
 
     def end_not_reached(self, name: str, ends: Fraction) -> str:
-        """The note for a video that `ends` before the end asked for."""
-        return f"{name}: ends at {spoken(ends)}, before the end asked for, {spoken(self.end or ends)}"
+        """Return the note for a video that `ends` before the requested end."""
+        return f"{name}: ends at {spoken(ends)}, before the requested end, {spoken(self.end or ends)}"
 
     def as_json(self) -> dict[str, float]:
-        """The settings in a frame log, without those that were not given."""
+        """Return the settings for a frame log, without those that were not given."""
         given = {"start": self.start, "end": self.end}
         return {name: float(seconds) for name, seconds in given.items() if seconds is not None}
 
@@ -64,13 +64,13 @@ class Span:
     shift_seconds: Fraction = Fraction(0)
 
     begin_seconds: Fraction | None = None
-    """The first moment to carry over; None for the beginning."""
+    """The first moment to copy; None for the beginning."""
 
     end_seconds: Fraction | None = None
-    """The first moment not to carry over; None for the end."""
+    """The first moment not to copy; None for the end."""
 
     def holds(self, start: Fraction, end: Fraction) -> bool:
-        """Whether anything between two moments lies within it."""
+        """Return whether anything between two moments lies within it."""
         begun = self.begin_seconds is None or end > self.begin_seconds or start >= self.begin_seconds
         return begun and (self.end_seconds is None or start < self.end_seconds)
 
@@ -79,15 +79,15 @@ WHOLE_SPAN = Span()
 
 
 def start_after_end(name: str, start: Fraction, ends: Fraction) -> SettingsError:
-    """The error for a video that `ends` before the section starts."""
+    """Return the error for a video that `ends` before the section starts."""
     return SettingsError(
-        f"{name}: the start asked for, {spoken(start)}, is after its last frame, which ends at {spoken(ends)}; "
-        "give an earlier start"
+        f"{name}: the requested start, {spoken(start)}, is after its last frame, which ends at {spoken(ends)}; give "
+        "an earlier start"
     )
 
 
 def empty_section(name: str, section: Section, following: Fraction) -> SettingsError:
-    """The error for a section in which no frame begins; `following` is when the next one does."""
+    """Return the error for a section in which no frame begins; `following` is when the next one does."""
     start, end = section.start or Fraction(0), section.end or Fraction(0)
     return SettingsError(
         f"{name}: has no frame from {spoken(start)} to {spoken(end)}; the next is at {spoken(following)}; "
@@ -96,7 +96,7 @@ def empty_section(name: str, section: Section, following: Fraction) -> SettingsE
 
 
 def spoken(seconds: Fraction) -> str:
-    """A time for messages: `12.5 s`, `3725 s (1:02:05)`."""
+    """Return a time for messages: `12.5 s`, `3725 s (1:02:05)`."""
     text = f"{float(seconds):.3f}".rstrip("0").rstrip(".") + " s"
     if seconds < 60:
         return text
@@ -107,10 +107,10 @@ def spoken(seconds: Fraction) -> str:
 
 
 def parse_seconds(name: str, text: str) -> float:
-    """A length of time as a user writes it: `2`, `2s`, `0.5 s`, or [HH:]MM:SS. Raises `SettingsError`."""
+    """Parse a duration as a user writes it: `2`, `2s`, `0.5 s`, or [HH:]MM:SS. Raise `SettingsError`."""
     found = _TIME.fullmatch(text.strip().removesuffix("s").strip())
     if found is None:
-        raise SettingsError(f"{name} {text!r} is no length of time; expected seconds, such as 2s, or MM:SS")
+        raise SettingsError(f"{name} {text!r} is not a duration; expected seconds, such as 2s, or MM:SS")
     hours, minutes, seconds = found.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 

@@ -1,4 +1,4 @@
-"""How a run ended."""
+"""Define how a run ended."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from detector.errors import StreamError
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """The user ended the run at a frame of their choosing, for instance by closing the window."""
+    """The user ended the run at a chosen frame, for instance by closing the window."""
 
 
 class RunStatus(StrEnum):
-    """How a run ended: the `status` of the frame log's last line."""
+    """The reason a run ended: the `status` in the last line of the frame log."""
 
     COMPLETE = "complete"
-    """The source came to its end."""
+    """The source reached its end."""
 
     STOPPED = "stopped"
     """The user closed the window."""
@@ -24,14 +24,14 @@ class RunStatus(StrEnum):
     """Ctrl-C, or a request to terminate."""
 
     TRUNCATED = "truncated"
-    """The source broke off or was damaged; the frames that could be read are there."""
+    """The source broke off or was damaged; the readable frames are in the output."""
 
     FAILED = "failed"
     """An error; the last frames may be missing."""
 
     @classmethod
     def of(cls, error: BaseException | None) -> RunStatus:
-        """The status that an exception stands for, or None."""
+        """Return the status that an exception stands for, or None."""
         if error is None:
             return cls.COMPLETE
         if isinstance(error, Stopped):
@@ -49,19 +49,19 @@ class RunStatus(StrEnum):
 
 
 class KeepEarlier(Enum):
-    """How long outputs of an earlier run stay while `--overwrite` makes new ones."""
+    """When outputs of an earlier run give way to new ones made with `--overwrite`."""
 
     NO = "no"
-    """There are none, or this run continues them."""
+    """There are no earlier outputs, or this run continues them."""
 
     UNTIL_END = "until the end"
-    """Until the new ones end, as a live source does by Ctrl-C."""
+    """They give way when the new ones end, as a live source does on Ctrl-C."""
 
     UNTIL_COMPLETE = "until complete"
-    """Until the new ones hold the whole source; a run that is interrupted leaves both."""
+    """They give way when the new ones contain the whole source; an interrupted run leaves both."""
 
     def keeps(self, status: RunStatus) -> bool:
-        """Whether the earlier outputs stay after a run that ended so."""
+        """Return whether the earlier outputs stay after a run with this ending."""
         if self is KeepEarlier.NO:
             return False
         return not status.keeps_output or (self is KeepEarlier.UNTIL_COMPLETE and status is RunStatus.INTERRUPTED)

@@ -1,1 +1,1 @@
-"""What frames come from: video files, image sequences, streams, cameras."""
+"""Read frames from video files, image sequences, streams and cameras."""

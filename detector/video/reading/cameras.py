@@ -1,4 +1,4 @@
-"""Live sources: cameras by number, streams by address, and a video file in a camera's place."""
+"""Open live sources: cameras by number, streams by address, and video files played in real time."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ _CLOSE_SECONDS = 1.0
 
 
 class Capture(Protocol):
-    """What is used of `cv2.VideoCapture`."""
+    """The members of `cv2.VideoCapture` that are used."""
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        """Whether there is a camera."""
+        """Return whether the camera is open."""
         ...
 
     def read(self) -> tuple[bool, Any]:
-        """Whether a picture came, and the picture, BGR."""
+        """Return whether an image came, and the image, BGR."""
         ...
 
     def get(self, property_id: int, /) -> float:
-        """A property, 0 where it is unknown."""
+        """Return a property, 0 if it is unknown."""
         ...
 
     def release(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         ...
 
 
 class Camera(Connection):
-    """A camera of this machine; iterate for its frames, stamped with the time of their arrival.
+    """A camera of this machine; iterate for its frames, timestamped on arrival.
 
-    Raises `CameraError` that says why it does not open.
+    Raise `CameraError`, which says why it does not open.
     """
 
     def __init__(self, index: int, *, open_capture: Callable[[int], Capture] | None = None) -> None:
@@ -100,7 +100,7 @@ class Camera(Connection):
             index += 1
             with self._reading, _quiet():
                 picture = self._read()
-        raise StreamError(f"camera {self._index}: gives no more pictures; was it unplugged?")
+        raise StreamError(f"camera {self._index}: delivers no more pictures; was it unplugged?")
 
     def _read(self) -> Picture | None:
         try:
@@ -118,8 +118,8 @@ class Camera(Connection):
         self.close()
 
     def close(self) -> None:
-        """Let go of the camera."""
-        # A thread that still waits for a picture is left to it: letting go under it would be a crash.
+        """Release the camera."""
+        # If a thread still waits for an image, leave the camera to it: releasing it now would crash.
         if self._reading.acquire(timeout=_CLOSE_SECONDS):
             self._capture.release()
             self._reading.release()
@@ -137,7 +137,7 @@ class PacedFile(VideoFile):
         for frame in super().__iter__():
             if started is None:
                 started = monotonic() - float(frame.time)
-            # A pause is never so long that a run could not be ended in it.
+            # Pauses are kept short so that a run can be ended during one.
             sleep(min(max(started + float(frame.time) - monotonic(), 0), _LONGEST_PAUSE_SECONDS))
             frame.arrived = monotonic()
             yield frame
@@ -150,12 +150,12 @@ def open_camera(
     timeout_seconds: float = TIMEOUT_SECONDS,
     on_note: Callable[[str], object] = lambda note: None,
 ) -> OpenedSource:
-    """The camera of this number, the stream of this address, or a video file played as if it were a camera.
+    """Open the camera of this number, the stream of this address, or a video file played in real time.
 
-    A file is played at its own speed unless `paced` is false. `timeout_seconds` bounds the wait for a stream to open
-    and for each of its frames. A camera or stream that is lost is opened again, until the run ends; `on_note` is called
-    with a line when it is lost and when it is back. Raises
-    `CameraError` that says why nothing opens, or `VideoError` for a file that is no video.
+    A file is played at its own speed unless `paced` is false. `timeout_seconds` limits the wait for a stream to open
+    and for each of its frames. A camera or stream that is lost is opened again until the run ends; `on_note` is called
+    with a line when it is lost and when it is back. Raise `CameraError` if nothing opens, or `VideoError` for a file
+    that is not a video.
     """
     name = str(which) if isinstance(which, int) else os.fspath(which)
     number = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", name)
@@ -179,7 +179,7 @@ def open_camera(
 
 
 def why_not(index: int, *, devices: Path = Path("/dev")) -> str:
-    """Why a camera does not open, and what to do; `devices` is where Linux keeps them."""
+    """Return why a camera does not open, and what to do; `devices` is where Linux lists them."""
     if not sys.platform.startswith("linux"):
         found = [str(other) for other in range(_INDICES_TRIED) if other != index and _answers(other)]
         if found:
@@ -201,7 +201,7 @@ def why_not(index: int, *, devices: Path = Path("/dev")) -> str:
         return f"{device} does not open: {error.strerror}"
     others = [str(other) for other in present if other != index]
     hint = f"; try {' or '.join(others)}" if others else ""
-    return f"{device} opens but gives no picture: another program uses it, or it is no camera{hint}"
+    return f"{device} opens but delivers no picture: another program uses it, or it is not a camera{hint}"
 
 
 def _open_capture(index: int) -> Capture:
@@ -220,7 +220,7 @@ def _answers(index: int) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV's own messages off the terminal."""
+    """Suppress OpenCV's own messages on the terminal."""
     before = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:

@@ -1,4 +1,4 @@
-"""Opening a video, with error messages that say what is wrong with the file."""
+"""Open a video, with error messages that say what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from detector.video.ffmpeg import av
 from detector.video.reading.pipes import PIPE_HINT, PipeReader
 
 DAMAGE = (av.FFmpegError, IndexError, UnicodeDecodeError, MemoryError)
-"""What PyAV raises for damaged files."""
+"""The exceptions that PyAV raises for damaged files."""
 
 _RTSP = {"rtsp_transport": "tcp"}
-"""Over UDP, pictures are damaged when the network is busy, and the loss of a camera goes unnoticed."""
+"""TCP, because over UDP images are damaged when the network is busy, and the loss of a camera goes unnoticed."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def limit_frames(stream: av.VideoStream) -> None:
 
 
 def is_address(name: str) -> bool:
-    """Whether a name is a network address and not a path."""
+    """Return whether a name is a network address rather than a path."""
     return "://" in name
 
 
@@ -65,9 +65,9 @@ def open_container(
     options: dict[str, str] | None = None,
     pipe: PipeReader | None = None,
 ) -> av.container.InputContainer:
-    """Open the video of this path or address, or raise `VideoError`.
+    """Open the video at this path or address, or raise `VideoError`.
 
-    The timeout bounds opening and each read. `pipe` holds the bytes where the path is a pipe.
+    The timeout limits opening and each read. `pipe` holds the bytes if the path is a pipe.
     """
     if not is_address(name):
         _check_file(name)
@@ -77,7 +77,7 @@ def open_container(
         options["protocol_whitelist"] = "file"
     try:
         container = av.open(
-            # The prefix keeps FFmpeg from taking "12:30.mp4" for an address.
+            # The prefix keeps FFmpeg from treating "12:30.mp4" as an address.
             pipe or (name if is_address(name) else f"file:{name}"),
             mode="r",
             format=_confinement[-1].format if _confinement else None,
@@ -87,8 +87,8 @@ def open_container(
         )
     except DAMAGE as error:
         if timeout_seconds is not None and monotonic() - started >= timeout_seconds:
-            raise VideoError(f"{name}: nothing came within {timeout_seconds:g} seconds") from None
-        why = "its index is missing, as when a recording or download was cut off"
+            raise VideoError(f"{name}: no data arrived within {timeout_seconds:g} seconds") from None
+        why = "its index is missing, as when a recording or download was interrupted"
         if pipe is not None:
             why = f"{reason(error)}; {PIPE_HINT}"
         elif is_address(name) or not _lacks_index(Path(name)):
@@ -97,14 +97,14 @@ def open_container(
     if container.format.name == "tty":  # FFmpeg's name for text, which it would play as a teletype
         container.close()
         raise VideoError(f"{name}: is a text file, not a video")
-    if not is_address(name) and container.format.name.endswith(("_pipe", "image2")):  # FFmpeg's names for pictures
+    if not is_address(name) and container.format.name.endswith(("_pipe", "image2")):  # FFmpeg's names for image formats
         container.close()
         raise single_picture(name)
     return container
 
 
 def single_picture(name: str) -> VideoError:
-    """The error for a picture where a video is expected."""
+    """Return the error for an image where a video is expected."""
     return VideoError(
         f"{name}: is a single picture, not a video; use `yolo3 image`, or give a folder of pictures, "
         "or a pattern in quotes such as 'frames/*.png'"
@@ -130,12 +130,12 @@ def _check_file(name: str) -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 frame`, `2 frames`."""
+    """Return `1 frame`, `2 frames`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def reason(error: BaseException) -> str:
-    """What an exception of `DAMAGE` says is wrong."""
+    """Return what an exception of `DAMAGE` says is wrong."""
     if isinstance(error, EOFError):
         return "it ends before its first frame"
     if isinstance(error, av.error.InvalidDataError):
@@ -146,7 +146,7 @@ def reason(error: BaseException) -> str:
 
 
 def _lacks_index(path: Path) -> bool:
-    """Whether this is an MP4 or MOV file without its `moov` box, the index of its frames."""
+    """Return whether this is an MP4 or MOV file without its `moov` box, the index of its frames."""
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
         position, kinds = 0, list[bytes]()

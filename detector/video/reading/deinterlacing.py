@@ -1,4 +1,4 @@
-"""Deinterlacing: frames whose odd and even rows were recorded at different moments become whole pictures."""
+"""Deinterlace frames whose odd and even rows were recorded at different moments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Deinterlace = Literal["auto", "off"]
 """`auto` deinterlaces the frames that are marked as interlaced."""
 
 _FILTER = "mode=send_frame:deint=interlaced"
-"""One picture per frame, at the frame's own time; frames that are not interlaced stay as they are."""
+"""One image per frame, at the frame's own time; frames that are not interlaced are unchanged."""
 
 _NO_CLOCK = Fraction(1, av.time_base)
 
@@ -31,11 +31,11 @@ class Deinterlacer:
 
     @property
     def in_use(self) -> bool:
-        """Whether an interlaced frame has come."""
+        """Whether an interlaced frame has been seen."""
         return self._graph is not None
 
     def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        """Take the next frame and yield those that are ready."""
+        """Process the next frame and yield those that are ready."""
         if self._graph is None and not frame.interlaced_frame:
             yield frame
             return
@@ -48,7 +48,7 @@ class Deinterlacer:
         yield from self._ready()
 
     def flush(self) -> Iterator[av.VideoFrame]:
-        """Yield the frames still held, after the last one."""
+        """Yield the remaining frames, after the last one."""
         if self._graph is not None and self._layout is not None:
             self._graph.push(None)
             self._layout = None

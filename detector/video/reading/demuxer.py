@@ -1,4 +1,4 @@
-"""A video's container: opened, searched for a moment, and read packet by packet into decoded frames."""
+"""Open a video's container, seek in it, and read it packet by packet into decoded frames."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from detector.video.reading.pipes import PipeReader, is_pipe
 _CLOSE_SECONDS = 1.0
 
 _SEEK_BACK_SECONDS = (0, 5, 60)
-"""How far before the requested time to look for a key frame: not every format finds the last one before it."""
+"""Seconds before the requested time at which to look for a key frame: not every format finds the last one before it."""
 
 
 class Demuxer:
     """The first video stream of a file or address: its properties and its decoded frames.
 
-    `timeout_seconds` bounds the wait for an answer from the network and for a frame. `live` decodes without delay.
-    `options` are FFmpeg's, for opening it. Raises `VideoError` where there is no video to read.
+    `timeout_seconds` limits the wait for an answer from the network and for a frame. `live` decodes without delay.
+    `options` are FFmpeg's, for opening it. Raise `VideoError` if there is no video to read.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Demuxer:
             self.container.close()
             raise
         self.end_seconds = Fraction(0)
-        """Where the packets read so far end, on the video's clock."""
+        """End of the packets read so far, on the video's clock."""
         self.lost_frames = 0
-        """Packets that could not be decoded."""
+        """Number of packets that could not be decoded."""
         self.is_cut = False
         """Whether the last packet of the video is incomplete."""
         self._broken: BaseException | None = None
@@ -57,12 +57,12 @@ class Demuxer:
         self._decoded = self._decode()
 
     def next_frame(self) -> av.VideoFrame | None:
-        """The next frame that can be decoded; None after the last one."""
+        """Return the next frame that can be decoded; None after the last one."""
         with self._reading:
             return next(self._decoded, None)
 
     def seek(self, seconds: Fraction) -> av.VideoFrame | None:
-        """A key frame at or before a moment of the video's clock, or its first frame; the next ones follow it."""
+        """Return a key frame at or before a moment of the video's clock, or its first frame; more frames follow."""
         if self._pipe is not None:
             return self.next_frame()  # it can be read only once
         for back in _SEEK_BACK_SECONDS:
@@ -85,14 +85,14 @@ class Demuxer:
         return self.next_frame()
 
     def stop(self) -> None:
-        """End a wait for a pipe; called from another thread than the one that reads."""
+        """End a wait for a pipe; called from another thread than the reading one."""
         if self._pipe is not None:
             self._pipe.stop()
 
     def close(self) -> None:
         """Close the video."""
         self.stop()
-        # A thread that still waits for a silent server keeps it open: closing it there would crash.
+        # If a thread still waits for a silent server, leave the container open: closing it now would crash.
         if self._reading.acquire(timeout=_CLOSE_SECONDS):
             self.container.close()
             if self._pipe is not None:
@@ -106,7 +106,7 @@ class Demuxer:
 
     @property
     def start_seconds(self) -> Fraction:
-        """Where the video's clock stands at its beginning."""
+        """Time on the video's clock at its beginning."""
         rounded, tick = Fraction(self.container.start_time or 0, av.time_base), Fraction(1, av.time_base)
         starts = [
             stream.start_time * (stream.time_base or tick) for stream in self.container.streams if stream.start_time
@@ -115,24 +115,24 @@ class Demuxer:
 
     @property
     def duration_seconds(self) -> Fraction | None:
-        """How long the video claims to last; None where it does not say."""
+        """Seconds that the video claims to last; None if unknown."""
         if self.stream.duration and self.stream.time_base:
             return self.stream.duration * self.stream.time_base
         if not self.container.duration:
             return None
         duration = Fraction(self.container.duration, av.time_base)
-        # Matroska counts from 0, whenever the first stream begins.
+        # Matroska counts from 0, regardless of when the first stream begins.
         return duration - self.start_seconds if "matroska" in self.container.format.name else duration
 
     @property
     def break_off(self) -> str | None:
-        """Why reading ended early, in a few words; None where it did not."""
+        """Why reading ended early, in a few words; None if it did not."""
         if self._silent or isinstance(self._broken, av.error.ExitError):
-            return f"nothing came for {self.timeout_seconds:g} seconds"
+            return f"no data arrived for {self.timeout_seconds:g} seconds"
         return None if self._broken is None else f"reading failed: {reason(self._broken)}"
 
     def decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        """The frames that a packet completes; with None, those that the decoder still holds."""
+        """Yield the frames that a packet completes; with None, those that remain in the decoder."""
         try:
             return self.stream.decode(packet)
         except EOFError:
@@ -150,13 +150,13 @@ class Demuxer:
                 if stream.codec_context is None:
                     raise VideoError(f"{self.name}: FFmpeg cannot decode its video format")
                 limit_frames(stream)
-                # Frame threads would each hold a frame back.
+                # Frame threads would each delay one frame.
                 stream.thread_type = "SLICE" if self._live else "AUTO"
                 return stream
-        raise VideoError(f"{self.name}: holds no video stream")
+        raise VideoError(f"{self.name}: contains no video stream")
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame that can be decoded. What cannot be is remembered."""
+        """Yield every frame that can be decoded, and count the packets that cannot."""
         # Audio packets are read and dropped: they show how far the file really goes.
         packets = self.container.demux([self.stream, *self.container.streams.audio])
         waiting_since = monotonic()
@@ -169,12 +169,12 @@ class Demuxer:
             if packet is None:
                 break
             if self.timeout_seconds and monotonic() - waiting_since > self.timeout_seconds:
-                self._silent = True  # bytes come, but no frame
+                self._silent = True  # data arrives, but no frame
                 break
             if packet.pts is not None and packet.time_base:
                 self.end_seconds = max(self.end_seconds, (packet.pts + (packet.duration or 0)) * packet.time_base)
             if packet.stream is self.stream and packet.size:
-                self.is_cut = packet.is_corrupt  # as the last packet is when the file ends within it
+                self.is_cut = packet.is_corrupt  # as the last packet is if the file is truncated within it
                 for frame in self.decode_packet(packet):
                     yield frame
                     waiting_since = monotonic()

@@ -1,4 +1,4 @@
-"""Pictures as a video: a folder or a glob of them at an even rate, and animations in one file."""
+"""Read images as a video: a folder or a glob of them at an even rate, and animations in one file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FASTEST_RATE = 1000
 _MS = Fraction(1, 1000)
 _SHORTEST_DELAY_MS = 10
 _USUAL_DELAY_MS = 100
-"""Browsers show a picture so long whose delay is the shortest or none: files with such a delay do not mean it."""
+"""What browsers use instead of a delay of 10 ms or less, which is rarely intended."""
 
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 _MAYBE_ANIMATED = re.compile(rb"GIF8|\x89PNG|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
@@ -39,26 +39,26 @@ _LAST_BYTES = 512
 
 
 def parse_rate(text: str) -> Fraction:
-    """Frames per second as a user writes them: 25, 12.5, 30000/1001; `SettingsError` for anything else."""
+    """Parse frames per second as a user writes them: 25, 12.5, 30000/1001; raise `SettingsError` for anything else."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(?:/(\d{1,6}))?", text.strip(), re.ASCII)
     rate = Fraction(match[1]) / int(match[2] or 1) if match and int(match[2] or 1) else Fraction(0)
     if not 0 < rate <= _FASTEST_RATE:
         raise SettingsError(
-            f"fps {text!r} is no frame rate; expected frames per second up to {_FASTEST_RATE}, "
-            "such as 25, 12.5 or 30000/1001"
+            f"fps {text!r} is not a frame rate; expected frames per second up to {_FASTEST_RATE}, such as 25, 12.5 or"
+            " 30000/1001"
         )
     return rate
 
 
 def is_picture_series(name: str) -> bool:
-    """Whether this is a folder, or a pattern that is no file's own name."""
+    """Return whether this is a folder, or a pattern that does not name an existing file."""
     return os.path.isdir(name) or (  # noqa: PTH112 - answers False where Path raises
         glob.has_magic(name) and not is_address(name) and not os.path.lexists(name)
     )
 
 
 def may_be_animation(name: str) -> bool:
-    """Whether a file begins like a kind of picture that can move; false for anything that is no file."""
+    """Return whether a file begins like an image format with animations; false if it is not a file."""
     try:
         if not Path(name).is_file():
             return False
@@ -70,7 +70,7 @@ def may_be_animation(name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A picture and when it is shown, in ticks."""
+    """An image and its time in ticks."""
 
     pts: int
     duration: int
@@ -78,7 +78,7 @@ class _Shown:
 
 
 class _PictureVideo(OpenedVideo):
-    """What a series and an animation share: opened once, iterated once, nothing to close."""
+    """The common part of image series and animations: opened once, iterated once, nothing to close."""
 
     audio_from = None
 
@@ -87,7 +87,7 @@ class _PictureVideo(OpenedVideo):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was changed in the frames yielded so far, a line each."""
+        """What was changed in the frames yielded so far, one line each."""
         return self._notes
 
     def __enter__(self) -> Self:
@@ -104,12 +104,11 @@ class _PictureVideo(OpenedVideo):
 
 
 class PictureSeries(_PictureVideo):
-    """The pictures of a folder or a glob, in natural order, at an even rate; iterate once for its frames.
+    """The images of a folder or a glob, in natural order, at an even rate; iterate once for its frames.
 
-    Its size is that of the first picture; others are fitted into it on black. A picture that cannot be read is left
-    out, its time stays free, and `StreamError` follows the last frame. `as_darknet` is `read_picture`'s.
-
-    Raises `PictureError` where there is no picture to read, `SettingsError` where the section holds none.
+    Its size is that of the first image; others are fitted into it on black. An image that cannot be read is left out,
+    its time stays free, and `StreamError` follows the last frame. `as_darknet` is `read_picture`'s. Raise
+    `PictureError` if there is no image to read, `SettingsError` if the section contains none.
     """
 
     def __init__(
@@ -146,7 +145,7 @@ class PictureSeries(_PictureVideo):
         return self._frames(self._shown())
 
     def _first_size(self) -> tuple[int, int]:
-        """Height and width of the first picture that can be read."""
+        """Return height and width of the first image that can be read."""
         problem = None
         for path in self.files[self._from : self._to]:
             try:
@@ -176,7 +175,7 @@ class PictureSeries(_PictureVideo):
             raise StreamError(f"{self._name}: {lost} of {self._to - self._from} pictures could not be read; left out")
 
     def _sized(self, picture: Picture) -> Picture:
-        """The picture at the video's size: its own shape kept, centred on black. Others' arrays are copied."""
+        """Return the image at the video's size: its own shape kept, centred on black. Arrays from others are copied."""
         height, width = picture.shape[:2]
         if (width, height) == (self.info.width, self.info.height):
             return picture
@@ -193,8 +192,8 @@ class PictureSeries(_PictureVideo):
 class Animation(_PictureVideo):
     """An animated GIF, PNG, WEBP or AVIF, played once; iterate once for its frames, white where it is transparent.
 
-    A damaged one yields the frames before the damage and then raises `StreamError`. Raises `VideoError` for a single
-    picture, `PictureError` for one that cannot be opened, `SettingsError` where the section holds no frame.
+    A damaged one yields the frames before the damage and then raises `StreamError`. Raise `VideoError` for a single
+    image, `PictureError` for one that cannot be opened, `SettingsError` if the section contains no frame.
     """
 
     def __init__(self, name: str, *, section: Section = WHOLE) -> None:
@@ -208,7 +207,7 @@ class Animation(_PictureVideo):
             self._count = self._frame_count()
             if self._count == 1:
                 raise single_picture(name)
-            # A picture for programs that know no animation.
+            # An image for programs that cannot show animations.
             self._leading = int(bool(getattr(self._image, "default_image", False)))
             self._decoded = self._decode()
             self._first = self._first_of_section()
@@ -235,19 +234,19 @@ class Animation(_PictureVideo):
         return self._frames(self._of_section())
 
     def _frame_count(self) -> int | None:
-        """How many frames it says it holds; None where it is damaged behind the first."""
+        """Return the number of frames it claims to contain; None if it is damaged after the first."""
         try:
             return int(getattr(self._image, "n_frames", 1))
         except Exception:  # noqa: BLE001 - counting reads the whole file, and fails as decoding does
             return None
 
     def _check_end(self) -> None:
-        """Note where a GIF's end mark is missing: it has nothing else that tells how many frames there should be."""
+        """Note a missing end mark of a GIF: nothing else tells how many frames there should be."""
         if self._image.format == "GIF":
             with open(self._name, "rb") as file:  # noqa: PTH123 - a str may hold what Path refuses
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
                 if not file.read().rstrip(b"\0").endswith(b";"):
-                    self._notes.append(f"{self._name}: has no end mark; it may be cut off")
+                    self._notes.append(f"{self._name}: has no end mark; it may be truncated")
 
     def _first_of_section(self) -> _Shown:
         start, end = self._section.start, self._section.end
@@ -259,7 +258,7 @@ class Animation(_PictureVideo):
                 return shown
             ends = shown.pts + shown.duration
         if start is None:
-            raise VideoError(f"{self._name}: holds no frame that can be read")
+            raise VideoError(f"{self._name}: contains no frame that can be read")
         raise start_after_end(self._name, start, ends * _MS)
 
     def _of_section(self) -> Iterator[_Shown]:
@@ -286,13 +285,13 @@ class Animation(_PictureVideo):
             number += 1
 
     def _picture(self, number: int) -> Picture | None:
-        """The picture of this number, which must be that of the last or the next one; None behind the end."""
+        """Return the image of this number, which must be that of the last or the next one; None after the end."""
         try:
             self._image.seek(number)
             return read_picture(self._image, name=self._name)
-        except Exception as error:  # decoders fail in as many ways as files can be broken
+        except Exception as error:  # decoders raise many kinds of errors for broken files
             if isinstance(error, EOFError) and number == self._count:
                 self._check_end()
                 return None
             read = counted(number - self._leading, "frame")
-            raise StreamError(f"{self._name}: damaged or cut off; {read} could be read ({error})") from error
+            raise StreamError(f"{self._name}: damaged or truncated; {read} could be read ({error})") from error

@@ -1,4 +1,4 @@
-"""Waiting for a network or a pipe in a way that Ctrl-C can end."""
+"""Wait for a network or a pipe in a way that Ctrl-C can interrupt."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 TIMEOUT_SECONDS = 10.0
-"""How long an address may give no answer, and no frame, before it counts as lost."""
+"""Seconds without an answer or a frame after which an address counts as lost."""
 
 _WAKE_SECONDS = 0.1
 
 
 def interruptible(work: Callable[[], Result]) -> Result:
-    """What `work` returns or raises. On Ctrl-C the work is left to a thread that ends with the program.
+    """Return or raise what `work` returns or raises.
 
-    FFmpeg does not return to Python while it waits, and signal handlers run in the main thread only.
+    On Ctrl-C the work is left to a thread that ends with the program. FFmpeg does not return to Python while it waits,
+    and signal handlers run in the main thread only.
     """
     if current_thread() is not main_thread():
         return work()

@@ -1,4 +1,4 @@
-"""Videos from a network: their pace, playlists, and how they end."""
+"""Read videos from a network: their pace, playlists, and how they end."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from detector.video.reading.reconnecting import StreamFinished
 from detector.video.reading.video_file import VideoFile
 
 _EARLY_SECONDS = 0.5
-"""A recording that ends this much before its promised end has broken off."""
+"""A recording that ends this many seconds before its declared end has broken off."""
 
 _REMEMBERED_PACKETS = 20_000
 """More packets than a playlist lists: a minute of segments is 1,500 packets."""
 
 _HLS = {"max_reload": "1000000", "m3u8_hold_counters": "1000000"}
-"""How often a playlist without news is read again: as often as the timeout allows. At its own limit, FFmpeg would skip
-the next segment. Other formats ignore these options."""
+"""How often an unchanged playlist is read again: as often as the timeout allows.
+
+At its own limit, FFmpeg would skip the next segment. Other formats ignore these options.
+"""
 
 _LATE_SECONDS = 1.0
-"""A frame this late, or this far ahead, restarts the clock."""
+"""Seconds by which a frame may be late, or ahead, before the clock is reset."""
 
 
 class Memory:
     """The packets of a stream that were read, kept from one connection to the next.
 
-    A packet is identified by its timestamp and all bytes since the keyframe before it, as still pictures are encoded
-    alike again and again.
+    A packet is identified by its timestamp and all bytes since the keyframe before it, because still images are encoded
+    identically again and again.
     """
 
     def __init__(self) -> None:
@@ -45,10 +47,10 @@ class Memory:
         self._order: deque[tuple[int, int]] = deque()
         self._since_keyframe = 0
         self.newest: int | None = None
-        """The timestamp of the last packet that was new."""
+        """The timestamp of the last new packet."""
 
     def knows(self, packet: av.Packet[Any]) -> bool:
-        """Whether this packet was read before. It is remembered."""
+        """Return whether this packet was read before, and remember it."""
         self._since_keyframe = crc32(bytes(packet), 0 if packet.is_keyframe else self._since_keyframe)
         key = packet.pts or 0, self._since_keyframe
         if key in self._known:
@@ -62,7 +64,7 @@ class Memory:
 
 
 class Pace:
-    """Delays frames until their timestamps say, as a player does.
+    """Delays frames until their timestamps are due, as a player does.
 
     The clock is set to the current frame when frames come late or their times jump.
     """
@@ -71,7 +73,7 @@ class Pace:
         self._started: float | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait until the frame of this timestamp is due, for a second at most."""
+        """Wait until the frame with this timestamp is due, for a second at most."""
         now = monotonic()
         if self._started is None or now - (self._started + seconds) > _LATE_SECONDS:
             self._started = now - seconds
@@ -82,7 +84,7 @@ class Pace:
 
 
 class _PlaylistDemuxer(Demuxer):
-    """Leaves out what earlier connections to the same HLS playlist have read; other formats are read as they are."""
+    """Leaves out what earlier connections to the same HLS playlist have read; other formats are unchanged."""
 
     def __init__(self, name: str, memory: Memory, *, timeout_seconds: float, options: dict[str, str]) -> None:
         self._memory = memory
@@ -98,14 +100,14 @@ class _PlaylistDemuxer(Demuxer):
 
     @property
     def has_nothing_new(self) -> bool:
-        """Whether the playlist has ended and all that was read of it is known."""
+        """Whether the playlist has ended and everything read of it is known."""
         return self._is_over and bool(self._again)
 
     def decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        """The frames that a packet completes, without those that were read before."""
+        """Yield the frames that a packet completes, without those that were read before."""
         if packet is not None and self.is_playlist:
             self._is_over = self.container.duration is not None
-            # A playlist that has ended meanwhile begins at its first segment, perhaps long before it was lost.
+            # A playlist that has ended meanwhile begins at its first segment, perhaps long before the loss.
             before = self._is_over and (self._left_at or 0) > (packet.pts or 0)
             if self._memory.knows(packet) or before:
                 self._again.add(packet.pts)
@@ -119,9 +121,8 @@ class NetworkStream(VideoFile):
 
     HLS comes in segments of some seconds, and a playlist that is opened again lists some a second time: frames come at
     the pace of their timestamps, and packets that `memory` knows are not shown again. When the playlist says that the
-    stream has ended, `info` has a duration, as that of a recording.
-
-    Raises `VideoError` where there is no video to read, `StreamFinished` where the stream has ended.
+    stream has ended, `info` has a duration, as that of a recording. Raise `VideoError` if there is no video to read,
+    `StreamFinished` if the stream has ended.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class NetworkStream(VideoFile):
 
     @property
     def starts_over(self) -> bool:
-        """Whether a new connection would begin again at the first frame, as that to a recording does."""
+        """Whether a new connection would begin again at the first frame, as for a recording."""
         return self.info.duration_seconds is not None and not self._source.is_playlist
 
     def __iter__(self) -> Iterator[Frame]:
@@ -161,7 +162,7 @@ class NetworkStream(VideoFile):
             raise StreamError(f"{self._name}: the stream broke off; {counted(count, 'frame')} could be read, {why}")
 
     def _why_no_more(self) -> str | None:
-        """Why a stream ended without an error; None where it is complete."""
+        """Return why a stream ended without an error; None if it is complete."""
         duration = self.info.duration_seconds
         if duration is not None:
             missing = duration - (self._source.end_seconds - self.info.start_seconds)
@@ -169,16 +170,16 @@ class NetworkStream(VideoFile):
         return self._why_no_segments() if self._source.is_playlist else "then it ended"
 
     def _why_no_segments(self) -> str | None:
-        """Why a playlist has no more segments; None where it is complete.
+        """Return why a playlist has no more segments; None if it is complete.
 
-        FFmpeg ends in the same way when it is, when the playlist is gone, and when it lists nothing new.
+        FFmpeg ends in the same way when it is complete, when the playlist is gone, and when it lists nothing new.
         """
         try:
             with closing(open_container(self._name, timeout_seconds=self._source.timeout_seconds)) as container:
                 start, duration = container.start_time, container.duration
         except VideoError as error:
             return f"then {str(error).removeprefix(self._name).lstrip(': ')}"
-        # It may have ended at this very moment, with segments that are still to be read.
+        # It may have ended at this very moment, with segments still to be read.
         end = None if duration is None else Fraction((start or 0) + duration, av.time_base)
         if duration is None or end is None or end - self._source.end_seconds >= _EARLY_SECONDS:
             return "then its playlist listed nothing new"

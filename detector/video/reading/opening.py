@@ -1,4 +1,4 @@
-"""Opening whatever `yolo3 video` and `redraw` read: a video, a folder or glob of pictures, an animation."""
+"""Open what `yolo3 video` and `redraw` read: a video, a folder or glob of images, an animation."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def open_video(
     as_darknet: bool = False,
     deinterlace: Deinterlace = "auto",
 ) -> OpenedVideo:
-    """Open a video, a folder or glob of pictures (shown at `fps`, 25 by default), or an animation.
+    """Open a video, a folder or glob of images (shown at `fps`, 25 by default), or an animation.
 
-    A video is a file, a pipe (`-` is standard input) or an address. `as_darknet` says how pictures of a series are read
-    (see `read_picture`). Raises `VideoError` or `PictureError` where there is nothing to read, `SettingsError` where
-    section or `fps` do not suit the source.
+    A video is a file, a pipe (`-` is standard input) or an address. `as_darknet` sets how images of a series are read
+    (see `read_picture`). Raise `VideoError` or `PictureError` if there is nothing to read, `SettingsError` if section
+    or `fps` do not suit the source.
     """
     name = STANDARD_INPUT if os.fspath(source) == "-" else os.fspath(source)
     if is_picture_series(name):

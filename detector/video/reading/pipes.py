@@ -1,4 +1,4 @@
-"""Videos that come through a pipe: standard input, a named pipe."""
+"""Read videos from pipes: standard input, a named pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIPE_HINT = "an MP4 with its index at the end cannot be read from a pipe; save i
 
 
 def is_pipe(name: str) -> bool:
-    """Whether a path names a pipe, a socket, or standard input from a terminal: what can be read only once."""
+    """Return whether a path is a pipe, a socket, or standard input from a terminal, which can be read only once."""
     try:
         mode = os.stat(name).st_mode  # noqa: PTH116 - a str may hold what Path refuses
     except (OSError, ValueError):
@@ -26,9 +26,9 @@ def is_pipe(name: str) -> bool:
 
 
 class PipeReader:
-    """The bytes of a pipe as a file object, of which `stop` ends a wait.
+    """The bytes of a pipe as a file object whose waits `stop` can end.
 
-    Raises `VideoError` where the pipe cannot be opened, or is a terminal.
+    Raise `VideoError` if the pipe cannot be opened, or is a terminal.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,7 +46,7 @@ class PipeReader:
         self._poll.register(self._descriptor, select.POLLIN)
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, as soon as there are some; none at the end, and after `stop`."""
+        """Return up to `size` bytes, as soon as there are some; none at the end, and after `stop`."""
         while not self._stopped.is_set():
             if not self._poll.poll(_POLL_MS):
                 continue  # no writer yet, or nothing written

@@ -1,4 +1,4 @@
-"""A live source that is opened again whenever it is lost, until it is told to stop."""
+"""Reopen a live source whenever it is lost, until the run is stopped."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from detector.video.frames import Frame, Gap, Source, VideoInfo
 
 
 class StreamFinished(Exception):  # noqa: N818 - it is no error
-    """A source that was lost is there again, and says that it has come to its end."""
+    """A source that was lost is back, and reports that it has reached its end."""
 
 
 class Connection(Protocol):
-    """An open source, good for as long as it is not lost.
+    """An open source, usable until it is lost.
 
-    One whose `info` has a duration when its frames end has come to its end.
+    If its `info` has a duration when its frames end, it has reached its end.
     """
 
     info: VideoInfo
 
     @property
     def starts_over(self) -> bool:
-        """Whether another connection would begin at the first frame again, as that to a recording does."""
+        """Whether another connection would begin at the first frame again, as for a recording."""
         return False
 
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the source."""
         ...
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How soon to try again; each try that fails waits twice as long as the one before."""
+    """Waits before reconnecting; each failed attempt doubles the wait."""
 
     first_seconds: float = 0.5
     longest_seconds: float = 15.0
@@ -50,7 +50,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class _Loss:
-    """An interruption under way."""
+    """An interruption in progress."""
 
     after_frame: int
     time: float
@@ -61,9 +61,9 @@ class _Loss:
 class LiveStream(Source):
     """Frames of a source that `connect` opens again whenever it is lost; iterate once.
 
-    Timestamps go on through a loss as the clock on the wall does. Pictures keep the first connection's size.
-    `on_note` is called with a line when the source is lost and when it is back. A recording, which has an end, is
-    played once, and one that breaks off is not started again.
+    Timestamps continue through a loss in real time. Images keep the first connection's size. `on_note` is called with a
+    line when the source is lost and when it is back. A recording, which has an end, is played once, and one that breaks
+    off is not started again.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class LiveStream(Source):
         self._end_gap()
 
     def take_gaps(self) -> Sequence[Gap]:
-        """The interruptions that ended, or were cut short by `stop`, since this was last called."""
+        """Return the interruptions that ended, or were cut short by `stop`, since the last call."""
         with self._noting_gaps:
             taken, self._gaps = self._gaps, []
         return taken
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Release the source."""
         self.stop()
         self._disconnect()
 
@@ -135,7 +135,7 @@ class LiveStream(Source):
                 self._reconnect(why)
 
     def _frames(self, connection: Connection) -> Iterator[Frame]:
-        """One connection's frames, in the place in time and of the size of the first."""
+        """Yield one connection's frames, with the timeline and size of the first connection."""
         time_base = self.info.time_base
         shift = None if self._last_pts is not None else 0
         anchor: tuple[float, int] | None = None
@@ -156,14 +156,14 @@ class LiveStream(Source):
                 frame.image = np.asarray(cv2.resize(frame.picture, size), dtype=np.uint8)
             now = monotonic()
             anchor = anchor or (now, pts)
-            # What the decoder gives back at a loss comes late; it was due by its timestamp.
+            # Frames that the decoder returns after a loss come late; their timestamps say when they were due.
             due = anchor[0] + float((pts - anchor[1]) * time_base)
             self._last_pts, self._last_at = pts, min(now, max(due, self._last_at))
             self._index += 1
             yield frame
 
     def _reconnect(self, why: str) -> None:
-        """Try until the source is back or the run is stopped."""
+        """Reconnect until the source is back or the run is stopped."""
         self.gaps += 1
         last = 0.0 if self._last_pts is None else float(self._last_pts * self.info.time_base)
         with self._noting_gaps:
@@ -183,7 +183,7 @@ class LiveStream(Source):
             self._on_note(f"{self.info.source}: back after {gap.seconds:.1f} s")
 
     def _end_gap(self) -> Gap | None:
-        """Note the interruption under way, once: when the source is back, or when the run is stopped."""
+        """Record the interruption in progress, once: when the source is back, or when the run is stopped."""
         with self._noting_gaps:
             lost, self._lost = self._lost, None
             if lost is None:

@@ -1,4 +1,4 @@
-"""Videos from files, pipes and addresses."""
+"""Read videos from files, pipes and addresses."""
 
 from __future__ import annotations
 
@@ -29,29 +29,28 @@ from detector.video.section import WHOLE, Section, empty_section, start_after_en
 from detector.video.timeline import Timeline
 
 _EARLY_SECONDS = Fraction(1, 2)
-"""A file that ends this much before the end it promises has been cut off."""
+"""A file that ends this many seconds before its declared end is truncated."""
 
 _HIGHEST_RATE = 1000
-"""Frames per second above which a file's claim is the tick of its clock and not a rate."""
+"""Frames per second above which a file's value is the tick of its clock and not a rate."""
 
 _CLOCKLESS = {"mpjpeg", "mjpeg", "h264", "hevc", "m4v"}
-"""Formats without timestamps, for which FFmpeg makes up an even rate."""
+"""Formats without timestamps, for which FFmpeg assumes an even rate."""
 
 ARRIVAL_TICK_SECONDS = Fraction(1, 90_000)
-"""The time base of frames that are stamped with the time of their arrival."""
+"""The time base of frames that are timestamped on arrival."""
 
 _ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 class VideoFile(OpenedVideo):
-    """A video that FFmpeg can read, opened; iterate once for its frames, in order of time.
+    """An opened video in any format that FFmpeg can read; iterate once for its frames, in order of time.
 
-    A damaged or cut-off video yields every frame that can still be read and then raises `StreamError`. Frames of a
+    A damaged or truncated video yields every frame that can still be read and then raises `StreamError`. Frames of a
     `section` are counted from its first one. Interlaced frames are deinterlaced unless `deinterlace` is `off`.
-    `timeout_seconds` bounds the wait for each answer of a video that comes over a network, and for each frame. Frames
-    of a `live` video that has no timestamps are stamped when they arrive. `demuxer` is the opened video, if it is.
-
-    Raises `VideoError` where there is no video to read, `SettingsError` where the section holds no frame.
+    `timeout_seconds` limits the wait for each answer of a video that comes over a network, and for each frame. Frames
+    of a `live` video that has no timestamps are timestamped on arrival. `demuxer` is the opened video, if it is open
+    already. Raise `VideoError` if there is no video to read, `SettingsError` if the section contains no frame.
     """
 
     def __init__(
@@ -75,12 +74,12 @@ class VideoFile(OpenedVideo):
         self.audio_from = None if self._demuxer.is_pipe else self._name
         self._clockless = live and self._demuxer.container.format.name in _CLOCKLESS
         try:
-            # What is displayed, its rotation above all, is certain only once there is a frame.
+            # Some properties, such as the rotation, are certain only once a frame is decoded.
             start = None if section.start is None else self._demuxer.start_seconds + section.start
             first = self._demuxer.next_frame() if start is None else self._demuxer.seek(start)
             if first is None:
                 hint = f"; {PIPE_HINT}" if self._demuxer.is_pipe else ""
-                raise VideoError(f"{self._name}: holds no frame that can be read{hint}")
+                raise VideoError(f"{self._name}: contains no frame that can be read{hint}")
             self.info = self._describe(first)
             self._image_of = ToImage(first)
             self._has_alpha = _has_alpha(first, self._demuxer.stream)
@@ -101,7 +100,7 @@ class VideoFile(OpenedVideo):
         self.close()
 
     def stop(self) -> None:
-        """End a wait for a pipe; called from another thread than the one that iterates."""
+        """End a wait for a pipe; called from another thread than the iterating one."""
         self._demuxer.stop()
 
     def close(self) -> None:
@@ -115,21 +114,21 @@ class VideoFile(OpenedVideo):
 
     @property
     def notes(self) -> list[str]:
-        """What was changed in the frames yielded so far, a line each."""
+        """What was changed in the frames yielded so far, one line each."""
         found = []
         if self._demuxer.is_pipe:
             found.append("a pipe can be read only once, so its audio and subtitles are left out")
         if is_hdr(self.info.colours):
-            found.append("HDR; its brightness is tone-mapped to that of ordinary screens (BT.709)")
+            found.append("HDR; its brightness is tone-mapped for ordinary screens (BT.709)")
         if self._deinterlacer is not None and self._deinterlacer.in_use:
-            found.append("interlaced; deinterlaced (--deinterlace off leaves it as it is)")
+            found.append("interlaced; deinterlaced (--deinterlace off turns this off)")
         if self._has_alpha:
-            found.append("its transparency is left out")
+            found.append("its transparency is discarded")
         if self._timeline.missing:
             found.append(f"{counted(self._timeline.missing, 'frame')} had no timestamp; spaced evenly instead")
         if self._timeline.moved:
             moved = counted(self._timeline.moved, "timestamp")
-            found.append(f"{moved} out of order; moved behind the one before")
+            found.append(f"{moved} out of order; moved after the one before")
         notes = [f"{self._name}: {note}" for note in found]
         if self._section.end is not None and self._last_end is not None and not self._end_reached:
             notes.append(self._section.end_not_reached(self._name, self._last_end - self.info.start_seconds))
@@ -166,7 +165,7 @@ class VideoFile(OpenedVideo):
             raise StreamError(problem)
 
     def _pictures(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        """A decoded frame and those after it, deinterlaced."""
+        """Yield a decoded frame and those after it, deinterlaced."""
         while frame is not None:
             if self._deinterlacer is None:
                 yield frame
@@ -177,7 +176,7 @@ class VideoFile(OpenedVideo):
             yield from self._deinterlacer.flush()
 
     def _first_of_section(self) -> av.VideoFrame:
-        """The first frame of the section; updates `info` for it."""
+        """Return the first frame of the section; updates `info` for it."""
         beginning, section = self.info.start_seconds, self._section
         begin = None if section.start is None else beginning + section.start
         frame, time = self._skipped_to(begin)
@@ -188,7 +187,7 @@ class VideoFile(OpenedVideo):
         late = starts is not None and begin is not None and starts * tick >= begin
         self.info = replace(
             self.info,
-            # Pictures that begin later than the section keep their distance from the audio before them.
+            # Images that begin later than the section keep their offset from the audio before them.
             begin_seconds=begin if begin is None or late else time,
             end_seconds=None if section.end is None else beginning + section.end,
             frame_count=self._count_of_section(),
@@ -196,7 +195,7 @@ class VideoFile(OpenedVideo):
         return frame
 
     def _skipped_to(self, begin: Fraction | None) -> tuple[av.VideoFrame, Fraction]:
-        """The first frame at or after a moment of the source's clock, and its time; it is not yet in the timeline."""
+        """Return the first frame at or after a moment on the source's clock, and its time, outside the timeline."""
         end = Fraction(0)
         for frame in self._decoded:
             time = copy(self._timeline).place(frame.pts, frame.duration) * self.info.time_base
@@ -207,7 +206,7 @@ class VideoFile(OpenedVideo):
         raise start_after_end(self._name, self._section.start or Fraction(0), end - self.info.start_seconds)
 
     def _count_of_section(self) -> int | None:
-        """How many frames to expect in the section if they are evenly spaced."""
+        """Return how many frames to expect in the section if they are evenly spaced."""
         count, whole = self.info.frame_count, self.info.duration_seconds
         if not count or not whole:
             return count
@@ -244,9 +243,9 @@ class VideoFile(OpenedVideo):
         )
 
     def _problem(self, frame_count: int) -> str | None:
-        """What is wrong with the video, after all its frames, in a line; None where nothing is."""
+        """Return what is wrong with the video, after all its frames, in a line; None if nothing is."""
         demuxer = self._demuxer
-        what = "the stream broke off" if demuxer.is_network else "damaged or cut off"
+        what = "the stream broke off" if demuxer.is_network else "damaged or truncated"
         read = f"{self._name}: {what}; {counted(frame_count, 'frame')} could be read"
         if demuxer.break_off is not None:
             return f"{read}, then {demuxer.break_off}"
@@ -263,13 +262,13 @@ class VideoFile(OpenedVideo):
 
 
 def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
-    """Whether a video has transparency. WebM keeps it beside the frames, where FFmpeg's own decoders do not see it."""
+    """Return whether a video has transparency. WebM stores it beside the frames; FFmpeg's own decoders ignore it."""
     in_frames = any(component.is_alpha for component in frame.format.components)
     return in_frames or stream.metadata.get("alpha_mode") == "1"
 
 
 def _rotated(image: Image, quarter_turns: int) -> Image:
-    """The image rotated counterclockwise."""
+    """Return the image rotated counterclockwise."""
     if not quarter_turns:
         return image
     code = _ROTATIONS[quarter_turns]

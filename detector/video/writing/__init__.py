@@ -1,1 +1,1 @@
-"""What frames go to: video files with their audio and subtitles, windows."""
+"""Write frames to video files with their audio and subtitles, and to windows."""

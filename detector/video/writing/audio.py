@@ -1,4 +1,4 @@
-"""One audio track of a video, copied or re-encoded beside new pictures."""
+"""Copy or re-encode one audio track of a video."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from detector.video.section import Span
 from detector.video.timeline import Timeline
 
 Audio = Literal["auto", "copy", "aac", "none"]
-"""What becomes of audio tracks.
+"""How audio tracks are handled.
 
 `auto` copies those that browsers play in this container, `copy` those that the container can hold; others become AAC,
-or Opus in WebM. `aac` makes all of them AAC, `none` leaves them out.
+or Opus in WebM. `aac` makes all of them AAC, `none` drops them.
 """
 
 AudioWay = Literal["auto", "copy", "aac", "encode", "none"]
-"""The same, with the last resort of re-encoding what players play too."""
+"""The same with a fallback: re-encoding what players play too."""
 
 _MATROSKA = ("matroska", "webm")
 _PLAYED = {"mp4": ("aac", "mp3", "opus", "flac"), "webm": ("opus", "vorbis")}
@@ -27,10 +27,10 @@ _PLAYED = {"mp4": ("aac", "mp3", "opus", "flac"), "webm": ("opus", "vorbis")}
 
 _AAC_RATES = (48000, 44100, 96000, 88200, 64000, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-"""By number of channels, the layouts that both encoders take."""
+"""By number of channels, the layouts that both encoders accept."""
 
 _BITS_PER_CHANNEL = 80_000
-"""Per second: AAC at this rate is transparent."""
+"""Bits per second: AAC at this rate is transparent."""
 
 _AAC_FRAME_SAMPLES = 1024
 _GAP_SECONDS = Fraction(1, 20)
@@ -39,13 +39,13 @@ _GAP_SECONDS = Fraction(1, 20)
 def carry_audio(
     stream: av.AudioStream, output: av.container.OutputContainer, *, way: AudioWay, span: Span
 ) -> tuple[CopiedAudio | None, str]:
-    """Add an audio track to `output` and return it, or None where it is impossible, with a note for the user or "".
+    """Add an audio track to `output` and return it, or None if that is impossible, with a note for the user or "".
 
-    Packets of a span are taken whole, with one before it, as decoders need a run-in; an MP4 says that it is not to be
-    played.
+    Packets of a span are copied whole, with one before it, because decoders need a run-in; in an MP4 the run-in is
+    marked as not to be played.
     """
-    # Matroska has no timestamps below zero: it would move everything, pictures too, to make room for an encoder's
-    # run-in, unless it knows the run-in's length, which only Matroska itself says.
+    # Matroska has no timestamps below zero: it would shift everything, images too, to make room for an encoder's
+    # run-in, unless it knows the run-in's length, which only Matroska itself stores.
     cut = span.begin_seconds is not None and output.format.name in _MATROSKA
     from_zero = output.format.name == "matroska" and "matroska" not in stream.container.format.name
     codec = stream.codec_context.codec.canonical_name
@@ -66,7 +66,7 @@ def carry_audio(
 def _copied(stream: av.AudioStream, output: av.container.OutputContainer) -> av.AudioStream:
     target = output.add_stream_from_template(stream)
     layout = _LAYOUTS.get(stream.layout.nb_channels)
-    if layout and stream.layout.name.endswith(" channels"):  # as AVI says it; an MP4 wants to know which ones
+    if layout and stream.layout.name.endswith(" channels"):  # AVI's name for it; an MP4 needs the codec's own tag
         target.codec_context.layout = layout
     return target
 
@@ -97,7 +97,7 @@ class CopiedAudio:
         self._begun = False
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[av.AudioStream]]:
-        """The packets of the copy that an input packet gives."""
+        """Yield the packets of the copy for an input packet."""
         if self._wants(packet):
             pts = None if packet.pts is None else packet.pts - self._shift
             packet.pts = packet.dts = self._timeline.place(pts, packet.duration)
@@ -106,7 +106,7 @@ class CopiedAudio:
                 yield packet
 
     def finish(self) -> Iterator[av.Packet[av.AudioStream]]:
-        """The packets still held: none."""
+        """Yield the remaining packets: none."""
         return iter(())
 
     def _wants(self, packet: av.Packet[Any]) -> bool:
@@ -118,7 +118,7 @@ class CopiedAudio:
 
 
 class EncodedAudio(CopiedAudio):
-    """An audio track that is decoded and encoded anew; `played_only` leaves out what is decoded before 0."""
+    """An audio track that is decoded and re-encoded; `played_only` leaves out what is decoded before 0."""
 
     def __init__(
         self,
@@ -135,12 +135,12 @@ class EncodedAudio(CopiedAudio):
         self._encoded = Timeline(Fraction(1, target.rate), step=_AAC_FRAME_SAMPLES)
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[av.AudioStream]]:
-        """The packets of the copy that an input packet gives."""
+        """Yield the packets of the copy for an input packet."""
         if self._wants(packet):
             yield from self._decoded(packet)
 
     def finish(self) -> Iterator[av.Packet[av.AudioStream]]:
-        """The packets that decoder and encoder still hold."""
+        """Yield the packets that decoder and encoder still hold."""
         yield from self._decoded(None)
         yield from self._encode(None)
 
@@ -155,7 +155,7 @@ class EncodedAudio(CopiedAudio):
                 yield from self._encode(frame)
 
     def _place(self, frame: av.AudioFrame) -> None:
-        """Set the frame's timestamp, counted in samples. The stream's own, often in milliseconds, only show gaps."""
+        """Set the frame's timestamp, counted in samples. The stream's own, often in milliseconds, only reveal gaps."""
         rate = frame.sample_rate
         start = self._next_sample or 0
         if frame.pts is not None:

@@ -1,4 +1,4 @@
-"""How a video is encoded: codec, quality, speed, and what becomes of its audio."""
+"""Choose how a video is encoded: codec, quality, speed, and the handling of its audio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "l
 _USUAL_QUALITY = {"h264": 23, "hevc": 28, "av1": 35, "vp9": 33}
 _WORST_QUALITY = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _HOLDS = {".webm": ("vp9", "av1"), ".mov": ("h264", "hevc")}
-"""By file suffix, the codecs that it holds; the others hold all."""
+"""By file suffix, the codecs that it can hold; other formats hold all."""
 
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """By file suffix, FFmpeg's name of the container."""
@@ -27,29 +27,31 @@ _LEAN_H264 = {
     "x264-params": "cabac=1:8x8dct=1:deblock=0,0:partitions=i8x8,i4x4:subme=1:bframes=3"
     ":mbtree=1:rc-lookahead=10:aq-mode=1",
 }
-"""Files as small as with `veryfast` in two thirds of the time: docs/performance.md. It is `ultrafast` with those tools
-switched on again that save more bytes than they cost time."""
+"""The size of `veryfast` in two thirds of the time: docs/performance.md.
+
+It is `ultrafast` plus those tools that save more bytes than they cost time.
+"""
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """How a video file is made."""
+    """The encoding options of a video file."""
 
     crf: int | None = None
-    """Quality: 0 is the best, 51 (63 for AV1 and VP9) the worst; in H.264, 18 looks like the source."""
+    """Quality from 0 (best) to 51 (63 for AV1 and VP9); in H.264, 18 looks like the source."""
 
     preset: str | None = None
     """Speed of H.264 and HEVC, from `ultrafast` (large files) to `veryslow`; None for this project's own choice."""
 
     codec: Codec | None = None
-    """None for H.264, or VP9 in `.webm`."""
+    """The codec; None for H.264, or VP9 in `.webm`."""
 
     audio: Audio = "auto"
-    """What becomes of audio tracks: `auto` copies those that browsers play in this container and re-encodes others as
+    """How audio tracks are handled: `auto` copies those that browsers play in this container and re-encodes others as
     AAC (Opus in `.webm`), `copy` copies what the container can hold, `aac` makes all of them AAC, `none` drops them."""
 
     location: bool = True
-    """Whether tags that say where the video was recorded are kept."""
+    """Whether tags with the location of the recording are kept."""
 
 
 USUAL = VideoSettings()
@@ -57,17 +59,17 @@ USUAL = VideoSettings()
 
 @dataclass(frozen=True)
 class Encoder:
-    """One of FFmpeg's encoders and its options."""
+    """An FFmpeg encoder and its options."""
 
     name: str
     options: dict[str, str]
 
     says_pixel_shape: bool = True
-    """Whether the file can say that its pixels are not square."""
+    """Whether the file can store non-square pixels."""
 
 
 def container_of(path: Path) -> str:
-    """FFmpeg's name of the container that a file's suffix stands for; raises `OutputError` for any other suffix."""
+    """Return FFmpeg's name of the container for a file's suffix; raise `OutputError` for any other suffix."""
     if path.suffix.lower() not in _CONTAINERS:
         raise OutputError(
             f"{path}: cannot write a video named {path.suffix or 'without a suffix'}; "
@@ -77,7 +79,7 @@ def container_of(path: Path) -> str:
 
 
 def check_holds(path: Path, codec: str) -> None:
-    """Raise `OutputError` where a file of this name cannot hold the codec."""
+    """Raise `OutputError` if a file of this name cannot hold the codec."""
     ending = path.suffix.lower()
     possible = _HOLDS.get(ending, _ENCODERS)
     if codec not in possible:
@@ -87,7 +89,7 @@ def check_holds(path: Path, codec: str) -> None:
 
 
 def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
-    """The encoder for a file of this name; raises `OutputError` where such a file cannot hold the codec."""
+    """Return the encoder for a file of this name; raise `OutputError` if such a file cannot hold the codec."""
     ending = path.suffix.lower()
     codec = settings.codec or ("vp9" if ending == ".webm" else "h264")
     if codec not in _ENCODERS:

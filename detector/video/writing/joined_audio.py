@@ -1,4 +1,4 @@
-"""The audio of several sections of a video, one after the other, exact to the sample."""
+"""Join the audio of several sections of a video, exact to the sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.video.ffmpeg import av
 from detector.video.reading.containers import DAMAGE, open_container
 
 Seconds = tuple[Fraction, Fraction]
-"""Begin and end of a section on the source's clock."""
+"""Start and end of a section on the source's clock."""
 
 Samples = NDArray[np.float32]
 """(channels, n)."""
@@ -32,11 +32,10 @@ _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 def join_audio(video: str, sections: Sequence[Seconds], target: Path) -> list[str] | None:
-    """Write the audio of some sections of a video into `target`, an .mp4 (AAC) or .webm (Opus); notes for the user.
+    """Write the audio of some sections of a video to `target`, an .mp4 (AAC) or .webm (Opus); return notes.
 
-    All audio tracks are decoded, cut, and encoded anew, in mono or stereo; silence stands where a track has nothing.
-    Returns None where the video has no audio that can be decoded, and then writes nothing. Raises `OSError` where
-    `target` cannot be written.
+    All audio tracks are decoded, cut, and re-encoded, in mono or stereo; gaps in a track become silence. Return None if
+    the video has no audio that can be decoded, and then write nothing. Raise `OSError` if `target` cannot be written.
     """
     with suppress(VideoError), open_container(video) as source:
         tracks = [stream for stream in source.streams.audio if stream.codec_context is not None]
@@ -70,12 +69,12 @@ def _write(video: str, tracks: Sequence[int], sections: Sequence[Seconds], targe
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
             if reader.broken:
-                notes.append(f"audio is silent in part: {reader.broken}")
+                notes.append(f"part of the audio is silent: {reader.broken}")
     return notes
 
 
 class _TrackReader:
-    """Samples of one audio track, by section."""
+    """Reads the samples of one audio track, section by section."""
 
     def __init__(self, video: str, index: int, *, opus: bool) -> None:
         self._video, self._index = video, index
@@ -92,7 +91,7 @@ class _TrackReader:
         self.broken = ""
 
     def sections(self, sections: Sequence[Seconds]) -> Iterator[Samples]:
-        """The samples of all sections; no rounding accumulates from one to the next."""
+        """Yield the samples of all sections; rounding does not accumulate from one to the next."""
         total, written = Fraction(0), 0
         for begin, end in sections:
             total += end - begin
@@ -101,7 +100,7 @@ class _TrackReader:
             yield from self._section(begin, count)
 
     def _section(self, begin: Fraction, count: int) -> Iterator[Samples]:
-        """Exactly so many samples from a moment on."""
+        """Yield exactly this many samples from a moment on."""
         place = 0
         try:
             for start, samples in self._decoded(begin):
@@ -122,7 +121,7 @@ class _TrackReader:
         yield from _silence(self.channels, count - place)
 
     def _decoded(self, begin: Fraction) -> Iterator[tuple[int, Samples]]:
-        """Place, counted in samples of the source's clock, and samples of what is decoded from before a moment on."""
+        """Yield position, counted in samples of the source's clock, and samples, decoded from before a moment on."""
         with open_container(self._video) as source:
             stream = cast(av.AudioStream, source.streams[self._index])
             with suppress(*DAMAGE):
@@ -140,7 +139,7 @@ class _TrackReader:
                         samples = np.asarray(ready.to_ndarray(), np.float32)
                         claimed = expected if time is None else round(Fraction(time) * self.rate)
                         time = None
-                        # Timestamps, often in milliseconds, only show gaps: else samples follow one another.
+                        # Timestamps, often in milliseconds, only reveal gaps: otherwise samples follow one another.
                         if expected is None or (claimed is not None and abs(claimed - expected) > self.rate // 20):
                             expected = claimed or 0
                         yield expected, samples

@@ -1,4 +1,4 @@
-"""Part files: the encoded pictures of a video until it is whole, which a killed program leaves playable.
+"""Write part files: the encoded video until it is complete, playable even after the program was killed.
 
 A part is a fragmented MP4 with a fragment for each frame. What is kept of a part is a run of packets without a gap
 between the frames they show, so that the next part continues with the next frame.
@@ -22,23 +22,23 @@ _LEAST_TIMESCALE = 10_000
 _MOST_TICKS = 2**31 - 1
 _MARK = "yolo3 run "
 _USUAL_STEP = Fraction(1, 25)
-"""Seconds for which a video's only frame is shown where the video does not say."""
+"""Seconds for which a video's only frame is shown if the video does not say."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The beginning of a part file that is worth keeping."""
+    """The usable beginning of a part file."""
 
     path: Path
 
     frames: int
-    """How many packets to keep, from the start; each is a frame."""
+    """Number of packets to keep, from the start; each is a frame."""
 
 
 def part_options(time_base: Fraction) -> dict[str, str]:
     """FFmpeg's options for writing a part."""
     return {
-        # The header waits for the first frame, which tells when the track starts.
+        # The header waits for the first frame, which determines when the track starts.
         "movflags": "+frag_every_frame+delay_moov+default_base_moof",
         "movie_timescale": str(timescale(time_base)),
         "flush_packets": "1",
@@ -46,12 +46,15 @@ def part_options(time_base: Fraction) -> dict[str, str]:
 
 
 def mark(stream: av.VideoStream, run_digest: str) -> None:
-    """Say in a file that a certain run made it. MP4 and Matroska keep a track's handler name, which no player shows."""
+    """Mark a file with the digest of the run that made it.
+
+    MP4 and Matroska keep a track's handler name, which no player shows.
+    """
     stream.metadata["handler_name"] = _MARK + run_digest
 
 
 def made_by(path: Path) -> str | None:
-    """The digest of the run that made a part or an unfinished video; None where the file does not say."""
+    """Return the digest of the run that made a part or an unfinished video; None if the file has none."""
     try:
         with av.open(f"file:{path}") as video:
             tags = {name.lower(): text for name, text in video.streams.video[0].metadata.items()}
@@ -62,13 +65,13 @@ def made_by(path: Path) -> str | None:
 
 
 def kept_of(paths: Iterable[Path]) -> list[Part]:
-    """What is kept of these parts, each of which continues where what is kept of the one before ends."""
+    """Return the usable beginnings of these parts, each of which continues where the one before ends."""
     parts = [Part(path, _whole_frames(path)) for path in paths]
     return [part for part in parts if part.frames]
 
 
 def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
-    """The packets of all parts in decoding order, with timestamps that one track can hold."""
+    """Yield the packets of all parts in decoding order, with timestamps that one track can hold."""
     last: Fraction | None = None
     for part in parts:
         with av.open(f"file:{part.path}") as video:
@@ -79,7 +82,7 @@ def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
                 # Each encoder counts decoding times from before its first frame.
                 if last is not None and packet.dts * packet.time_base <= last:
                     packet.dts = int(last / packet.time_base) + 1
-                if not packet.duration:  # VP9 loses it, and in an MP4 the last frame would not be shown
+                if not packet.duration:  # VP9 loses the duration, and an MP4 would not show the last frame
                     step = _USUAL_STEP if last is None else packet.dts * packet.time_base - last
                     packet.duration = max(1, round(step / packet.time_base))
                 last = packet.dts * packet.time_base
@@ -87,19 +90,19 @@ def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
 
 
 def timescale(time_base: Fraction, sound_rates: Iterable[int] = ()) -> int:
-    """Ticks per second of an MP4 file's own clock, in which the start of each track is stored.
+    """Return the ticks per second of an MP4 file's own clock, in which the start of each track is stored.
 
     FFmpeg's default of 1000 would round the start of a track that starts late.
     """
     ticks = time_base.denominator
-    while ticks < _LEAST_TIMESCALE:  # FFmpeg gives the video track ticks as fine as this
+    while ticks < _LEAST_TIMESCALE:  # FFmpeg gives the video track ticks of this resolution
         ticks *= 2
     exact = lcm(ticks, *sound_rates)
     return exact if exact <= _MOST_TICKS else ticks
 
 
 def _packets(video: av.container.InputContainer) -> Iterator[av.Packet[Any]]:
-    """The packets of a part, up to the first that is damaged."""
+    """Yield the packets of a part, up to the first damaged one."""
     try:
         for packet in video.demux(video=0):
             if packet.size and (packet.is_corrupt or packet.pts is None or packet.dts is None):
@@ -111,7 +114,7 @@ def _packets(video: av.container.InputContainer) -> Iterator[av.Packet[Any]]:
 
 
 def _whole_frames(path: Path) -> int:
-    """How many packets from the start hold all frames up to some moment."""
+    """Return how many packets from the start hold all frames up to some moment."""
     shown: list[int] = []
     decoded = None
     try:
@@ -133,17 +136,20 @@ def _whole_frames(path: Path) -> int:
 
 
 def part_path(path: Path, number: int = 1) -> Path:
-    """Where a video is written until it is whole: beside its final name, always as MP4. A resumed run adds a part."""
-    # A name that nobody else gives a file, as it is deleted without asking.
+    """Return where a video is written until it is complete: beside its final name, always as MP4.
+
+    A resumed run adds a part.
+    """
+    # A name that users do not give their files, because it is deleted without asking.
     return path.with_name(f"{path.name}.yolo3-part{number}.mp4")
 
 
 def whole_path(part: Path) -> Path | None:
-    """The final name of the video that a part belongs to; None for a file that is not named as a part."""
+    """Return the final name of the video that a part belongs to; None for a file that is not named as a part."""
     match = re.fullmatch(r"(.+)\.yolo3-part\d+\.mp4", part.name)
     return part.with_name(match[1]) if match else None
 
 
 def parts_left(path: Path) -> list[Path]:
-    """The parts that an unfinished run left of this video, in order."""
+    """Return the parts that an unfinished run left of this video, in order."""
     return list(takewhile(Path.exists, (part_path(path, number) for number in count(1))))

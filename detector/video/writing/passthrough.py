@@ -1,4 +1,4 @@
-"""Passthrough of what accompanies the pictures of a video: audio, subtitles, chapters, tags."""
+"""Copy what accompanies the images of a video: audio, subtitles, chapters, tags."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from detector.video.writing.audio import AudioWay, carry_audio
 from detector.video.writing.subtitles import carry_subtitles
 
 _FORMATS_WITH_INDEX = ("mov", "matroska")
-"""Formats in which a seek ends before the requested time and not somewhere near it."""
+"""Formats in which a seek ends before the requested time rather than near it."""
 
 _RUN_IN_SECONDS = Fraction(1)
-"""How much audio before a section is read: audio decoders need a run-in."""
+"""Seconds of audio read before a section: audio decoders need a run-in."""
 
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode"}
-"""Tags about the file itself, which are not those of a copy."""
+"""Tags about the file itself, which do not apply to a copy."""
 
 _LOCATION_TAG = "location"
-"""Where a camera was, also with a language: `location-eng`, `com.apple.quicktime.location.ISO6709`."""
+"""Location tags, also with a language: `location-eng`, `com.apple.quicktime.location.ISO6709`."""
 
 _STREAM_TAGS = ("language", "title", "handler_name")
 
 
 class Track(Protocol):
-    """One stream that is carried over to another file, as far as it lies within a `Span`."""
+    """One stream that is copied to another file, within a `Span`."""
 
     stream: Any
     """The source's stream."""
@@ -38,16 +38,16 @@ class Track(Protocol):
     """The copy's stream."""
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
-        """The packets of the copy that an input packet gives."""
+        """Yield the packets of the copy for an input packet."""
         ...
 
     def finish(self) -> Iterator[av.Packet[Any]]:
-        """The packets still held after the last input packet."""
+        """Yield the remaining packets after the last input packet."""
         ...
 
 
 class PassthroughTracks:
-    """All audio tracks and subtitles of a video, to be muxed as its pictures come; `attach` adds them to a file."""
+    """All audio tracks and subtitles of a video, muxed along with its images; `attach` adds them to a file."""
 
     def __init__(self, video: str, span: Span, *, chapters_until: Fraction | None = None) -> None:
         self._input = open_container(video)
@@ -57,9 +57,9 @@ class PassthroughTracks:
         self.rates = [stream.rate for stream in self._audio]
         """Samples per second of each audio track."""
         self.notes: list[str] = []
-        """What was re-encoded or left out."""
+        """Notes about what was re-encoded or left out."""
         self.late_notes: list[str] = []
-        """What went wrong while packets were read."""
+        """Errors while packets were read."""
         self._tracks: dict[int, Track] = {}
         self._packets: Iterator[av.Packet[Any]] = iter(())
         self._waiting: av.Packet[Any] | None = None
@@ -67,7 +67,7 @@ class PassthroughTracks:
     def attach(
         self, output: av.container.OutputContainer, *, audio: AudioWay, subtitles: bool, location: bool = True
     ) -> None:
-        """Add the tracks to `output`, with tags and chapters; `location` keeps tags that say where it was recorded.
+        """Add the tracks to `output`, with tags and chapters; `location` keeps location tags.
 
         An audio track whose codec `output` cannot hold is re-encoded, whatever `audio` says.
         """
@@ -78,7 +78,7 @@ class PassthroughTracks:
         self._packets = self._read()
 
     def until(self, seconds: Fraction) -> Iterator[av.Packet[Any]]:
-        """The packets due up to a moment of the output."""
+        """Yield the packets due up to a moment of the output."""
         while True:
             packet = self._waiting if self._waiting is not None else next(self._packets, None)
             self._waiting = None
@@ -90,7 +90,7 @@ class PassthroughTracks:
             yield packet
 
     def rest(self) -> Iterator[av.Packet[Any]]:
-        """All packets not yet taken."""
+        """Yield all remaining packets."""
         if self._waiting is not None:
             yield self._waiting
         yield from self._packets
@@ -100,7 +100,7 @@ class PassthroughTracks:
         self._input.close()
 
     def _carry_tags(self, output: av.container.OutputContainer, *, location: bool) -> None:
-        """Copy title, time of creation and the like, chapters, and the fonts that subtitles use."""
+        """Copy tags such as title and creation time, chapters, and the fonts that subtitles use."""
         for name, text in self._input.metadata.items():
             if name.lower() not in _OWN_TAGS and (location or _LOCATION_TAG not in name.lower()):
                 output.metadata[name] = text
@@ -112,7 +112,7 @@ class PassthroughTracks:
                 output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
 
     def _chapters(self) -> list[Any]:
-        """The chapters within the span, on the copy's clock."""
+        """Return the chapters within the span, on the copy's clock."""
         span, tick = self._span, Fraction(1, 1000)
         first = span.shift_seconds if span.begin_seconds is None else span.begin_seconds
         lasts = [end for end in (span.end_seconds, self._chapters_until) if end is not None]
@@ -127,7 +127,7 @@ class PassthroughTracks:
 
     def _attach_audio(self, output: av.container.OutputContainer, way: AudioWay) -> None:
         if len(self._audio) < len(self._input.streams.audio):
-            self.notes.append("audio left out: FFmpeg does not know its format")
+            self.notes.append("audio left out: its format is unknown to FFmpeg")
         for stream in self._audio:
             track, note = carry_audio(stream, output, way=way, span=self._span)
             if note:
@@ -158,7 +158,7 @@ class PassthroughTracks:
         target.disposition = stream.disposition
 
     def _read(self) -> Iterator[av.Packet[Any]]:
-        """The output's packets, in the order of the input file."""
+        """Yield the output's packets, in the order of the input file."""
         if not self._tracks:
             return
         self._skip_to_begin()
@@ -177,15 +177,15 @@ class PassthroughTracks:
             yield from track.finish()
 
     def _skip_to_begin(self) -> None:
-        """Seek to the span where that is certain to skip nothing of it."""
+        """Seek to the span if that certainly skips nothing of it."""
         begin = self._span.begin_seconds
-        # A subtitle that is shown when the span begins may have appeared at any time before.
+        # A subtitle shown at the start of the span may have appeared at any time before.
         audio = [stream for stream in self._audio if stream.index in self._tracks]
         if begin is None or len(self._tracks) > len(audio):
             return
         if audio and self._input.format.name.startswith(_FORMATS_WITH_INDEX):
             with suppress(*DAMAGE):
-                # By the audio's own index: pictures may begin later, and be the first thing found.
+                # By the audio's own index: images may begin later, and would be found first.
                 self._input.seek(round((begin - _RUN_IN_SECONDS) / (audio[0].time_base or 1)), stream=audio[0])
 
     def _is_past(self, packet: av.Packet[Any]) -> bool:

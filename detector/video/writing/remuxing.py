@@ -1,4 +1,4 @@
-"""Joins the parts of a video and what accompanies its source's pictures into the finished file."""
+"""Join the parts of a video, and what accompanies its source's images, into the finished file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _QUICKTIME = ("mp4", "mov")
 
 @dataclass(frozen=True)
 class Accompaniment:
-    """What goes into the finished file beside the pictures, and from where."""
+    """What goes into the finished file beside the images, and its source."""
 
     video: str | None = None
-    """The video whose audio, subtitles, chapters and tags are carried over; None for pictures alone."""
+    """The video whose audio, subtitles, chapters and tags are copied; None for images alone."""
 
     span: Span = WHOLE_SPAN
-    """The part of it."""
+    """The section of it."""
 
     chapters_until: Fraction | None = None
     """Where chapters end, on the source's clock; None for the end of the span."""
@@ -35,11 +35,11 @@ class Accompaniment:
     audio: Audio = "auto"
 
     location: bool = True
-    """Whether tags that say where the video was recorded are kept."""
+    """Whether tags with the location of the recording are kept."""
 
 
 class Remuxer:
-    """Writes one video file from parts; `name` is what the user calls it. `notes` then say what was changed."""
+    """Writes one video file from parts; `name` is its name in messages. `notes` then says what was changed."""
 
     def __init__(
         self, target: Path, container_format: str, beside: Accompaniment, *, name: Path, run_digest: str = ""
@@ -57,8 +57,8 @@ class Remuxer:
     def join(self, parts: Sequence[Part], *, time_base: Fraction) -> None:
         """Write the parts and what accompanies them.
 
-        Where the container refuses a track, audio is re-encoded, then subtitles are left out, then audio. Raises
-        `OSError` or FFmpeg's errors where the file cannot be written, `WriteError` where it is not whole.
+        If the container refuses a track, audio is re-encoded; if that fails, subtitles are left out, then audio. Raise
+        `OSError` or FFmpeg's errors if the file cannot be written, `WriteError` if it is incomplete.
         """
         for audio, subtitles in self._ways():
             try:
@@ -66,7 +66,7 @@ class Remuxer:
                 break
             except OSError:
                 raise
-            except VideoError as error:  # the source has gone since its pictures were read
+            except VideoError as error:  # the source has disappeared since its images were read
                 self._beside = Accompaniment()
                 self._write(parts, time_base, "none", subtitles=False)
                 self._note(f"audio and subtitles left out: {error}")
@@ -77,7 +77,7 @@ class Remuxer:
         self._verify(sum(part.frames for part in parts))
 
     def _ways(self) -> Iterator[tuple[AudioWay, bool]]:
-        """What to do with audio, and whether to keep subtitles: the first that the container takes is used."""
+        """Yield what to do with audio, and whether to keep subtitles: the first that the container accepts is used."""
         wanted = self._beside.audio
         if self._beside.video is not None:
             ways: tuple[AudioWay, ...] = ("none",) if wanted == "none" else (wanted, "encode")
@@ -119,7 +119,7 @@ class Remuxer:
             self._tracks = PassthroughTracks(beside.video, beside.span, chapters_until=beside.chapters_until)
         options = {}
         if self._format in _QUICKTIME:
-            # The index goes to the front, so that a browser plays while it loads.
+            # The index goes to the front, so that a browser can play while loading.
             rates = self._tracks.rates if self._tracks and audio != "none" else []
             options = {"movflags": "+faststart", "movie_timescale": str(timescale(time_base, rates))}
         self._container = av.open(f"file:{self._target}", "w", format=self._format, container_options=options)
@@ -128,7 +128,7 @@ class Remuxer:
         if self._run_digest:
             mark(video, self._run_digest)
         if self._format in _QUICKTIME and pictures.codec_context.name == "hevc":
-            video.codec_context.codec_tag = "hvc1"  # Apple's players know HEVC by this name only
+            video.codec_context.codec_tag = "hvc1"  # Apple's players recognise HEVC by this name only
         if self._tracks is not None:
             self._tracks.attach(self._container, audio=audio, subtitles=subtitles, location=beside.location)
             for note in self._tracks.notes:
@@ -145,11 +145,11 @@ class Remuxer:
                 self._container.mux(packet)
             except OSError:
                 raise
-            except DAMAGE:  # no reason to lose the pictures
+            except DAMAGE:  # no reason to lose the video
                 self._lost += 1
 
     def _verify(self, expected: int) -> None:
-        """Open the finished file and count its frames, so that a failing disk is noticed now."""
+        """Reopen the finished file and count its frames, so that a failing disk is noticed now."""
         with av.open(f"file:{self._target}") as written:
             frames = sum(1 for packet in written.demux(video=0) if packet.size and not packet.is_corrupt)
         if frames != expected:
@@ -168,7 +168,7 @@ class Remuxer:
 
 
 def _check_alike(pictures: av.VideoStream, others: Sequence[Part], name: Path) -> None:
-    """Refuse parts whose codec headers differ: they share one in the finished file."""
+    """Refuse parts whose codec headers differ: the finished file has only one."""
     for part in others:
         with av.open(f"file:{part.path}") as video:
             if video.streams.video[0].codec_context.extradata != pictures.codec_context.extradata:

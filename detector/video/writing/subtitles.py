@@ -1,4 +1,4 @@
-"""One subtitle track of a video, copied or converted beside new pictures."""
+"""Copy or convert one subtitle track of a video."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOTHING_SHOWN = b"\0\0"
 def carry_subtitles(
     stream: av.subtitles.stream.SubtitleStream, output: av.container.OutputContainer, *, span: Span
 ) -> CopiedSubtitles | None:
-    """Add a subtitle track to `output`, converted where needed, and return it; None where neither is possible."""
+    """Add a subtitle track to `output`, converted where needed, and return it; None if neither is possible."""
     context = stream.codec_context
     if context is None:
         return None
@@ -58,7 +58,7 @@ class CopiedSubtitles:
         self._last: int | None = None
 
     def carry(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
-        """The packets of the copy that an input packet gives."""
+        """Yield the packets of the copy for an input packet."""
         if packet.pts is None or bytes(packet) == _NOTHING_SHOWN:
             return
         tick = packet.time_base
@@ -77,7 +77,7 @@ class CopiedSubtitles:
             yield made
 
     def finish(self) -> Iterator[av.Packet[Any]]:
-        """The packets still held: none."""
+        """Yield the remaining packets: none."""
         return iter(())
 
     def _made(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:

@@ -1,4 +1,4 @@
-"""A sink that writes a video file that browsers play, with every timestamp and the source's audio."""
+"""Write a video file that browsers play, with every timestamp and the source's audio."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from detector.video.writing.parts import Part, kept_of, mark, part_options, part
 from detector.video.writing.remuxing import Accompaniment, Remuxer
 
 _LATE_CLOCK_SECONDS = 10
-"""A source whose clock starts later than this counts from something else, such as a recorder's uptime."""
+"""Seconds. A source whose clock starts later than this counts from something else, such as a recorder's uptime."""
 
 _FRAME_DURATION = 1 << 8
 """AV_CODEC_FLAG_FRAME_DURATION: the encoder gives each packet the duration of its frame."""
@@ -38,24 +38,22 @@ _BELIEVABLE_DELAY_SECONDS = 24 * 3600
 """The longest plausible time between decoding and showing a frame."""
 
 _USUAL_RATE = 25
-"""Frames per second where the source does not say; it only guides the encoder's rate control."""
+"""Frames per second if the source does not say; it only guides the encoder's rate control."""
 
 
 class VideoWriter(Sink):
-    """Writes the pictures of frames to a video file, which appears under its name when it is whole.
+    """Writes the images of frames to a video file, which appears under its name when it is complete.
 
-    `audio_from` names the video whose audio, subtitles, chapters and tags are carried over. A section of a video starts
-    at 0, and what accompanies it is cut to match. Odd sizes are made even by repeating the last row or column, as the
-    codecs need. Non-square pixels are kept, except in VP9 and AV1, which cannot store their shape: there pictures are
-    enlarged to square pixels.
+    `audio_from` names the video whose audio, subtitles, chapters and tags are copied. A section of a video starts at 0,
+    and what accompanies it is cut to match. Odd sizes are made even by repeating the last row or column, as the codecs
+    need. Non-square pixels are kept, except in VP9 and AV1, which cannot store their shape: there images are enlarged
+    to square pixels.
 
-    Until the end the pictures are in a part file beside the video (`part_path`), which stays playable if the program is
-    killed, and which a failed run keeps. `run_digest` marks it as made by this run. `kept` is what parts of an earlier
-    run already hold: frames up to there are skipped. `keep_earlier` says whether a video of this name must not give way
-    to one that ended early; the part file then stays too.
-
-    Raises `OutputError` before anything is written if `path` cannot or must not be written, `WriteError` if writing
-    fails.
+    Until then the video is in a part file beside it (`part_path`), which stays playable if the program is killed, and
+    which a failed run keeps. `run_digest` marks it as made by this run. `kept` is what parts of an earlier run already
+    hold: frames up to there are skipped. `keep_earlier` says whether an existing video of this name stays if this one
+    ends early; the part file then stays too. Raise `OutputError` before anything is written if `path` cannot or must
+    not be written, `WriteError` if writing fails.
     """
 
     stage: ClassVar[str] = "encode"
@@ -117,7 +115,7 @@ class VideoWriter(Sink):
         return self
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Encode the frame's picture, on which boxes are drawn already."""
+        """Encode the frame's image, on which boxes are already drawn."""
         shown = frame.duration * frame.time_base or 1 / Fraction(self._info.frame_rate or _USUAL_RATE)
         self._end_seconds = frame.time + shown
         if frame.index < self._kept_frames:
@@ -216,7 +214,7 @@ class VideoWriter(Sink):
             location=self._settings.location,
         )
         with replacing(self.path, inputs=self._inputs) as whole:
-            digest = "" if status is RunStatus.COMPLETE else self._run_digest  # an early end can be resumed
+            digest = "" if status is RunStatus.COMPLETE else self._run_digest  # a run that ended early can be resumed
             remuxer = Remuxer(whole, self._format, beside, name=self.path, run_digest=digest)
             remuxer.join(parts, time_base=self._info.time_base)
         self.notes = remuxer.notes
@@ -232,13 +230,13 @@ class VideoWriter(Sink):
             container.close()
 
     def _keep_part(self, error: BaseException) -> None:
-        """After a failure, leave what was encoded in the part file, and add a note to the error that says where."""
+        """After a failure, keep what was encoded in the part file, and add a note to the error that says where."""
         kept = self._close_part()
         if kept:
             error.add_note(f"{self.path}: {kept}; make a video of it with `yolo3 recover`")
 
     def _close_part(self) -> str:
-        """End the part file; says how many frames are kept and where. A part without any is removed."""
+        """Close the part file; return how many frames are kept and where. A part without any is removed."""
         with suppress(*DAMAGE, ValueError):
             if self._container is not None:
                 self._mux(self._stream.encode(None))
@@ -251,7 +249,7 @@ class VideoWriter(Sink):
         return f"{counted(frames, 'frame')} {'is' if frames == 1 else 'are'} kept in {first}" if frames else ""
 
     def _discard(self) -> None:
-        """Remove a part file that holds nothing."""
+        """Remove a part file without frames."""
         with suppress(*DAMAGE, ValueError):  # the container may fail to write its end
             self._close()
         with suppress(OSError):
@@ -259,7 +257,7 @@ class VideoWriter(Sink):
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Name the file in errors of writing it."""
+        """Add the file's name to errors of writing it."""
         try:
             yield
         except OSError as error:
@@ -269,20 +267,20 @@ class VideoWriter(Sink):
 
 
 def _free_part(path: Path, kept: Sequence[Part]) -> Path:
-    """The name of the next part, after the kept ones."""
+    """Return the name of the next part, after the kept ones."""
     taken = {part.path for part in kept}
     return next(part for number in count(1) if (part := part_path(path, number)) not in taken)
 
 
 def _square_size(info: VideoInfo) -> tuple[int, int]:
-    """Width and height in square pixels, of which neither is smaller than before."""
+    """Return width and height in square pixels, neither smaller than before."""
     if info.pixel_aspect > 1:
         return round(info.width * info.pixel_aspect), info.height
     return info.width, round(info.height / info.pixel_aspect)
 
 
 def _even(image: Image) -> Image:
-    """The image with its last row or column repeated where a size is odd. Planes are even already."""
+    """Return the image with its last row or column repeated where a size is odd. Planes are even already."""
     height, width = image.shape[:2]
     if isinstance(image, Planes) or height % 2 == width % 2 == 0:
         return image

@@ -1,4 +1,4 @@
-"""A sink that shows the annotated pictures in a window."""
+"""Show the annotated images in a window."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _PROBE = "import cv2; cv2.namedWindow('yolo3', cv2.WINDOW_NORMAL); cv2.destroyAl
 class Window(Sink):
     """Shows each frame in a window; `closed` becomes true on `q`, Esc or when the window is closed.
 
-    `caption` draws a line of text onto a copy of each picture: the frames per second, and the delay behind a live
-    source. Raises `SettingsError` where no window can be opened.
+    `caption` draws a line of text onto a copy of each image: the frames per second, and the delay behind a live source.
+    Raise `SettingsError` if no window can be opened.
     """
 
     main_thread: ClassVar[bool] = True
@@ -76,7 +76,7 @@ class Window(Sink):
 
     @property
     def frames_per_second(self) -> float:
-        """How fast the last frames were shown."""
+        """Return the rate of the last frames shown."""
         if len(self._shown_at) < 2:
             return 0.0
         return (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)
@@ -95,7 +95,7 @@ class Window(Sink):
 
 def _check_display() -> None:
     if sys.platform.startswith("linux"):
-        # Qt warns of missing fonts and the like on the terminal.
+        # Qt prints warnings about missing fonts and the like on the terminal.
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
         if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
             raise SettingsError(f"there is no display to open a window on; {_ADVICE}")

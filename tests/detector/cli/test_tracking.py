@@ -59,7 +59,7 @@ def test_track_then_events(yolo3, log, zones, tmp_path):
         (("clips", "in.mp4", "log.jsonl", "--when", "car"), "nothing to make"),
         (("clips", "in.mp4", "log.jsonl", "--when", "cr", "--out", "d"), "class 'cr' is not one of the 2: person, car"),
         (("clips", "-", "log.jsonl", "--when", "car", "--out", "d"), "-: a pipe can be read only once"),
-        (("clips", "in.mp4", "log.jsonl", "--when", "car", "--out", "d", "--pad", "x"), "pad 'x' is no length of time"),
+        (("clips", "in.mp4", "log.jsonl", "--when", "car", "--out", "d", "--pad", "x"), "pad 'x' is not a duration"),
         (("clips", "none.mp4", "log.jsonl", "--when", "car", "--out", "d"), "none.mp4"),
     ],
 )

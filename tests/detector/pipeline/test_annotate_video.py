@@ -131,7 +131,7 @@ def test_cut_off_source_is_done_as_far_as_it_goes(clips, tmp_path):
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     summary = process(source, tmp_path, nothing)
     assert summary.status is RunStatus.TRUNCATED
-    assert len(summary.notes) == 1 and "in.mp4: damaged or cut off" in summary.notes[0]
+    assert len(summary.notes) == 1 and "in.mp4: damaged or truncated" in summary.notes[0]
     assert len(clips.decoded(tmp_path / "out.mp4")) == summary.frames > 20
     assert list(read_log(tmp_path / "out.jsonl"))[-1] == EndRecord(summary.frames, RunStatus.TRUNCATED)
 
@@ -276,7 +276,7 @@ def test_real_videos(videos, clips, tmp_path, name):
     recoded = name.endswith(".mpg")  # browsers do not play MP2
     expected = {
         "sine_stereo_mp2.mpg": (f"{tmp_path}/out.mp4: audio re-encoded from mp2 to AAC",),
-        "no_duration.webm": (f"{videos / name}: its transparency is left out",),
+        "no_duration.webm": (f"{videos / name}: its transparency is discarded",),
     }
     assert summary.notes == expected.get(name, ())
     times = clips.times(videos / name)

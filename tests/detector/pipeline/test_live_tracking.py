@@ -112,7 +112,7 @@ def test_options_out_of_range(tmp_path):
         TrackingOptions("sort", trails_seconds=-1.0)
     with pytest.raises(SettingsError, match=r"written as \.jsonl"):
         TrackingOptions("sort", events=tmp_path / "e.csv")
-    with pytest.raises(SettingsError, match="trails 'long' is no length of time"):
+    with pytest.raises(SettingsError, match="trails 'long' is not a duration"):
         TrackingOptions.of("sort", "long", None, None, None)
     with pytest.raises(SettingsError, match="'cra' is not one of this network's"):
         LiveTracking(TrackingOptions(blur=("cra",)), INFO, NAMES)

@@ -111,13 +111,13 @@ def test_frames_are_those_and_no_others(clips, tmp_path, name, options):
             np.testing.assert_array_equal(frame.picture, same.picture)
         if info.frame_count:
             assert abs(found_info.frame_count - len(wanted)) <= 4  # it is for the progress bar
-        assert any("before the end asked for, 99 s (1:39)" in note for note in notes) == (end == 99)
+        assert any("before the requested end, 99 s (1:39)" in note for note in notes) == (end == 99)
 
 
 def test_what_it_does_not_hold(clips, tmp_path):
     path = clips.make(tmp_path / "a.mp4", range(50), key_every=10)
     with pytest.raises(
-        SettingsError, match=r"a\.mp4: the start asked for, 2 s, is after its last frame.* 2 s; give an"
+        SettingsError, match=r"a\.mp4: the requested start, 2 s, is after its last frame.* 2 s; give an"
     ):
         VideoFile(path, section=section(2))
     with pytest.raises(SettingsError, match=r"no frame from 1\.01 s to 1\.02 s; the next is at 1\.04 s"):
@@ -129,7 +129,7 @@ def test_damage_behind_the_section_is_no_matter_damage_within_is(clips, tmp_path
     path = tmp_path / "a.mp4"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     assert len(frames_of(path, section(0.2, 0.6))[1]) == 10
-    with VideoFile(path, section=section(0.2, 3.9)) as video, pytest.raises(StreamError, match="damaged or cut off"):
+    with VideoFile(path, section=section(0.2, 3.9)) as video, pytest.raises(StreamError, match="damaged or truncated"):
         list(video)
 
 

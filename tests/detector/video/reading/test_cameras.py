@@ -55,7 +55,7 @@ def test_camera_gives_rgb_stamped_with_its_arrival_until_it_is_gone():
         assert (camera.info.source, camera.info.width, camera.info.height) == ("camera 2", 6, 4)
         assert camera.info.live and camera.info.frame_count is None
         assert float(camera.info.frame_rate) == pytest.approx(29.97)
-        with pytest.raises(StreamError, match="camera 2: gives no more pictures"):
+        with pytest.raises(StreamError, match="camera 2: delivers no more pictures"):
             for frame in camera:
                 frames.append(frame)
     assert capture.released
@@ -116,7 +116,7 @@ def test_camera_that_is_unplugged_comes_back_under_its_number(monkeypatch, tmp_p
         summary = run(source, lambda frame: Detections.empty(), [log, Until()], options)
     assert set(asked) == {2} and all(capture.released for capture in plugged)
     assert summary.status is RunStatus.INTERRUPTED
-    assert "camera 2: gives no more pictures; was it unplugged?; trying again" in told
+    assert "camera 2: delivers no more pictures; was it unplugged?; trying again" in told
     records = list(read_log(tmp_path / "log.jsonl"))
     assert [gap.after_frame for gap in records if isinstance(gap, Gap)][:2] == [4, 7]
     times = [line.time for line in records if isinstance(line, FrameRecord)]
@@ -131,7 +131,7 @@ def test_why_a_camera_does_not_open(tmp_path):
         (tmp_path / name).touch()
     assert why_not(1, devices=tmp_path) == "no such camera; there are 0, 2, 10"
     assert why_not(2, devices=tmp_path).endswith(
-        "gives no picture: another program uses it, or it is no camera; try 0 or 10"
+        "delivers no picture: another program uses it, or it is not a camera; try 0 or 10"
     )
 
 
@@ -235,6 +235,6 @@ def test_server_that_never_answers(scheme):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         started = monotonic()
-        with pytest.raises(CameraError, match=r"nothing came within 0\.5 seconds"):
+        with pytest.raises(CameraError, match=r"no data arrived within 0\.5 seconds"):
             open_camera(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x", timeout_seconds=0.5)
         assert monotonic() - started < 3

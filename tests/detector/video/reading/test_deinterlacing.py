@@ -59,7 +59,7 @@ def test_interlaced_frames_become_whole_pictures(tmp_path):
     frames, pictures, notes = read(source)
     assert [frame.time for frame in frames] == [Fraction(number, 25) for number in range(15)]
     assert [frame.index for frame in frames] == list(range(15))
-    assert notes == [f"{source}: interlaced; deinterlaced (--deinterlace off leaves it as it is)"]
+    assert notes == [f"{source}: interlaced; deinterlaced (--deinterlace off turns this off)"]
     _, combed, silent = read(source, deinterlace="off")
     assert silent == []
     assert all(combing(picture) < combing(comb) / 4 for picture, comb in zip(pictures, combed, strict=True))

@@ -129,8 +129,8 @@ def test_a_section_of_a_folder(clips, folder):
     assert [clips.number(frame.picture) for frame in frames] == [3, 4]
     assert [frame.index for frame in frames] == [0, 1]
     assert (info.begin_seconds, info.frame_count) == (Fraction(3, 25), 2)
-    assert "before the end asked for, 9 s" in read(folder, section=section(0.4, 9))[2][0]
-    with pytest.raises(SettingsError, match=r"the start asked for, 0\.48 s, is after its last frame"):
+    assert "before the requested end, 9 s" in read(folder, section=section(0.4, 9))[2][0]
+    with pytest.raises(SettingsError, match=r"the requested start, 0\.48 s, is after its last frame"):
         open_video(folder, section=section(0.48))
     with pytest.raises(SettingsError, match=r"no frame from 0\.001 s to 0\.002 s; the next is at 0\.04 s"):
         open_video(folder, section=section(0.001, 0.002))
@@ -234,7 +234,7 @@ def test_a_section_of_an_animation(clips, tmp_path):
         open_video(path, section=section(5))
     with pytest.raises(SettingsError, match=r"no frame from 0\.05 s to 0\.1 s"):
         open_video(path, section=section(0.05, 0.1))
-    assert "ends at 0.79 s, before the end asked for, 5 s" in read(path, section=section(None, 5))[2][0]
+    assert "ends at 0.79 s, before the requested end, 5 s" in read(path, section=section(None, 5))[2][0]
 
 
 @pytest.mark.parametrize(("name", "options"), [case for case in ANIMATIONS if case.id in ("gif", "apng")])
@@ -242,7 +242,7 @@ def test_an_animation_cut_off(clips, tmp_path, name, options):
     path = animation(clips, tmp_path / name, **options)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     numbers = []
-    with open_video(path) as video, pytest.raises(StreamError, match=r"damaged or cut off; \d frames? could be read"):
+    with open_video(path) as video, pytest.raises(StreamError, match=r"damaged or truncated; \d frames? could be read"):
         for frame in video:
             numbers.append(clips.number(frame.picture))
     assert 0 < len(numbers) < 5
@@ -261,7 +261,7 @@ def test_wherever_a_gif_is_cut_off_it_is_said_in_words(clips, tmp_path):
             assert str(path) in str(error)
             said += 1
         else:
-            assert notes == [f"{path}: has no end mark; it may be cut off"]  # cut between two frames
+            assert notes == [f"{path}: has no end mark; it may be truncated"]  # cut between two frames
     assert said > 100
 
 

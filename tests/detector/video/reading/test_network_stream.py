@@ -241,7 +241,7 @@ def test_hls_playlist_that_stands_still_gives_no_frame_twice(hls, clips):
 
     numbers, gaps = through(hls, clips, trouble)
     check_one_gap(numbers, gaps)
-    assert "nothing came for 0.8 seconds" in gaps[0].reason
+    assert "no data arrived for 0.8 seconds" in gaps[0].reason
     assert numbers == list(range(numbers[0], numbers[-1] + 1))  # and passes over none that is still listed
 
 
@@ -378,7 +378,7 @@ def test_mjpeg_that_freezes_sends_garbage_is_gone_and_hangs_up(web, clips):
     gaps = source.take_gaps()
     assert len(gaps) == 3
     assert numbers == [*range(10)] * 3 + [*range(5)]
-    assert "nothing came for 0.8 seconds" in gaps[0].reason
+    assert "no data arrived for 0.8 seconds" in gaps[0].reason
     assert [gap.after_frame for gap in gaps] == [9, 19, 29]
 
 

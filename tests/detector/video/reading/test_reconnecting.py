@@ -132,7 +132,7 @@ def test_frozen(clips, serve, stream):
         frames = list(islice(source, 12))
     gaps = source.take_gaps()
     assert len(gaps) == 1
-    assert "nothing came for 0.5 seconds" in gaps[0].reason
+    assert "no data arrived for 0.5 seconds" in gaps[0].reason
     assert [clips.number(frame.picture) for frame in frames] == [*range(10), 0, 1]
 
 
