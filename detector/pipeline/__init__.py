@@ -1,1 +1,1 @@
-"""Frames from a source, through a detector, to sinks."""
+"""Combine sources, detectors and sinks."""

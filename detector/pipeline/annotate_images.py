@@ -1,4 +1,4 @@
-"""A batch of pictures: what was found in each is printed and written; a bad picture does not stop the others."""
+"""Detect in a batch of images: print and write the results of each; a bad image does not stop the others."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def run_batch(
 ) -> int:
     """Detect in every source and return how many could not be read.
 
-    `say` gets the lines for people, `complain` one line for each bad picture, `outputs` each good one; `progress`
-    wraps the sources, as tqdm does. Raises `WriteError` and `OutputError` when an output cannot be written.
+    `say` is called with the lines of results, `complain` with one line for each bad image, `outputs` with each good
+    one; `progress` wraps the sources, as tqdm does. Raise `WriteError` and `OutputError` when an output cannot be
+    written.
     """
     failed = 0
     for source in progress(sources):
@@ -49,7 +50,7 @@ def run_batch(
 
 
 def describe(source: str, detections: Detections) -> Iterator[str]:
-    """The lines for people: `Found 1 boxes for dog.jpg`, then `dog 0.97 (131, 219) (310, 541)` per box, best first."""
+    """Yield the lines to print: `Found 1 boxes for dog.jpg`, then `dog 0.97 (131, 219) (310, 541)` per box."""
     yield f"Found {len(detections)} boxes for {printable(source)}"
     for (left, top, right, bottom), confidence, _, name in detections:
         yield f"{printable(name)} {confidence:.2f} ({left:.0f}, {top:.0f}) ({right:.0f}, {bottom:.0f})"
@@ -57,10 +58,10 @@ def describe(source: str, detections: Detections) -> Iterator[str]:
 
 @contextmanager
 def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> Iterator[TextIO]:
-    """A text file that appears under its name when it is complete, unless nothing was written to it.
+    """Yield a text file that appears under its name when it is complete, unless nothing was written to it.
 
-    A run that fails leaves its lines as `NAME.part`, if there is no such file. `inputs` are files that must not be
-    replaced. Raises `OutputError` before anything is written if the file cannot be, `WriteError` if writing failed.
+    A failed run leaves its lines as `NAME.part`, if there is no such file. `inputs` are files that must not be
+    replaced. Raise `OutputError` before anything is written if the file cannot be, `WriteError` if writing failed.
     """
     check_output(path, overwrite=overwrite, inputs=[item for item in inputs if not is_url(str(item))])
     with suppress(_NothingWritten), replacing(path) as aside:
@@ -77,4 +78,4 @@ def json_file(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Pat
 
 
 class _NothingWritten(Exception):  # noqa: N818 - it is no error
-    """There is nothing to make a file of."""
+    """There is no output to write to a file."""

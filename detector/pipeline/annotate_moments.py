@@ -1,4 +1,4 @@
-"""Only those moments of a video in which a condition holds: detected in, then cut out with boxes drawn."""
+"""Write only the moments of a video in which a condition holds, with boxes drawn."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MomentOptions:
     wanted: Wanted
 
     def check(self) -> None:
-        """Raise what is wrong with the options before the network runs."""
+        """Raise errors in the options before the network runs."""
         options, out = self.video, self.video.outputs.video
         if out is None:
             raise SettingsError("--only makes a video of some moments; name an OUT.mp4")
@@ -44,7 +44,8 @@ class MomentOptions:
             raise SettingsError(f"{log}: --only reads the log again; name a file")
         if options.tracking.trails_seconds or options.tracking.blur:
             raise SettingsError(
-                "--only goes without --trails and --blur; make a log with --log, then use yolo3 clips and yolo3 redraw"
+                "--only cannot be combined with --trails and --blur; make a log with --log, then use yolo3 clips "
+                "and yolo3 redraw"
             )
         container_of(out)
         encoder_for(options.outputs.encoding, out)
@@ -53,7 +54,7 @@ class MomentOptions:
         check_output(out, overwrite=replaces, inputs=[options.model, str(options.source)])
 
     def condition(self) -> Condition:
-        """What is wanted, in the classes of the network. Raises `ZonesError` where it cannot be understood."""
+        """Return the condition in the classes of the network. Raise `ZonesError` if it is invalid."""
         names = OpenedModel.read(self.video.model).description.names
         zones = Zones(self.wanted.zones or self.video.model)
         if self.wanted.zones is not None:
@@ -68,21 +69,21 @@ class MomentOptions:
 def annotate_moments(
     options: MomentOptions, *, bar: Bar, on_note: OnNote = ignore_note, open_detector: OpenDetector = Detector.open
 ) -> RunResult:
-    """Detect in a whole video, then write the moments that are wanted into one, with boxes and zones drawn.
+    """Detect in a whole video, then write the chosen moments into one video, with boxes and zones drawn.
 
-    Without a log the detections are kept beside the video until that is whole, and `resume` continues from them.
+    Without a log the detections are kept beside the video until it is complete, and `resume` continues from them.
     """
     options.check()
     options.condition()
     video, outputs = options.video, options.video.outputs
     assert outputs.video is not None
     journal = outputs.log or journal_path(outputs.video)
-    # A journal is this program's own, to be begun anew unless it is resumed.
+    # A journal is this program's own file, started anew unless the run is resumed.
     overwrite = outputs.overwrite or (outputs.log is None and not outputs.resume)
     detecting = replace(outputs, video=None, log=journal, overwrite=overwrite)
     detected = annotate_video(replace(video, outputs=detecting), bar=bar, on_note=on_note, open_detector=open_detector)
     if detected.status in (RunStatus.INTERRUPTED, RunStatus.STOPPED):
-        kept = f"{outputs.video}: not made; --resume goes on with the detections in {journal}"
+        kept = f"{outputs.video}: not made; --resume continues with the detections in {journal}"
         return replace(detected, notes=(*detected.notes, kept))
     clips = ClipOptions(
         video.source,

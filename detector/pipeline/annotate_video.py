@@ -1,4 +1,4 @@
-"""A video through a detector: source, loop and sinks put together."""
+"""Run a video through a detector: combine source, loop and sinks."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ _MOST_WORKERS = 4
 
 
 class FrameDetector(Protocol):
-    """What a run needs of a detector; `Detector` is one."""
+    """What a run needs of a detector; implemented by `Detector`."""
 
     @property
     def workers(self) -> int:
-        """How many threads may call `detect_frame` at a time and gain from it."""
+        """How many threads can usefully call `detect_frame` at a time."""
         ...
 
     def prepare(self, info: VideoInfo) -> None:
-        """Get ready for the frames of a video before memory fills with them."""
+        """Prepare for the frames of a video before memory fills with them."""
         ...
 
     def detect_frame(self, frame: Frame) -> Detections:
-        """Find objects in a frame."""
+        """Detect objects in a frame."""
         ...
 
 
@@ -71,10 +71,10 @@ class OpenDetector(Protocol):
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What to detect in, with what, and what to write."""
+    """What to detect in, with which model, and what to write."""
 
     source: str | Path
-    """A video, a folder or pattern of pictures, or an animation (see `open_video`)."""
+    """A video, a folder or pattern of images, or an animation (see `open_video`)."""
 
     model: Path
     settings: Settings
@@ -82,7 +82,7 @@ class VideoOptions:
     skipping: FrameSkipping = EVERY_FRAME
     section: Section = WHOLE
     fps: Fraction | None = None
-    """Pictures per second, for folders and patterns."""
+    """Images per second, for folders and patterns."""
     deinterlace: Deinterlace = "auto"
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
@@ -106,7 +106,7 @@ class VideoOptions:
         )
 
     def as_json(self) -> dict[str, object]:
-        """The settings in the log: what the boxes depend on."""
+        """The settings stored in the log: everything that the boxes depend on."""
         interlaced = {} if self.deinterlace == "auto" else {"deinterlace": self.deinterlace}
         parts = (self.settings, self.skipping, self.section, self.tracking)
         return {**{name: value for part in parts for name, value in part.as_json().items()}, **interlaced}
@@ -119,10 +119,10 @@ def annotate_video(
     on_note: OnNote = ignore_note,
     open_detector: OpenDetector = Detector.open,
 ) -> RunResult:
-    """Detect in every frame of a video, or in those that `options.skipping` says; audio and subtitles go with it.
+    """Detect in every frame of a video, or in those that `options.skipping` selects, and copy audio and subtitles.
 
-    `on_note` gets the notes of `open_detector`, and with frame skipping how many frames were detected in. Raises the
-    errors of `detector.errors`; what is wrong with the files is known before the detector is opened.
+    `on_note` gets the notes of `open_detector`, and with frame skipping how many frames were detected in. Raise the
+    errors of `detector.errors`; errors in the files are reported before the detector is opened.
     """
     options.check()
     outputs = options.outputs
@@ -139,7 +139,7 @@ def annotate_video(
             replaces = journal != log
             point = find_resume_point(outputs.video, journal, record, digest=digest, replaces=replaces)
         if point.complete:
-            note = f"{outputs.video or outputs.log}: is complete already"
+            note = f"{outputs.video or outputs.log}: is already complete"
             return RunResult(frames=0, boxes=0, seconds=0.0, status=RunStatus.COMPLETE, notes=(note,))
         earlier = outputs.replaces or journal != log or (outputs.video is not None and outputs.video.exists())
         keep = KeepEarlier.UNTIL_COMPLETE if earlier else KeepEarlier.NO
@@ -168,7 +168,7 @@ def annotate_video(
 
 @dataclass(frozen=True)
 class _Job:
-    """A video that is ready to be run."""
+    """A video that is ready to be processed."""
 
     options: VideoOptions
     video: OpenedVideo
@@ -176,9 +176,9 @@ class _Job:
     record: RunRecord
     point: ResumePoint
     log: Path
-    """Where the log is in the end."""
+    """The final path of the log."""
     journal: Path
-    """Where its lines are until then."""
+    """The path of its lines until then."""
     keep_earlier: KeepEarlier
 
 
@@ -188,7 +188,7 @@ def _run(job: _Job, tracking: LiveTracking, *, bar: Bar, on_note: OnNote, open_d
     skips, tracks = not options.skipping.everything, not options.tracking.everything_off
     stopwatch = Stopwatch()
     sinks = _sinks(job, stopwatch)
-    # Frames that depend on the ones before them are detected in one after another.
+    # Frames that depend on the ones before them are processed one after another.
     in_order = point.progress is not None or skips
     workers = 1 if in_order else workers_for(options.model, options.settings)
     detector = open_detector(job.model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=workers)
@@ -219,7 +219,7 @@ def _run(job: _Job, tracking: LiveTracking, *, bar: Bar, on_note: OnNote, open_d
 
 
 def _passed_over(skipping: FrameSkippingDetector, first: int, tracking: LiveTracking) -> Detect:
-    """Shows the frames that an earlier run has done to what depends on them: the skipping only those from `first`."""
+    """Return a `Detect` that passes frames of an earlier run to the tracking and, from `first` on, to the skipping."""
 
     def pass_over(frame: Frame) -> Detections:
         assert frame.detections is not None
@@ -232,9 +232,9 @@ def _passed_over(skipping: FrameSkippingDetector, first: int, tracking: LiveTrac
 
 
 def workers_for(model: Path, settings: Settings) -> int:
-    """How many frames of a video to detect in at a time: small networks run faster with one frame per core.
+    """Return how many frames of a video to detect in at a time: small networks run faster with one frame per core.
 
-    Each worker holds the weights anew, and large networks keep all cores busy with one frame.
+    Each worker holds its own copy of the weights, and large networks keep all cores busy with one frame.
     """
     if settings.engine not in ("auto", "litert") or model.stat().st_size > _LARGEST_SHARED_BYTES:
         return 1
@@ -247,7 +247,7 @@ def draw_boxes(frame: Frame, detections: Detections) -> None:
 
 
 def run_record(info: VideoInfo, model: OpenedModel, settings: Mapping[str, object]) -> RunRecord:
-    """The first line of a run's log."""
+    """Return the first line of a run's log."""
     return RunRecord.of(
         info,
         model=str(model.path),
@@ -258,7 +258,7 @@ def run_record(info: VideoInfo, model: OpenedModel, settings: Mapping[str, objec
 
 
 def _sinks(job: _Job, stopwatch: Stopwatch) -> list[Sink]:
-    """The log first: it then also records how the video ended."""
+    """Return the sinks, with the log first: it then also records how the video ended."""
     options, video, record, point = job.options, job.video, job.record, job.point
     outputs = options.outputs
     overwrite = outputs.overwrite or outputs.resume

@@ -1,4 +1,4 @@
-"""A folder of clips made easy to look through: a page of thumbnails, and a table."""
+"""Write an index page with thumbnails, and a table, for a folder of clips."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Clip:
     number: int
     moment: Moment
     start: float
-    """When it begins, as a player of the whole video shows the time, in seconds."""
+    """Start in seconds, as a player of the whole video shows it."""
     seconds: float
-    """How long it lasts."""
+    """Duration in seconds."""
 
     @property
     def file(self) -> str:
@@ -66,17 +66,17 @@ class Clip:
 
     @property
     def thumbnail(self) -> str:
-        """The name of its picture."""
+        """The file name of its thumbnail."""
         return f"clip_{self.number:04d}.jpg"
 
     @property
     def objects(self) -> str:
-        """What is in it, such as `2 car, 1 person`."""
+        """What it shows, such as `2 car, 1 person`."""
         return ", ".join(f"{count} {name}" for name, count in self.moment.objects.most_common())
 
 
 def is_of_clips(name: str) -> bool:
-    """Whether a file of this name is one of a folder of clips."""
+    """Return whether a file of this name belongs to a folder of clips."""
     return _OURS.fullmatch(name) is not None
 
 

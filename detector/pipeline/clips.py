@@ -1,4 +1,4 @@
-"""The moments of a video in which a condition holds, as clips of their own or as one video without the rest."""
+"""Cut the moments of a video in which a condition holds, as separate clips or joined into one video."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class ClipOptions:
     log: Path
     wanted: Wanted
     folder: Path | None = None
-    """For a clip of each moment, an index page and a table."""
+    """Folder for a clip of each moment, an index page and a table."""
     joined: Path | None = None
-    """For one video of all moments."""
+    """Path for one video of all moments."""
     draws: bool = False
     """Whether boxes and zones are drawn."""
     encoding: VideoSettings = USUAL
     overwrite: bool = False
 
     def check(self) -> None:
-        """Raise what is wrong with the options before any work is done."""
+        """Raise errors in the options before any work is done."""
         if self.folder is None and self.joined is None:
             raise SettingsError("nothing to make: name a folder with --out, or a video with --join")
         if is_pipe(str(self.source)) or str(self.source) == "-":
@@ -88,9 +88,9 @@ class ClipsResult:
 def write_clips(options: ClipOptions, *, bar: Bar) -> ClipsResult:
     """Find the moments in a log and write them.
 
-    Every clip holds exactly the frames of its moment, with their sound. Ctrl-C ends the work after the last clip that
-    is whole. Raises the errors of `detector.errors`: `ZonesError` for a condition or zones that cannot be understood,
-    `LogError` where the log is of another video.
+    Every clip contains exactly the frames of its moment, with their audio. Ctrl-C ends the work after the last complete
+    clip. Raise the errors of `detector.errors`: `ZonesError` for an invalid condition or invalid zones, `LogError` if
+    the log is of another video.
     """
     options.check()
     logged = LogIndex(options.log)
@@ -129,7 +129,7 @@ class _Cutting:
             self.audio_from = video.audio_from
 
     def opened(self, moment: Moment) -> OpenedVideo:
-        """The video, cut to a moment."""
+        """Open the video, cut to a moment."""
         begin = self._on_video(moment.cut(moment.begin, moment.before))
         end = self._whole.end
         if moment.after is not None:
@@ -139,17 +139,17 @@ class _Cutting:
         return self._open(Section(begin if begin and begin > 0 else self._whole.start, end))
 
     def section(self, moment: Moment) -> tuple[Fraction, Fraction]:
-        """When a moment begins and ends, on the source's own clock."""
+        """Return when a moment begins and ends, on the source's own clock."""
         edges = (moment.begin, moment.end(self.interval))
         begin, end = (Fraction(round((edge - self.shift) * _MICROSECONDS), _MICROSECONDS) for edge in edges)
         return begin, end
 
     def in_player(self, seconds: float) -> float:
-        """A time of the log as a player shows it."""
+        """Return a time of the log as a player shows it."""
         return seconds - self.shift - float(self.info.start_seconds)
 
     def replayed(self, video: OpenedVideo, records: Iterator[FrameRecord]) -> LogReplay:
-        """The frames of a moment with their boxes."""
+        """Return the frames of a moment with their boxes."""
         return LogReplay(video, self.logged, records=records, shift_seconds=self.shift)
 
     def marks(self) -> list[Sink]:
@@ -157,13 +157,13 @@ class _Cutting:
         return [_Marks(self.zones)] if self.options.draws else []
 
     def note_end(self, status: RunStatus, notes: Sequence[str]) -> None:
-        """Remember how a part of the work ended."""
+        """Record how a part of the work ended."""
         self.notes.extend(notes)
         if status is not RunStatus.COMPLETE and self.status is RunStatus.COMPLETE:
             self.status = status
 
     def _on_video(self, seconds: float) -> Fraction:
-        """A time of the log, counted from the beginning of the video."""
+        """Return a time of the log, counted from the beginning of the video."""
         on_clock = Fraction(round((seconds - self.shift) * _MICROSECONDS), _MICROSECONDS)
         return on_clock - self.info.start_seconds
 
@@ -188,12 +188,12 @@ def _write_folder(folder: Path, moments: Sequence[Moment], cutting: _Cutting, pr
                 if _write_clip(aside, clip, cutting, _records_of(moment, records), loop):
                     clips.append(clip)
         if len(clips) < len(moments):
-            cutting.notes.append(f"{folder}: holds {len(clips)} of {counted(len(moments), 'clip')}")
+            cutting.notes.append(f"{folder}: contains {len(clips)} of {counted(len(moments), 'clip')}")
         write_index(aside, clips, source=str(options.source), when=options.wanted.when)
 
 
 def _write_clip(folder: Path, clip: Clip, cutting: _Cutting, records: Iterator[FrameRecord], loop: LoopOptions) -> bool:
-    """Write one clip and its thumbnail; False where it was interrupted, and then nothing is left of it."""
+    """Write one clip and its thumbnail; return False if interrupted, in which case nothing is left of it."""
     moment, path = clip.moment, folder / clip.file
     nothing = Detections.empty(cutting.logged.run.classes)
     with cutting.opened(moment) as video:
@@ -216,7 +216,7 @@ def _write_clip(folder: Path, clip: Clip, cutting: _Cutting, records: Iterator[F
 
 def _write_joined(path: Path, moments: Sequence[Moment], cutting: _Cutting, progress: Progress | None) -> None:
     if not moments:
-        cutting.notes.append(f"{path}: not made, as no frame meets the condition")
+        cutting.notes.append(f"{path}: not made, because no frame meets the condition")
         return
     nothing = Detections.empty(cutting.logged.run.classes)
     sections = [cutting.section(moment) for moment in moments]
@@ -245,7 +245,7 @@ def _write_joined(path: Path, moments: Sequence[Moment], cutting: _Cutting, prog
 
 
 class _JoinedFrames(Source):
-    """The frames of several moments, one after the other without the time between them."""
+    """The frames of several moments, joined without the time between them."""
 
     def __init__(
         self, cutting: _Cutting, moments: Sequence[Moment], sections: Sequence[tuple[Fraction, Fraction]]
@@ -255,7 +255,7 @@ class _JoinedFrames(Source):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Those of the video, each once."""
+        """The notes of the video, each once."""
         return list(dict.fromkeys(self._notes))
 
     def __iter__(self) -> Iterator[Frame]:
@@ -265,7 +265,7 @@ class _JoinedFrames(Source):
             with self._cutting.opened(moment) as video:
                 replay = self._cutting.replayed(video, _records_of(moment, records))
                 for frame in replay:
-                    # Rounding to ticks must not put a frame before the one that it follows.
+                    # Rounding to ticks must not put a frame before the previous one.
                     frame.pts = max(round((frame.time - begin + offset) / frame.time_base), last + 1)
                     last = frame.pts
                     yield frame
@@ -290,14 +290,14 @@ class _Marks(Sink):
 
 
 class _Thumbnail(Sink):
-    """Saves the frame of a moment that shows best why it was chosen, with the boxes by which it was."""
+    """Saves the frame of a moment that best shows why it was chosen, with the boxes that meet the condition."""
 
     def __init__(self, path: Path, moment: Moment) -> None:
         super().__init__()
         self.path, self.moment = path, moment
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Save the frame if it is the one."""
+        """Save the frame if it is the chosen one."""
         if frame.index != self.moment.best:
             return
         width, height = frame.size
@@ -316,7 +316,7 @@ class _Thumbnail(Sink):
 
 
 def _records_of(moment: Moment, records: Iterator[FrameRecord]) -> Iterator[FrameRecord]:
-    """The frames of a moment from those of a log, which are read as far as its last."""
+    """Yield the frames of a moment from those of a log, which are read up to its last."""
     for record in records:
         if record.frame >= moment.first:
             yield record

@@ -1,4 +1,4 @@
-"""A contact sheet: the most eventful frames of a video, and the number of boxes per class over time."""
+"""Make a contact sheet: the most eventful frames of a video, and the number of boxes per class over time."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _BINS = 200
 
 
 class ContactSheet(Sink):
-    """Collects the eventful frames as they pass, and makes the sheet of them at the end."""
+    """Collects the eventful frames during a run, and makes the sheet of them at the end."""
 
     def __init__(self, path: Path, log: Path, chosen: BoxFilter, *, overwrite: bool = False) -> None:
         super().__init__()
         check_output(path, overwrite=overwrite, inputs=[log])
         if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
-            raise OutputError(f"{path}: a sheet cannot be written as this; use .png, .jpg, .pdf or .svg")
+            raise OutputError(f"{path}: a sheet cannot be written in this format; use .png, .jpg, .pdf or .svg")
         self._figure_of = _matplotlib_figure()
         self._path = path
         self._log = log
@@ -55,7 +55,7 @@ class ContactSheet(Sink):
         if error is not None:
             return
         if not self._pictures:
-            self.notes.append(f"{self._path}: not made, as no frame of the video is in the log")
+            self.notes.append(f"{self._path}: not made, because no frame of the video is in the log")
             return
         rows = -(-len(self._pictures) // _COLUMNS)
         figure = self._figure_of(figsize=(12, 3 * rows + 3), layout="constrained")
@@ -73,7 +73,7 @@ class ContactSheet(Sink):
             raise OutputError(f"{self._path}: could not be written: {failure.strerror or failure}") from None
 
     def _timeline(self, axes: Any) -> None:
-        """The mean number of boxes per class over time."""
+        """Plot the mean number of boxes per class over time."""
         logged = LogIndex(self._log)
         assert logged.first is not None and logged.last is not None
         count = min(_BINS, logged.count)
@@ -105,7 +105,7 @@ def _matplotlib_figure() -> Any:
 
 
 def eventful_frames(log: Path, chosen: BoxFilter, *, count: int) -> list[int]:
-    """The frames, in order and far apart, in which the counts per class change most."""
+    """Return the frames, in order and far apart, in which the counts per class change most."""
     run, records = open_log(log)
     chosen.check(run)
     before: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""The objects of a video saved as pictures of their own."""
+"""Save the objects of a video as separate images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.video.frames import Frame, Sink
 
 
 class Crops(Sink):
-    """Saves each chosen object as a picture `CLASS/frame_000017_0.jpg` in a folder."""
+    """Saves each chosen object as an image `CLASS/frame_000017_0.jpg` in a folder."""
 
     def __init__(self, folder: Path, chosen: BoxFilter, *, overwrite: bool = False) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Crops(Sink):
             zip(whole_pixels(wanted.xyxy, frame.image), wanted, strict=True)
         ):
             left, top, right, bottom = box
-            # A name may hold a slash, and must not lead out of the folder.
+            # A name may contain a slash, and must not escape the folder.
             kind = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in name) or "_"
             target = self._folder / kind / f"frame_{frame.index:06d}_{number}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The frames of a video as picture files, under the names that the exports of its log give them."""
+"""Write the frames of a video as image files, under the names that the exports of its log use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIX = ".jpg"
 
 
 class FrameFiles(Sink):
-    """Writes one of `every` frames to a folder, those that the log has a line for."""
+    """Writes one of `every` frames to a folder, if the log has a line for it."""
 
     def __init__(self, folder: Path, *, every: int = 1) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class FrameFiles(Sink):
         self.count = 0
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Write the frame as it was, without boxes."""
+        """Write the frame unchanged, without boxes."""
         if frame.detections is None or frame.index % self._every:
             return
         write_picture(self._folder / frame_name(frame.index, SUFFIX), frame.picture)
@@ -45,10 +45,10 @@ class FrameFiles(Sink):
 def write_frames(
     source: Path, log: Path, folder: Path, *, bar: Bar, every: int = 1, overwrite: bool = False
 ) -> tuple[RunResult, int]:
-    """Write the pictures that an export of the log names, and return how many; `every` as in `ExportChoice`.
+    """Write the images that an export of the log names, and return how many; `every` as in `ExportChoice`.
 
-    The folder appears when all are written; with Ctrl-C it holds those up to there. Raises the errors of
-    `detector.errors`, `LogError` among them where the log is of another video.
+    The folder appears when all are written; after Ctrl-C it contains those written so far. Raise the errors of
+    `detector.errors`, such as `LogError` if the log is of another video.
     """
     if every < 1:
         raise SettingsError(f"every {every} is out of range; expected 1 or more")

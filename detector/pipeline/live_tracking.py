@@ -1,4 +1,4 @@
-"""Tracks, counts and events of a video while it runs."""
+"""Track, count and report events while a video runs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from detector.video.section import parse_seconds
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """What to do with the objects of a video beyond finding them."""
+    """What to do with a video's objects in addition to detecting them."""
 
     tracker: TrackerName | None = None
     trails_seconds: float = 0.0
-    """How long a trail each object draws behind it."""
+    """Length in seconds of the trail drawn behind each object."""
     zones: Path | None = None
     events: Path | None = None
-    """A .jsonl for what happens, line by line as it does; `-` is standard output."""
+    """A .jsonl file to which events are written as they happen; `-` is standard output."""
     blur: tuple[str, ...] = ()
     """Classes to hide in the picture."""
     webhook: str | None = None
@@ -66,7 +66,10 @@ class TrackingOptions:
         webhook: str | None = None,
         mqtt: str | None = None,
     ) -> TrackingOptions:
-        """From what a command was given: a time such as `2s`, and class names with commas. Raises `SettingsError`."""
+        """Return the options from a command's texts: a time such as `2s`, and class names with commas.
+
+        Raise `SettingsError`.
+        """
         seconds = parse_seconds("trails", trails)
         classes = tuple(name.strip() for name in (blur or "").split(",") if name.strip())
         return cls(tracker, seconds, zones, events, classes, webhook, mqtt)
@@ -90,11 +93,11 @@ class TrackingOptions:
         return self.tracker is None and self.zones is None and not self.trails_seconds and not self.blur
 
     def as_json(self) -> dict[str, object]:
-        """What a log says of it."""
+        """Return the settings for a log."""
         return {} if self.tracker is None else {"track": self.tracker}
 
     def numbered(self, number: int) -> TrackingOptions:
-        """The options of one of several sources: `events.jsonl` becomes `events-1.jsonl`."""
+        """Return the options of one of several sources: `events.jsonl` becomes `events-1.jsonl`."""
         if self.events is None or str(self.events) == "-":
             return self
         return replace(self, events=self.events.with_name(f"{self.events.stem}-{number}{self.events.suffix}"))
@@ -107,7 +110,7 @@ class TrackingOptions:
 
 
 class LiveTracking:
-    """Gives the detections of a video's frames, in order, their tracks; draws and counts them."""
+    """Gives the detections of a video's frames, in order, their track numbers; draws and counts them."""
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class LiveTracking:
 
         Every frame that is refined must be annotated too, unless nothing is drawn.
 
-        Raises `SettingsError` or `ZonesError` where the options do not fit the video.
+        Raise `SettingsError` or `ZonesError` if the options do not fit the video.
         """
         options.check(names)
         self._on_event, self._on_new_event, self._draws = on_event, on_new_event, draws
@@ -137,12 +140,12 @@ class LiveTracking:
         self._trails = Trails(options.trails_seconds) if options.trails_seconds else None
         self._hidden = [number for number, name in enumerate(names) if name in options.blur]
         self._ahead: deque[tuple[int, dict[str, str], Detections]] = deque()
-        """What is to be drawn on the frames that were not drawn yet."""
+        """Index, labels and detections of the frames that are not drawn yet."""
 
     def refine(self, frame: Frame, detections: Detections) -> Detections:
-        """The detections with the numbers of their tracks; call it for every frame, in order.
+        """Return the detections with their track numbers; call it for every frame, in order.
 
-        Without a tracker the numbers are those that the detections came with.
+        Without a tracker the detections keep their numbers.
         """
         tracked, events = self._tracked(frame, detections)
         for event in events:
@@ -155,7 +158,7 @@ class LiveTracking:
         return tracked
 
     def pass_over(self, frame: Frame) -> None:
-        """Take a frame that an earlier run has drawn, with its detections."""
+        """Process a frame that an earlier run has drawn, with its detections."""
         if frame.detections is None:
             return
         tracked, _ = self._tracked(frame, frame.detections)
@@ -163,13 +166,13 @@ class LiveTracking:
             self._trails.follow(tracked, float(frame.time))
 
     def annotate(self, frame: Frame, detections: Detections) -> None:
-        """Hide what is to be hidden; draw zones, counts, trails and boxes."""
+        """Hide the chosen classes; draw zones, counts, trails and boxes."""
         shown = self.draw_places(frame, detections)
         hidden = np.isin(shown.class_id, self._hidden)
         draw(frame.image, shown[~hidden])
 
     def draw_places(self, frame: Frame, detections: Detections) -> Detections:
-        """The same without boxes; returns what is to be drawn of them."""
+        """Do the same without boxes; return the detections whose boxes are to be drawn."""
         labels: dict[str, str] = {}
         while self._ahead and self._ahead[0][0] <= frame.index:
             index, counted, shown = self._ahead.popleft()
@@ -240,9 +243,9 @@ def _sent(
 def event_output(
     path: Path | None, *, overwrite: bool, inputs: tuple[str | Path, ...] = ()
 ) -> Iterator[Callable[[Event], object]]:
-    """Give a function that writes an event to a file, or with `-` to standard output, at once.
+    """Yield a function that writes an event to a file, or with `-` to standard output, at once.
 
-    Like a frame log the file has its final name from the start. Raises `OutputError` if it must not be written,
+    Like a frame log the file has its final name from the start. Raise `OutputError` if it must not be written,
     `WriteError` if the disk fills.
     """
     if path is None:

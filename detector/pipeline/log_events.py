@@ -1,4 +1,4 @@
-"""The events of a log that has tracks."""
+"""Find the events of a log that has tracks."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class EventOptions:
     log: Path
     zones: Path | None = None
     out: Path | None = None
-    """A .jsonl, .csv, .srt or .vtt; None only counts."""
+    """A .jsonl, .csv, .srt or .vtt file; None only counts."""
     kinds: Collection[EventKind] = ()
-    """Only these; all when empty."""
+    """Only these kinds of event; all when empty."""
     overwrite: bool = False
 
 
 def write_events(options: EventOptions, *, bar: Bar) -> EventFinder:
-    """Find the events of a log, write them, and return what was counted.
+    """Find the events of a log, write them, and return the counts.
 
-    Raises `LogError` for a log without tracks, `ZonesError` for zones that do not fit it.
+    Raise `LogError` for a log without tracks, `ZonesError` for zones that do not fit it.
     """
     writer = None
     if options.out:
@@ -65,7 +65,7 @@ def write_events(options: EventOptions, *, bar: Bar) -> EventFinder:
 def find_events(
     log: Path, run: RunRecord, frames: Iterator[FrameRecord], finder: EventFinder, progress: Progress | None = None
 ) -> Iterator[Event]:
-    """The events of a log's frames, as they become known. Raises `LogError` where nothing is tracked."""
+    """Yield the events of a log's frames as they become known. Raise `LogError` if nothing is tracked."""
     tracked = "track" in run.settings
     count = 0
     for frame in frames:
@@ -89,7 +89,7 @@ def find_events(
 
 
 def zones_for(run: RunRecord, path: Path | None) -> Zones:
-    """The zones of a file in pixels of a log's pictures; none without a file."""
+    """Return the zones of a file in pixels of a log's images; none without a file."""
     if path is None:
         return Zones(Path(), size=(run.width, run.height))
     return read_zones(path).for_picture(run.width, run.height, run.classes)

@@ -1,4 +1,4 @@
-"""The frame loop: frames from a source, through a detector, to sinks, in order and overlapped.
+"""Run frames from a source through a detector to sinks, in order, with the three stages overlapping.
 
 Three threads, joined by two short pipes, so that memory does not grow with the video:
 
@@ -34,7 +34,7 @@ Annotate = Callable[[Frame, Detections], object]
 
 
 class Progress(Protocol):
-    """The part of a tqdm bar that the loop uses."""
+    """The members of a tqdm bar that the loop uses."""
 
     def update(self, n: int = 1, /) -> object:
         """Count `n` more frames."""
@@ -43,37 +43,38 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did."""
+    """The result of a run."""
 
     frames: int
-    """Frames that every sink has processed."""
+    """Number of frames that every sink has processed."""
 
     boxes: int
     """Boxes in them."""
 
     seconds: float
-    """From the first step to the last file closed."""
+    """Seconds from the first step to the last file closed."""
 
     status: RunStatus
     """How it ended; never `FAILED`, which is raised instead."""
 
     dropped: int = 0
-    """Frames of a live source that were dropped in favour of newer ones."""
+    """Number of frames of a live source that were dropped in favour of newer ones."""
 
     workers: int = 1
-    """How many frames were detected in concurrently."""
+    """Number of frames that were processed concurrently."""
 
     received: int = 0
-    """Frames received from the source: processed or dropped."""
+    """Number of frames received from the source: processed or dropped."""
 
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that each stage took in all; stages of different threads overlap."""
+    """Total seconds of each stage; stages of different threads overlap."""
 
     notes: tuple[str, ...] = ()
     """Notes for the user: those of source and sinks, and why the source broke off if it did."""
 
     kept_earlier: bool = False
-    """Whether the outputs are those of an earlier run, as this one was interrupted before it could replace them."""
+    """Whether the outputs are still those of an earlier run, because this one was interrupted before it could replace
+    them."""
 
     @property
     def frames_per_second(self) -> float:
@@ -86,38 +87,38 @@ class LoopOptions:
     """Options of a run."""
 
     annotate: Annotate | None = None
-    """Draws on a frame's own image after detection and before any sink sees it."""
+    """Draws on a frame's own image after detection and before any sink receives it."""
 
     refine: Callable[[Frame, Detections], Detections] | None = None
-    """Called with every frame in order, whatever the number of workers; what it returns goes on, as of a tracker."""
+    """Called with every frame in order, whatever the number of workers; its result is passed on. A tracker, for
+    example."""
 
     progress: Progress | None = None
-    """Counts the frames that are done."""
+    """Counts the finished frames."""
 
     stop: Callable[[], bool] = lambda: False
-    """Asked before each frame: whether the user has closed the window."""
+    """Called before each frame: whether the user has closed the window."""
 
     interrupted: Callable[[], bool] = lambda: False
-    """Asked before each frame and while waiting for one, for a loop in a thread that Ctrl-C does not reach."""
+    """Called before each frame and while waiting for one, for a loop in a thread that Ctrl-C does not reach."""
 
     buffer: Literal["all", "latest"] = "all"
-    """`latest` drops frames that the detector is too slow for, which suits a live source."""
+    """`latest` drops frames if the detector is too slow, which suits a live source."""
 
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    """The detector's, to which the loop adds its own stages."""
+    """The detector's stopwatch, to which the loop adds its own stages."""
 
     workers: int = 1
-    """How many frames to detect in concurrently, each in its own thread; their order is kept."""
+    """Number of frames to detect in concurrently, each in its own thread; their order is kept."""
 
 
 def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: LoopOptions | None = None) -> RunResult:
-    """Detect in every frame and hand frame and detections to every sink; call it from the main thread.
+    """Detect in every frame and pass frame and detections to every sink; call it from the main thread.
 
     Sinks are entered in the order given and left in reverse, so a log given first also records how the rest ended.
-
-    Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished, which further Ctrl-C do
-    not disturb, and the result's `status` says what happened. Any other exception, of the source, the detector or a
-    sink, reaches the caller after all sinks were told of it and both threads have ended.
+    Ctrl-C, `stop` and a source that breaks off end the run properly: every sink is finished, undisturbed by further
+    Ctrl-C, and the result's `status` says what happened. Any other exception, of the source, the detector or a sink, is
+    raised after all sinks were closed with it and both threads have ended.
     """
     options = options or LoopOptions()
     started = monotonic()
@@ -140,13 +141,13 @@ def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: Loo
                 if not work.take(frame, detections):
                     break
                 if latest:
-                    work.wait_for_room()  # so that the frame taken next is new when it is written
+                    work.wait_for_room()  # so that the next frame is a recent one when it is written
     except BaseException as caught:  # noqa: BLE001 - it is raised below, once everything is closed
         error = caught
     waiting = frames.dropped
     frames.abandon()
     dropped = frames.dropped if latest else waiting
-    source.stop()  # it may be waiting to connect again
+    source.stop()  # it may be waiting to reconnect
     for gap in (*gaps, *source.take_gaps()):
         work.note_gap(gap)
     error = work.close(error)
@@ -173,7 +174,7 @@ def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: Loo
 
 
 def known_or(detect: Detect) -> Detect:
-    """The detections that a frame came with, or else those of `detect`."""
+    """Return the detections that a frame came with, or else those of `detect`."""
     return lambda frame: detect(frame) if frame.detections is None else frame.detections
 
 
@@ -195,7 +196,7 @@ def _read(source: Source, frames: Pipe[Frame], stage: Stage) -> None:
 
 
 def _detected(frames: Pipe[Frame], detect: Detect, options: LoopOptions) -> Generator[tuple[Frame, Detections]]:
-    """The frames with their detections, until the user ends the run."""
+    """Yield the frames with their detections, until the user ends the run."""
 
     def check_interrupt() -> None:
         if options.interrupted():
@@ -215,7 +216,7 @@ def _detected(frames: Pipe[Frame], detect: Detect, options: LoopOptions) -> Gene
 
 
 def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generator[tuple[Frame, Detections]]:
-    """Frames with their detections, computed in several threads; an error of the source comes after its frames."""
+    """Yield frames with their detections, computed in several threads; raise the source's error after its frames."""
     under_way: deque[tuple[Frame, Future[Detections]]] = deque()
     broken: Exception | None = None
     each = iter(frames)
@@ -223,7 +224,7 @@ def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generato
         try:
             while broken is None or under_way:
                 try:
-                    while broken is None and len(under_way) <= workers:  # one more than threads
+                    while broken is None and len(under_way) <= workers:  # one more than there are threads
                         frame = next(each)
                         under_way.append((frame, pool.submit(detect, frame)))
                 except Exception as error:  # noqa: BLE001 - raised below
@@ -238,7 +239,7 @@ def _in_order(frames: Iterable[Frame], detect: Detect, workers: int) -> Generato
 
 
 class _Work:
-    """What happens to a frame after detection: annotate it, hand it to the sinks, count it."""
+    """Processes a frame after detection: annotates it, passes it to the sinks, counts it."""
 
     def __init__(self, sinks: Sequence[Sink], options: LoopOptions, *, ahead: int) -> None:
         self._sinks = sinks
@@ -261,7 +262,7 @@ class _Work:
             (self._shown if sink.main_thread else self._written).append(sink)
 
     def take(self, frame: Frame, detections: Detections) -> bool:
-        """Pass a frame on; False if the writer has failed."""
+        """Pass a frame on; return False if the writer has failed."""
         if self._shown:
             # The main thread shows the frame, so boxes must be drawn first.
             self._draw(frame, detections)
@@ -269,13 +270,13 @@ class _Work:
         return self._results.put((frame, detections))
 
     def note_gap(self, gap: Gap) -> None:
-        """Tell the sinks of an interruption, in its place among the frames."""
+        """Pass an interruption to the sinks, at its place among the frames."""
         for sink in self._shown:
             sink.on_gap(gap)
         self._results.put(gap)
 
     def wait_for_room(self) -> None:
-        """Return when the writer has only one frame left to do."""
+        """Return when the writer has only one frame left to write."""
         self._results.wait_for_room()
 
     def close(self, error: BaseException | None) -> BaseException | None:
@@ -288,7 +289,7 @@ class _Work:
         return self._error
 
     def _write(self) -> None:
-        """The writer thread. It also closes the sinks, because Ctrl-C does not interrupt it."""
+        """Run in the writer thread, which also closes the sinks, because Ctrl-C does not interrupt it."""
         try:
             for item in self._results.items():
                 if isinstance(item, Gap):
@@ -328,7 +329,7 @@ class _Work:
 
 
 class _Worker:
-    """A thread that can be waited for despite Ctrl-C, after which `Thread.join` may fail (bpo-45274)."""
+    """A thread that can be awaited despite Ctrl-C, after which `Thread.join` may fail (bpo-45274)."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:
         self._work = work
@@ -358,7 +359,7 @@ class _Worker:
 
 
 def _worse(first: BaseException | None, second: BaseException | None) -> BaseException | None:
-    """Which of two errors to report: the first, unless only the second is a failure."""
+    """Return which of two errors to report: the first, unless only the second is a failure."""
     if second is None:
         return first
     if first is None or RunStatus.of(first).keeps_output:

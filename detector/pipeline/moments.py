@@ -1,4 +1,4 @@
-"""The moments of a log in which a condition holds, each with some time before and after it."""
+"""Find the moments of a log in which a condition holds, each with some time before and after it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from detector.tracking.zones import Zones
 
 _LONGEST_PAD_SECONDS = 3600.0
 _BEFORE_SECONDS = 0.001
-"""How far before a frame's time a section is cut that begins or ends there; recordings round times to milliseconds."""
+"""Seconds before a frame's time at which to cut; recordings round times to milliseconds."""
 
 _USUAL_INTERVAL = 0.04
 
 _HALF_MICROSECOND = 5e-7
-"""Times of a log are whole microseconds; their differences are not quite."""
+"""Seconds. Times of a log are whole microseconds, but their differences are not exact."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Wanted:
     when: str
     """A condition (see `detector.tracking.conditions`)."""
     pad_seconds: float = 2.0
-    """How much of the video before and after belongs to a moment."""
+    """Seconds of the video before and after that belong to a moment."""
     zones: Path | None = None
 
     def __post_init__(self) -> None:
@@ -52,39 +52,39 @@ class Moment:
     begin: float
     """The first frame's time."""
     before: float | None
-    """The time of the frame before; None where there is none."""
+    """The time of the frame before; None if there is none."""
     last: int
     last_time: float
     after: float | None = None
-    """The time of the frame after the last; None where there is none."""
+    """The time of the frame after the last; None if there is none."""
     frames: int = 0
     met: int = 0
     """In how many of them the condition holds."""
     best: int = 0
     """The frame in which it holds most clearly."""
     best_boxes: Detections = field(default_factory=Detections.empty)
-    """The boxes there by which it is met."""
+    """The boxes in that frame that meet it."""
     best_score: float = -1.0
     most: Counter[str] = field(default_factory=Counter)
-    """By class, how many objects met it at once."""
+    """By class, the most objects that met it at once."""
     tracks: set[tuple[str, int]] = field(default_factory=set)
     """The class and number of each track that met it."""
 
     @property
     def objects(self) -> Counter[str]:
-        """How many objects met the condition, by class: tracks, or where there are none as many as at once."""
+        """How many objects met the condition, by class: tracks, or without tracks the most at once."""
         return Counter(name for name, _ in self.tracks) or self.most
 
     def end(self, interval: float | None) -> float:
-        """When the frame after the last begins; `interval` is the usual time between frames."""
+        """Return when the frame after the last begins; `interval` is the usual time between frames."""
         return self.last_time + (interval or _USUAL_INTERVAL) if self.after is None else self.after
 
     def cut(self, time: float, neighbour: float | None) -> float:
-        """Where to cut so that a frame at `time` comes after the cut and the `neighbour` before does not."""
+        """Return where to cut so that a frame at `time` comes after the cut and the `neighbour` before it does not."""
         return time - (_BEFORE_SECONDS if neighbour is None else min(_BEFORE_SECONDS, (time - neighbour) / 4))
 
     def merge(self, later: Moment) -> None:
-        """Take in a moment that begins before this one has ended, or right after."""
+        """Merge a moment that begins before this one has ended, or right after."""
         self.met += later.met
         if later.best_score > self.best_score:
             self.best, self.best_boxes, self.best_score = later.best, later.best_boxes, later.best_score
@@ -93,16 +93,16 @@ class Moment:
 
 
 def understood(wanted: Wanted, logged: LogIndex) -> tuple[Condition, Zones]:
-    """The condition, and the zones in pixels. Raises `ZonesError` where they cannot be understood."""
+    """Return the condition, and the zones in pixels. Raise `ZonesError` if they are invalid."""
     zones = zones_for(logged.run, wanted.zones)
     return Condition.parse(wanted.when, logged.run.classes, zones), zones
 
 
 def find_moments(logged: LogIndex, wanted: Wanted) -> Iterator[Moment]:
-    """The moments in order, none of which overlaps another.
+    """Yield the moments in order, without overlaps.
 
-    Raises `ZonesError` for a condition or zones that cannot be understood, `LogError` where the condition needs tracks
-    that the log does not have.
+    Raise `ZonesError` for an invalid condition or invalid zones, `LogError` if the condition needs tracks that the log
+    does not have.
     """
     condition, zones = understood(wanted, logged)
     if condition.needs_events:
@@ -122,7 +122,7 @@ class _Finding:
         self._condition, self._names = condition, names
         self._pad = pad + _HALF_MICROSECOND
         self._recent: deque[tuple[int, FrameRecord, float | None]] = deque()
-        """Place in the log, frame, and time of the frame before it, of the frames within the pad."""
+        """Index in the log, frame, and time of the frame before it, of the frames within the pad."""
 
     def moments(self, records: Iterable[FrameRecord]) -> Iterator[Moment]:
         found: Moment | None = None
@@ -137,7 +137,7 @@ class _Finding:
                 new = Moment(first.frame, first.time, before, record.frame, record.time)
                 self._add(new, record, mask)
                 if found is not None and first_place <= ended_at + 1:
-                    found.frames += place - ended_at - 1  # those between, and not this one
+                    found.frames += place - ended_at - 1  # the frames between, without this one
                     found.merge(new)
                 else:
                     if found is not None:
@@ -173,7 +173,7 @@ class _Finding:
         )
 
     def _add(self, moment: Moment, record: FrameRecord, mask: Mask) -> None:
-        """Note by what a frame meets the condition."""
+        """Record which boxes of a frame meet the condition."""
         chosen: list[BoxRecord] = [box for box, wanted in zip(record.detections, mask, strict=True) if wanted]
         moment.met = 1
         moment.best, moment.best_score = record.frame, sum(box.confidence for box in chosen)

@@ -1,4 +1,4 @@
-"""What a run writes, and what it must not write over."""
+"""Define what a run writes, and what it must not overwrite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detector.pipeline.loop import Progress
 from detector.video.writing.codecs import USUAL, VideoSettings
 
 Bar = Callable[[int | None], AbstractContextManager[Progress | None]]
-"""Opens a progress bar for so many frames; None where the number is not known."""
+"""Opens a progress bar for this many frames; None if the number is unknown."""
 
 OnNote = Callable[[str], object]
 """Called with a line for the user."""
@@ -26,20 +26,20 @@ def ignore_note(note: str) -> None:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What to make of a stream."""
+    """What to write for a stream."""
 
     video: Path | None = None
     log: Path | None = None
     encoding: VideoSettings = USUAL
     overwrite: bool = False
     profile: bool = False
-    """Whether the log's last line says how long each stage took."""
+    """Whether the log's last line contains the time of each stage."""
     resume: bool = False
-    """Continue a run that was interrupted; start a new one where there is none."""
+    """Continue an interrupted run; start a new one if there is none."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files that were asked for."""
+        """The requested output files."""
         log = None if self.log == STANDARD_STREAM else self.log
         return tuple(path for path in (self.video, log) if path)
 
@@ -49,7 +49,7 @@ class Outputs:
         return self.overwrite and any(path.exists() and not is_special(path) for path in self.paths)
 
     def numbered(self, number: int) -> Outputs:
-        """The outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
+        """Return the outputs of one of several sources: `OUT.mp4` becomes `OUT-1.mp4`."""
 
         def name(path: Path | None) -> Path | None:
             return path if path == STANDARD_STREAM else path and path.with_name(f"{path.stem}-{number}{path.suffix}")
@@ -57,7 +57,7 @@ class Outputs:
         return replace(self, video=name(self.video), log=name(self.log))
 
     def refuse_model(self, model: Path) -> None:
-        """Raise `OutputError` where an output is the model, or one file is both video and log."""
+        """Raise `OutputError` if an output is the model, or one file is both video and log."""
         for path in self.paths:
             if same_file(path, model):
                 raise OutputError(f"{path}: is the model; name another file for the output")
@@ -65,7 +65,7 @@ class Outputs:
             raise OutputError(f"{self.log}: is the video too; name another file for the log")
 
     def refuse_existing(self, source: str | Path) -> None:
-        """Raise `OutputError` where an output exists already and is neither to be replaced nor resumed."""
+        """Raise `OutputError` if an output exists and is neither to be replaced nor resumed."""
         if self.overwrite or self.resume:
             return
         for path in self.paths:

@@ -1,4 +1,4 @@
-"""What is written for each picture of a batch: annotated copies, label files, cut-out objects, JSON lines."""
+"""Write the outputs of a batch of images: annotated copies, label files, cut-out objects, JSON lines."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Picture = NDArray[np.uint8]
 
 
 class PictureOutput(Protocol):
-    """Anything that takes each picture of a batch with what was found in it."""
+    """Anything that takes each image of a batch with its detections."""
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
-        """Write what belongs to one picture; raises `OutputError` or `WriteError` where it cannot be written."""
+        """Write the output of one image; raise `OutputError` or `WriteError` if it cannot be written."""
         ...
 
 
@@ -37,7 +37,7 @@ class Style:
     labels: bool = True
     confidence: bool = True
     line_width: int | None = None
-    """In pixels; None for one that suits the picture's size."""
+    """Line width in pixels; None for one that suits the image's size."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Copies:
 
     @classmethod
     def plan(cls, sources: Sequence[str], folder: Path, *, overwrite: bool = False, style: Style = Style()) -> Copies:
-        """Choose the names before any work; raises `OutputError` when one would replace a file.
+        """Choose the names before any work; raise `OutputError` when one would replace a file.
 
-        Two pictures of one name from different folders get `-2`, `-3`, … A source is never replaced, not even with
+        Two images with the same name from different folders get `-2`, `-3`, … A source is never replaced, not even with
         `overwrite`.
         """
         return cls(_plan(sources, folder, overwrite=overwrite), style)
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
-        """Write the picture with its boxes."""
-        from detector.drawing.boxes import draw  # text and its fonts take a tenth of the start
+        """Write the image with its boxes."""
+        from detector.drawing.boxes import draw  # text rendering and its fonts take a tenth of the start-up time
 
         drawn = np.array(picture)
         style = self.style
@@ -68,21 +68,21 @@ class Copies:
 
 @dataclass(frozen=True)
 class YoloLabels:
-    """A YOLO label file for each picture, and the class names in `classes.txt`."""
+    """A YOLO label file for each image, and the class names in `classes.txt`."""
 
     paths: dict[str, Path]
     folder: Path
 
     @classmethod
     def plan(cls, sources: Sequence[str], folder: Path, *, overwrite: bool = False) -> YoloLabels:
-        """Choose the names before any work; raises `OutputError` when one would replace a file."""
+        """Choose the names before any work; raise `OutputError` when one would replace a file."""
         check_output(folder / "classes.txt", overwrite=overwrite)
         return cls(_plan(sources, folder, overwrite=overwrite, suffix=".txt"), folder)
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
-        """Write a line for each box: class id, centre x, centre y, width, height as parts of the picture."""
+        """Write a line for each box: class id, centre x, centre y, width, height as fractions of the image."""
         classes = self.folder / "classes.txt"
-        names = "".join(f"{printable(name)}\n" for name in detections.names)  # a line for each, whatever the name
+        names = "".join(f"{printable(name)}\n" for name in detections.names)  # always one line per name
         if not classes.exists() or classes.read_text("utf-8", errors="replace") != names:
             write_whole(classes, names.encode())
         height, width = picture.shape[:2]
@@ -96,7 +96,7 @@ class YoloLabels:
 
 
 class ObjectCrops:
-    """Each object as a picture of its own, `CLASS/NAME_0.jpg`, the best of a picture first."""
+    """Each object as a separate image, `CLASS/NAME_0.jpg`, the best of an image first."""
 
     def __init__(self, sources: Sequence[str], folder: Path, *, overwrite: bool = False) -> None:
         if folder.exists() and not folder.is_dir():
@@ -110,7 +110,7 @@ class ObjectCrops:
             self._stems[source] = Path(output_name(Path(output_name(source)).stem + ".png", taken=taken)).stem
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
-        """Write the objects of one picture."""
+        """Write the objects of one image."""
         from detector.drawing.blur import whole_pixels
 
         for number, (box, name) in enumerate(
@@ -123,16 +123,16 @@ class ObjectCrops:
 
 @dataclass(frozen=True)
 class JsonLines:
-    """One JSON object per picture and line."""
+    """One JSON object per image and line."""
 
     stream: TextIO
     copies: Copies | None = None
-    """Where the annotated copies are, which the objects name."""
+    """The annotated copies, to which the objects refer."""
     model: str = ""
-    """The network that found them."""
+    """The network that made the detections."""
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
-        """Write the object of one picture."""
+        """Write the object of one image."""
         record = as_record(without_credentials(source), picture, detections)
         if self.model:
             record["model"] = self.model
@@ -144,13 +144,13 @@ class JsonLines:
 
 @dataclass(frozen=True)
 class Hidden:
-    """Makes the objects of some classes unrecognisable before the picture goes on to other outputs."""
+    """Makes the objects of some classes unrecognisable before the image is passed to other outputs."""
 
     class_ids: frozenset[int]
     outputs: Sequence[PictureOutput]
 
     def write(self, source: str, picture: Picture, detections: Detections) -> None:
-        """Write the picture, without those objects in clear, to each of the outputs."""
+        """Write the image, with those objects hidden, to each of the outputs."""
         from detector.drawing.blur import hide
 
         hidden = np.array(picture)
@@ -160,18 +160,18 @@ class Hidden:
 
 
 def as_record(source: str, picture: Picture, detections: Detections) -> dict[str, Any]:
-    """The JSON object of one picture."""
+    """Return the JSON object of one image."""
     height, width = picture.shape[:2]
     return {"source": source, "width": width, "height": height, "detections": detections.as_records()}
 
 
 def class_folder(name: str) -> str:
-    """A folder's name for a class: a name may hold a slash, and must not lead out of the folder above."""
+    """Return a folder name for a class: a name may contain a slash, and must not escape the folder above."""
     return "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in name[:80]) or "_"
 
 
 def _plan(sources: Iterable[str], folder: Path, *, overwrite: bool, suffix: str = "") -> dict[str, Path]:
-    """A file of the folder for each source; with `suffix`, in place of the picture's own."""
+    """Return a file of the folder for each source; with `suffix`, in place of the image's own."""
     make_folder(folder)
     sources = list(sources)
     originals = {Path(source).resolve() for source in sources if not is_url(source)}
@@ -180,7 +180,7 @@ def _plan(sources: Iterable[str], folder: Path, *, overwrite: bool, suffix: str 
     for source in sources:
         name = output_name(source, taken=() if suffix else taken)
         if suffix:
-            # Named as a picture, so that the same rules number it.
+            # Named like an image, so that the same rules number it.
             name = Path(output_name(Path(name).stem + ".png", taken=taken)).name
         taken.add(name)
         path = folder / (Path(name).stem + suffix if suffix else name)
@@ -192,7 +192,7 @@ def _plan(sources: Iterable[str], folder: Path, *, overwrite: bool, suffix: str 
 
 
 def _json_line(record: dict[str, Any], stream: TextIO) -> str:
-    """One line of JSON; names that the stream's encoding does not hold are escaped."""
+    """Return one line of JSON; characters that the stream's encoding lacks are escaped."""
     line = json.dumps(record, ensure_ascii=False)
     try:
         line.encode(stream.encoding or "utf-8")

@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that either side can close, so that neither waits for ever."""
+"""Connect two threads by a bounded queue that either side can close, so that neither waits forever."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 _WAKE_SECONDS = 0.2
-"""Waits are limited to this, because an unlimited wait cannot be interrupted on every system."""
+"""Seconds to which waits are limited, because an unlimited wait cannot be interrupted on every system."""
 
 
 class Pipe(Generic[Item]):
-    """One thread puts items in and ends the pipe; another takes them out.
+    """A queue into which one thread puts items, and from which another takes them.
 
-    A full pipe makes `put` wait, or, with `latest`, drops its oldest item: then what comes out is never old.
+    When it is full, `put` waits or, with `latest`, drops the oldest item, so that the reader never gets old ones.
     """
 
     def __init__(self, size: int, *, latest: bool = False) -> None:
@@ -28,12 +28,12 @@ class Pipe(Generic[Item]):
         self._error: BaseException | None = None
         self._abandoned = False
         self.dropped = 0
-        """Items dropped in favour of newer ones, or never taken out."""
+        """Number of items dropped in favour of newer ones, or never taken out."""
         self.received = 0
-        """Items put in, including those dropped."""
+        """Number of items put in, including dropped ones."""
 
     def put(self, item: Item) -> bool:
-        """Put an item in; False if the reader is gone."""
+        """Put an item in; return False if the reader is gone."""
         with self._changed:
             self.received += 1
             if self._latest and len(self._items) >= self._size:
@@ -49,20 +49,20 @@ class Pipe(Generic[Item]):
             return True
 
     def wait_for_room(self) -> None:
-        """Wait until an item could be put in without waiting, or the reader is gone."""
+        """Wait until `put` would not wait, or the reader is gone."""
         with self._changed:
             while len(self._items) >= self._size and not self._abandoned:
                 self._changed.wait(_WAKE_SECONDS)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the input; the reader gets what is left and then this error, if any."""
+        """End the input; the reader gets the remaining items and then this error, if any."""
         with self._changed:
             self._ended = True
             self._error = error
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """End the output; what is left is dropped."""
+        """End the output; remaining items are dropped."""
         with self._changed:
             self._abandoned = True
             self.dropped += len(self._items)
@@ -70,7 +70,7 @@ class Pipe(Generic[Item]):
             self._changed.notify_all()
 
     def items(self, check: Callable[[], object] = lambda: None) -> Iterator[Item]:
-        """The items in order, until the end; `check` is called before each and while waiting, and may raise."""
+        """Yield the items in order, until the end; `check` is called before each and while waiting, and may raise."""
         while True:
             check()
             with self._changed:

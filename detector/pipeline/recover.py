@@ -1,4 +1,4 @@
-"""A finished video from the parts that a failed or killed run left."""
+"""Make a finished video from the parts that a failed or killed run left."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Recovered:
 
     frames: int
     parts: tuple[Path, ...]
-    """The files they come from, which are left as they are."""
+    """The parts, which are left unchanged."""
 
 
 def recover(part: Path, out: Path, *, overwrite: bool = False) -> Recovered:
     """Make a video of a part and of those that belong with it; the parts stay.
 
-    The pictures are copied, not encoded again. A part holds no audio: where the source is still there,
-    `yolo3 video --resume` gives a complete video. Raises `VideoError` for a part without a readable frame,
-    `OutputError` where `out` cannot or must not be written.
+    The video is copied, not re-encoded. A part holds no audio: if the source still exists, `yolo3 video --resume` gives
+    a complete video. Raise `VideoError` for a part without a readable frame, `OutputError` if `out` cannot or must not
+    be written.
     """
     container = container_of(out)
     whole = whole_path(part)
@@ -36,12 +36,12 @@ def recover(part: Path, out: Path, *, overwrite: bool = False) -> Recovered:
         check_output(out, overwrite=overwrite, inputs=parts)
         with open_container(str(part)) as video:
             if not video.streams.video:
-                raise VideoError(f"{part}: holds no video stream")
+                raise VideoError(f"{part}: contains no video stream")
             check_holds(out, video.streams.video[0].codec_context.codec.canonical_name)
             time_base = video.streams.video[0].time_base
         kept = _kept(parts)
         if not kept or time_base is None:
-            raise VideoError(f"{part}: holds no frame that can be recovered")
+            raise VideoError(f"{part}: contains no frame that can be recovered")
         try:
             with replacing(out, inputs=parts) as aside:
                 Remuxer(aside, container, Accompaniment(), name=out).join(kept, time_base=time_base)
@@ -51,13 +51,13 @@ def recover(part: Path, out: Path, *, overwrite: bool = False) -> Recovered:
 
 
 def _belonging(part: Path, whole: Path | None) -> list[Path]:
-    """All parts of the same video, in order."""
+    """Return all parts of the same video, in order."""
     left = parts_left(whole) if whole is not None else []
     return left if part in left else [part]
 
 
 def _kept(parts: list[Path]) -> list[Part]:
-    """What can be joined: the frames of all parts up to the first that another run made, or another encoder."""
+    """Return what can be joined: the frames of all parts up to the first made by another run or encoder."""
     kept = kept_of(parts)
     origins = []
     for piece in kept:

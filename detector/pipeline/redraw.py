@@ -1,4 +1,4 @@
-"""A video and its log made into a new video, cut-out objects or a sheet: source, loop and sinks without a network."""
+"""Make a new video, cut-out objects or a sheet from a video and its log, without a network."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class RedrawOptions:
     """Which boxes to draw, cut out and hide."""
     video: Path | None = None
     crops: Path | None = None
-    """Folder for a picture of each object."""
+    """Folder for an image of each object."""
     sheet: Path | None = None
-    """Picture of the most eventful frames."""
+    """Path for an image of the most eventful frames."""
     overwrite: bool = False
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
-    """Of a log with tracks: which zones and trails to draw."""
+    """Which zones and trails to draw, for a log with tracks."""
 
 
 class _Hide(Sink):
-    """Hides the objects of some classes; the whole picture where the log does not say what is in it."""
+    """Hides the objects of some classes, or the whole image if the log has no line for it."""
 
     def __init__(self, logged: LogIndex, boxes: BoxFilter) -> None:
         super().__init__()
@@ -104,8 +104,8 @@ class _Places(Sink):
 def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
     """Draw a video's boxes again from its log, without the network.
 
-    Where something is to be hidden, a frame that the log has no line for is hidden whole, and the result is
-    `TRUNCATED`. Raises the errors of `detector.errors`, `LogError` among them where the log is of another video.
+    If classes are to be hidden, a frame that the log has no line for is hidden completely, and the result is
+    `TRUNCATED`. Raise the errors of `detector.errors`, such as `LogError` if the log is of another video.
     """
     if not any((options.video, options.crops, options.sheet)):
         raise SettingsError("nothing to make: name an OUT.mp4, --crops DIR or --sheet FILE")
@@ -124,13 +124,13 @@ def redraw_video(options: RedrawOptions, *, bar: Bar) -> RunResult:
     result = replace(result, kept_earlier=earlier and KeepEarlier.UNTIL_COMPLETE.keeps(result.status))
     if not options.boxes.blur or not replay.unknown:
         return result
-    note = f"{options.log}: has no line for {replay.unknown} frames of the video; they were hidden whole"
+    note = f"{options.log}: has no line for {replay.unknown} frames of the video; they were hidden completely"
     return replace(result, status=RunStatus.TRUNCATED, notes=(*result.notes, note))
 
 
 @contextmanager
 def open_logged(source: Path, logged: LogIndex) -> Iterator[OpenedVideo]:
-    """Open the video of a log as the run that wrote it did; raises `LogError` for one of another size."""
+    """Open the video of a log as the run that wrote it did; raise `LogError` for one of another size."""
     fps = logged.run.frame_rate if is_picture_series(str(source)) else None
     section = Section.logged(logged.run.settings)
     deinterlace: Deinterlace = "off" if logged.run.settings.get("deinterlace") == "off" else "auto"
@@ -140,7 +140,7 @@ def open_logged(source: Path, logged: LogIndex) -> Iterator[OpenedVideo]:
 
 
 def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list[Sink]:
-    """What happens to each frame: hide, cut out, draw, collect, encode."""
+    """Return the sinks that hide, cut out, draw, collect and encode each frame."""
     boxes = options.boxes
     sinks: list[Sink] = [_Hide(logged, boxes)] if boxes.blur else []
     if options.crops:

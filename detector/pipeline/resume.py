@@ -1,4 +1,4 @@
-"""An interrupted run continued from its log and the parts of its video."""
+"""Continue an interrupted run from its log and the parts of its video."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class ResumePoint:
     """How far an earlier run came."""
 
     progress: LogProgress | None = None
-    """What its log holds; None where there is no earlier run."""
+    """The state of its log; None if there is no earlier run."""
 
     parts: tuple[Part, ...] = ()
-    """What its video holds."""
+    """The state of its video."""
 
     frames: int = 0
-    """Frames, from the first on, that both log and video hold."""
+    """Number of frames, from the first on, that both log and video contain."""
 
     complete: bool = False
-    """Whether there is nothing left to do."""
+    """Whether nothing is left to do."""
 
     @property
     def logged_frames(self) -> int:
-        """Frames that have their line in the log."""
+        """Number of frames that have a line in the log."""
         return 0 if self.progress is None else self.progress.frames
 
 
 class ResumedFrames(Source):
-    """The frames of a source from a resume point on; those that the log holds come with their detections."""
+    """The frames of a source from a resume point on; those in the log come with their detections."""
 
     def __init__(self, source: Source, point: ResumePoint, log: Path, names: tuple[str, ...]) -> None:
         self._source = source
@@ -61,12 +61,12 @@ class ResumedFrames(Source):
         self._pass_from = 0
 
     def pass_to(self, detect: Detect, *, first: int) -> None:
-        """Give the frames from `first` to the resume point to a detector whose answer depends on them."""
+        """Pass the frames from `first` to the resume point to a detector that depends on them."""
         self._pass_to, self._pass_from = detect, first
 
     @property
     def notes(self) -> Sequence[str]:
-        """Those of the source."""
+        """The notes of the source."""
         return self._source.notes
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class ResumedFrames(Source):
         self._source.stop()
 
     def take_gaps(self) -> Sequence[Gap]:
-        """Those of the source."""
+        """The gaps of the source."""
         return self._source.take_gaps()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -94,19 +94,19 @@ class ResumedFrames(Source):
 
 
 def journal_path(video: Path) -> Path:
-    """Where the log goes while only a video was asked for; it is removed when the video is whole."""
+    """Return the path of the log when only a video was requested; it is removed when the video is complete."""
     return part_path(video).with_suffix(".jsonl")
 
 
 def current_log(log: Path) -> Path:
-    """The log of the last run that wrote to this path: the one that was to replace it, where there is one."""
+    """Return the log of the last run that wrote to this path: its pending replacement, if there is one."""
     return pending if (pending := pending_log(log)).exists() else log
 
 
 def run_digest(run: RunRecord, encoding: VideoSettings) -> str:
-    """What identifies the parts of a video: a digest of everything that its pictures depend on.
+    """Return the digest that identifies the parts of a video, of everything that its frames depend on.
 
-    The model counts by its own digest, as its file may have moved.
+    The model is included by its own digest, because its file may have moved.
     """
     known = {**asdict(run), "model": None, "encoding": [encoding.codec, encoding.crf, encoding.preset]}
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:32]
@@ -115,14 +115,16 @@ def run_digest(run: RunRecord, encoding: VideoSettings) -> str:
 def find_resume_point(
     video: Path | None, log: Path, run: RunRecord, *, digest: str, replaces: bool = False
 ) -> ResumePoint:
-    """How far an earlier run into these files came; `OutputError` where it was another run than this one.
+    """Return how far an earlier run with these outputs came; raise `OutputError` if it was a different run.
 
-    With `replaces` the video, if it exists, is the one that this run is to replace: it stays as it is. `digest` is that
-    of `run_digest`: parts that do not have it were made by another run, or encoded differently.
+    With `replaces`, the existing video is the one to be replaced: it stays unchanged. `digest` is that of `run_digest`:
+    parts without it were made by another run, or encoded differently.
     """
     if not log.exists() or b"\n" not in log.read_bytes()[: 1 << 24]:
         if video is not None and video.exists():
-            raise OutputError(f"{video}: cannot be resumed, as there is no log of how it was made; pass --overwrite")
+            raise OutputError(
+                f"{video}: cannot be resumed, because there is no log of how it was made; pass --overwrite"
+            )
         return ResumePoint()
     progress = read_log_progress(log)
     _check_same(log, progress.run, run)
@@ -132,7 +134,7 @@ def find_resume_point(
     if not replaces and not left and video.exists() and progress.frames and progress.status is not RunStatus.FAILED:
         if progress.status is RunStatus.COMPLETE:
             return ResumePoint(progress, (), progress.frames, complete=True)
-        # Finished early, by Ctrl-C for instance: now it is the first part of a longer one.
+        # Finished early, for instance by Ctrl-C: now it is the first part of a longer one.
         _check_made_by(video, digest)
         left = [part_path(video)]
         video.rename(left[0])
@@ -152,7 +154,7 @@ def _check_made_by(path: Path, digest: str) -> None:
 
 
 def last_detected(log: Path, *, before: int) -> int:
-    """The last frame before frame `before` that was detected in, not propagated to; 0 where there is none."""
+    """Return the last frame before frame `before` that was detected in, not propagated to; 0 if there is none."""
     _, records = open_log(log)
     return max((record.frame for record in islice(records, before) if not record.propagated), default=0)
 
@@ -165,9 +167,9 @@ def _check_same(log: Path, before: RunRecord, now: RunRecord) -> None:
             if changed:
                 was, wanted = was.get(changed[0]), wanted.get(changed[0])
                 raise OutputError(_other_run(log, changed[0], was, wanted))
-        elif field.name != "model" and was != wanted:  # a model may have moved; its SHA-256 tells it
+        elif field.name != "model" and was != wanted:  # a model may have moved; its SHA-256 identifies it
             raise OutputError(_other_run(log, field.name.replace("_", " "), was, wanted))
 
 
 def _other_run(log: Path, what: str, was: object, wanted: object) -> str:
-    return f"{log}: is of another run: its {what} was {was}, not {wanted}; give the same, or pass --overwrite"
+    return f"{log}: is of another run: its {what} was {was}, not {wanted}; use the same value, or pass --overwrite"

@@ -1,4 +1,4 @@
-"""Zones and lines drawn onto a frame of a video, to see where they lie."""
+"""Draw zones and lines on a frame of a video, to check their positions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def show_zones(source: str, zones: Path, out: Path, *, at: str = "0", overwrite: bool = False) -> None:
-    """Draw the zones of a file onto the frame of `source` at a time, and write the picture.
+    """Draw the zones of a file onto the frame of `source` at a time, and write the image.
 
-    Raises `ZonesError` for zones that do not fit the picture, `VideoError` or `PictureError` for a source that
-    cannot be read.
+    Raise `ZonesError` for zones that do not fit the image, `VideoError` or `PictureError` for a source that cannot be
+    read.
     """
     check_output(out, overwrite=overwrite, inputs=[source, zones])
     read = read_zones(zones)
@@ -33,7 +33,7 @@ def show_zones(source: str, zones: Path, out: Path, *, at: str = "0", overwrite:
 
 
 def frame_at(source: str, time: str) -> Picture:
-    """A frame of a video at a time, or a picture."""
+    """Return a frame of a video at a time, or an image."""
     if source.lower().endswith(_PICTURES):
         return read_picture(source).copy()
     with open_video(source, section=Section.of(time, None)) as video:

@@ -1,4 +1,4 @@
-"""Ctrl-C between the steps of some work instead of in the middle of one."""
+"""Defer Ctrl-C to the next step of some work."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from threading import current_thread, main_thread
 
 @contextmanager
 def signals_noted(pressed: list[int]) -> Iterator[None]:
-    """Note Ctrl-C and requests to terminate in a list instead of raising them in the middle of anything."""
+    """Record Ctrl-C and requests to terminate in a list instead of raising an exception."""
     before = {}
-    if current_thread() is main_thread():  # no other receives signals
+    if current_thread() is main_thread():  # other threads receive no signals
         for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
             if signal.getsignal(number) is signal.default_int_handler:
                 before[number] = signal.signal(number, lambda number, _: pressed.append(number))

@@ -1,4 +1,4 @@
-"""A frame log with identities: each detection with the number of its track."""
+"""Write a frame log with identities: each detection gets the number of its track."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class TrackOptions:
     """Stop after the first links, as a tracker that runs with the video would."""
 
     again: bool = False
-    """Whether tracks that the log has already are replaced."""
+    """Whether existing tracks of the log are replaced."""
 
     offline: OfflineSettings = field(default_factory=OfflineSettings)
 
     def as_json(self) -> dict[str, object]:
-        """What a log says of it."""
+        """Return the settings for a log."""
         if self.forward_only:
             return {"track": self.tracker or "botsort"}
         return {"track": "offline", "tracker": self.tracker or "motion", "tracking": asdict(self.offline)}
@@ -55,9 +55,9 @@ class TrackResult:
     detections: int
     tracks: int
     tracked: int
-    """Boxes of tracks that were detected."""
+    """Number of boxes of tracks that were detected."""
     interpolated: int
-    """Boxes of tracks where nothing was detected."""
+    """Number of boxes of tracks where nothing was detected."""
     notes: tuple[str, ...] = ()
 
 
@@ -71,7 +71,7 @@ def track_log(
 ) -> TrackResult:
     """Write `log` again with tracks in place of detections.
 
-    Raises `LogError` for a log that is none or has tracks already, `OutputError` if `out` must not be written.
+    Raise `LogError` for an invalid log or one that has tracks already, `OutputError` if `out` must not be written.
     """
     check_output(out, overwrite=overwrite, inputs=[log])
     with lock_outputs(out), bar(frames_claimed(log)) as progress, replacing(out, inputs=[log]) as aside:
@@ -83,7 +83,7 @@ def track_log(
 
 
 class _Rewriting:
-    """One pass over a log; lines that are no frames go to where they belong."""
+    """One pass over a log; lines that are not frames are passed on in their place."""
 
     def __init__(
         self, log: Path, run: RunRecord, options: TrackOptions, file: IO[str], progress: Progress | None
@@ -110,9 +110,7 @@ class _Rewriting:
             file.write(json_line(gap_fields(gap)))
         notes = []
         if self._end is None:
-            notes.append(
-                f"{self._log}: has no last line, as of a run that was killed; {self._frames} frames are tracked"
-            )
+            notes.append(f"{self._log}: has no last line, as after a killed run; {self._frames} frames are tracked")
         else:
             file.write(json_line({"type": "end", "frames": self._end.frames, "status": str(self._end.status)}))
         self._count(self._frames % _BAR_FRAMES)
@@ -172,7 +170,7 @@ class _Rewriting:
 
 
 def _forward(tracker: OnlineTracker, frames: Iterator[DetectedFrame]) -> Iterator[TrackedFrame]:
-    """Each frame with the tracks that a tracker gives it as it comes; boxes without a track stay."""
+    """Yield each frame with the tracks that an online tracker gives it; boxes without a track stay."""
     for frame in frames:
         numbers = tracker.update(frame.time, frame.xyxy, frame.confidence, frame.class_id)
         classes = tracker.classes(numbers, frame.class_id)
@@ -183,7 +181,7 @@ def _forward(tracker: OnlineTracker, frames: Iterator[DetectedFrame]) -> Iterato
 
 
 def _tracklets(tracker: OnlineTracker, seen: Observations) -> list[Rows]:
-    """What a tracker links, as `tracklets.link_detections` gives it; boxes without a track are tracklets of one."""
+    """Return a tracker's links, as `tracklets.link_detections` does; boxes without a track are tracklets of one."""
     members: dict[int, list[int]] = {}
     alone: list[list[int]] = []
     for index, time in enumerate(seen.times.tolist()):

@@ -1,4 +1,4 @@
-"""Live cameras and streams through a detector, one or several at once."""
+"""Run one or several live cameras and streams through a detector."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class CameraOptions:
-    """Which cameras to watch, with what, and what to write."""
+    """Which cameras to watch, with which model, and what to write."""
 
     cameras: tuple[str, ...]
-    """Indices, addresses, or video files played at their own pace."""
+    """Indices, addresses, or video files played in real time."""
 
     model: Path
     settings: Settings
     outputs: Outputs = field(default_factory=Outputs)
-    """Of several cameras, the first writes `OUT-1.mp4` and so on."""
+    """The outputs; of several cameras, the first writes `OUT-1.mp4` and so on."""
 
     skipping: FrameSkipping = EVERY_FRAME
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     window: bool = True
     buffer: Literal["latest", "all"] = "latest"
-    """Whether frames that come while the detector is busy are dropped in favour of newer ones."""
+    """Whether frames that arrive while the detector is busy are dropped in favour of newer ones."""
 
     timeout_seconds: float = TIMEOUT_SECONDS
-    """After so long without a frame a stream is lost; it is opened again until the run ends."""
+    """Seconds without a frame after which a stream is lost; it is opened again until the run ends."""
 
 
 def watch_camera(
@@ -60,8 +60,8 @@ def watch_camera(
 ) -> RunResult:
     """Detect in one live source until it ends, its window is closed, or Ctrl-C.
 
-    `on_note` gets the notes of `open_detector`, and a line when the source is lost and when it is back. Raises
-    `CameraError` that says why a camera does not open.
+    `on_note` gets the notes of `open_detector`, and a line when the source is lost and when it is back. Raise
+    `CameraError`, which says why a camera does not open.
     """
     (camera,) = options.cameras
     outputs = options.outputs
@@ -98,7 +98,7 @@ def watch_cameras(
 ) -> list[RunResult | Yolo3Error]:
     """Detect in several live sources at once with one detector, until all have ended or Ctrl-C.
 
-    An error of one source is its result, and the others go on.
+    The result of a source that fails is its error, and the others continue.
     """
     model = OpenedModel.read(options.model)
     detector = open_detector(model, options.settings, on_note=ignore_note, stopwatch=Stopwatch(), workers=1)
@@ -141,7 +141,7 @@ def _watch_one(
     on_note: OnNote,
     pressed: list[int],
 ) -> RunResult:
-    """One of several cameras, in a thread of its own."""
+    """One of several cameras, in a separate thread."""
     outputs = options.outputs.numbered(number + 1)
     camera = options.cameras[number]
     with (
@@ -161,7 +161,7 @@ def _watch_one(
 def _drawing(
     options: TrackingOptions, info: VideoInfo, model: OpenedModel, outputs: Outputs, on_note: OnNote, *, draws: bool
 ) -> Iterator[LoopOptions]:
-    """The part of a loop's options that follows objects and draws."""
+    """Yield the part of a loop's options that tracks objects and draws."""
     options.check_live()
     if options.everything_off:
         yield LoopOptions(annotate=draw_boxes if draws else None)
@@ -181,7 +181,7 @@ def _detect(detect: Detect, skipping: FrameSkipping) -> Detect:
 def _files(
     info: VideoInfo, model: OpenedModel, options: CameraOptions, outputs: Outputs, stopwatch: Stopwatch
 ) -> list[Sink]:
-    """The log first: it then also records how the video ended."""
+    """Return the sinks, with the log first: it then also records how the video ended."""
     sinks: list[Sink] = []
     keep = KeepEarlier.UNTIL_END if outputs.replaces else KeepEarlier.NO
     if outputs.log:

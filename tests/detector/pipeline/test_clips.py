@@ -153,7 +153,7 @@ def test_no_moment(logged, tmp_path):
     assert (result.moments, result.frames) == (0, 0)
     assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == ["clips.csv", "index.html"]
     assert not (tmp_path / "all.mp4").exists()
-    assert result.notes == (f"{tmp_path / 'all.mp4'}: not made, as no frame meets the condition",)
+    assert result.notes == (f"{tmp_path / 'all.mp4'}: not made, because no frame meets the condition",)
 
 
 def test_another_video_is_refused_and_nothing_left(clips, logged, tmp_path):

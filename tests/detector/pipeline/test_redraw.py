@@ -244,7 +244,7 @@ def test_frames_that_the_log_does_not_know_are_hidden_whole(clips, tmp_path):
     gone = blurred(clips, tmp_path / "out.mp4", lambda number: shown[number])
     assert gone == [number for number in range(30) if number % 3 == 1]
     assert result.status is RunStatus.TRUNCATED
-    assert "has no line for 10 frames of the video; they were hidden whole" in result.notes[-1]
+    assert "has no line for 10 frames of the video; they were hidden completely" in result.notes[-1]
 
 
 def test_two_frames_without_a_box_are_hidden_as_the_ones_around_them(clips, tmp_path, boxes_of):

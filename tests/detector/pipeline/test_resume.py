@@ -219,7 +219,7 @@ def test_interrupted_run_goes_on(clips, colour_model, tmp_path, video):
         assert [clips.number(picture) for _, picture in clips.decoded(out)] == list(range(50))
         assert clips.sound_packets(out) == clips.sound_packets(source)
     again = annotate(source, colour_model, Outputs(out, log, resume=True))
-    assert again.frames == 0 and "is complete already" in again.notes[0]
+    assert again.frames == 0 and "is already complete" in again.notes[0]
 
 
 class Numbers(Nothing):

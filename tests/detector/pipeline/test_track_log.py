@@ -86,7 +86,7 @@ def test_a_log_without_end_is_tracked_with_a_note(tmp_path):
 
     (note,) = track_log(log, tmp_path / "out.jsonl", bar=no_bar).notes
 
-    assert note == f"{log}: has no last line, as of a run that was killed; 30 frames are tracked"
+    assert note == f"{log}: has no last line, as after a killed run; 30 frames are tracked"
     assert len(frames_of(tmp_path / "out.jsonl")) == 30
 
 
