@@ -1,1 +1,1 @@
-"""Frame logs: written, read, exported, summarised, replayed."""
+"""Write, read, export, summarise and replay frame logs."""

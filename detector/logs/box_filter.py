@@ -1,4 +1,4 @@
-"""Which boxes of a log to draw, export, cut out or hide."""
+"""Choose which boxes of a log to draw, export, cut out or hide."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class BoxFilter:
     """Which boxes of a log to use."""
 
     confidence: float = 0.0
-    """The least confidence of a box."""
+    """Minimum confidence of a box."""
 
     classes: tuple[str, ...] = ()
-    """Names of the classes, or ids; all when empty."""
+    """Names or ids of classes; all when empty."""
 
     blur: tuple[str, ...] = ()
     """Classes whose objects are hidden; no box is drawn around these."""
@@ -39,7 +39,7 @@ class BoxFilter:
             raise SettingsError(f"confidence {self.confidence} is out of range; expected 0 to 1")
 
     def keeper(self, names: Sequence[str]) -> Callable[[BoxRecord], bool]:
-        """A function that says of a line's box whether it is used."""
+        """Return a function that tells whether a line's box is used."""
         kept = self._class_ids(names)
 
         def keeps(box: BoxRecord) -> bool:
@@ -48,19 +48,19 @@ class BoxFilter:
         return keeps
 
     def of(self, found: Detections) -> Detections:
-        """The boxes to draw or to cut out."""
+        """Return the boxes to draw or to cut out."""
         wanted = found.confidence >= np.float32(self.confidence)
         if self.classes:
             wanted &= np.isin(found.class_id, list(self._class_ids(found.names)))
         return found[wanted]
 
     def drawn(self, found: Detections) -> Detections:
-        """The boxes to draw."""
+        """Return the boxes to draw."""
         shown = self.of(found)
         return shown[~np.isin(shown.class_id, self.hidden_ids(found.names))]
 
     def hidden_ids(self, names: Sequence[str]) -> list[int]:
-        """The ids of the classes to hide, at any confidence: one box too many is better than one forgotten."""
+        """Return the ids of the classes to hide, at any confidence: hiding too much is safer than too little."""
         return [number for wanted in self.blur for number in _ids(wanted, names)]
 
     def _class_ids(self, names: Sequence[str]) -> frozenset[int]:
@@ -71,12 +71,12 @@ EVERY_BOX = BoxFilter()
 
 
 def class_list(text: str | None) -> tuple[str, ...]:
-    """The classes of an option such as `person,car`."""
+    """Return the classes of an option such as `person,car`."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _ids(wanted: str, names: Sequence[str]) -> list[int]:
-    """The ids of the classes of this name; where there are none, the id that it is itself."""
+    """Return the ids of the classes of this name; if there are none, the id that the name itself is."""
     found = [number for number, name in enumerate(names) if name == wanted]
     if not found and wanted.isascii() and wanted.isdigit() and int(wanted) < len(names):
         found = [int(wanted)]

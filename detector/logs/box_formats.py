@@ -1,4 +1,4 @@
-"""A box, or a picture with its boxes, in the words of other tools' formats."""
+"""Convert a box, or an image with its boxes, to other tools' formats."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from convert.text import printable
 from detector.logs.records import BoxRecord
 
 COCO_IDS = tuple(number for number in range(1, 91) if number not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
-"""COCO's own category ids of the 80 classes, in the order in which networks count them."""
+"""COCO's own category ids of the 80 classes, in the networks' order."""
 
 ESCAPED = "backslashreplace"
-"""How lone surrogates in names are written, as of files whose names are not UTF-8."""
+"""How lone surrogates in names are written; they come from file names that are not UTF-8."""
 
 _COCO_ENDS = ("person", "toothbrush")
 
 
 def category_ids(classes: Sequence[str]) -> tuple[int, ...]:
-    """The category id of each class: COCO's own, 1 to 90 with gaps, when the classes are COCO's; else from 1."""
+    """Return the category id of each class: COCO's own, 1 to 90 with gaps, when the classes are COCO's; else from 1."""
     if len(classes) == len(COCO_IDS) and (classes[0], classes[-1]) == _COCO_ENDS:
         return COCO_IDS
     return tuple(range(1, len(classes) + 1))
 
 
 def size(box: BoxRecord) -> tuple[float, float]:
-    """Width and height in pixels, to two decimals."""
+    """Return width and height in pixels, to two decimals."""
     left, top, right, bottom = box.box
     return round(right - left, 2), round(bottom - top, 2)
 
 
 def relative(box: BoxRecord, width: int, height: int) -> tuple[float, float, float, float]:
-    """Centre x, centre y, width and height as parts of a picture of this size."""
+    """Return centre x, centre y, width and height as fractions of an image of this size."""
     left, top, right, bottom = box.box
     return (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
 
 
 def yolo_line(box: BoxRecord, width: int, height: int, *, with_confidence: bool) -> str:
-    """A line of a label file of Darknet and Ultralytics."""
+    """Return a line of a label file of Darknet and Ultralytics."""
     numbers = " ".join(f"{part:.6f}" for part in relative(box, width, height))
     return f"{box.class_id} {numbers}{f' {box.confidence}' if with_confidence else ''}\n"
 
 
 def coco_annotation(box: BoxRecord, *, number: int, image_id: int, category_id: int) -> dict[str, Any]:
-    """An entry of COCO's `annotations`."""
+    """Return an entry of COCO's `annotations`."""
     width, height = size(box)
     return {
         "id": number,
@@ -63,7 +63,7 @@ def coco_categories(classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def label_studio_result(box: BoxRecord, *, identity: str, width: int, height: int) -> dict[str, Any]:
-    """A result of a task of Label Studio."""
+    """Return a result of a task of Label Studio."""
     across, down = size(box)
     return {
         "id": identity,
@@ -86,14 +86,14 @@ def label_studio_result(box: BoxRecord, *, identity: str, width: int, height: in
 
 
 def cvat_head(classes: Sequence[str]) -> str:
-    """The beginning of a file of "CVAT for images 1.1", up to its first picture."""
+    """Return the beginning of a file of "CVAT for images 1.1", up to its first image."""
     labels = "".join(f"<label><name>{escape(printable(name))}</name></label>" for name in classes)
     head = '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
     return f"{head}<meta><task><labels>{labels}</labels></task></meta>\n"
 
 
 def cvat_image(name: str, boxes: Sequence[BoxRecord], *, number: int, width: int, height: int) -> str:
-    """One picture in that file; `</annotations>` follows the last."""
+    """Return one image of that file; `</annotations>` follows the last."""
     lines = [f'<image id="{number}" name={quoteattr(printable(name))} width="{width}" height="{height}">\n']
     for box in boxes:
         edges = " ".join(f'{key}="{edge:.2f}"' for key, edge in zip(("xtl", "ytl", "xbr", "ybr"), box.box, strict=True))

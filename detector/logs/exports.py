@@ -1,4 +1,4 @@
-"""A frame log in the formats of other tools."""
+"""Export a frame log to other tools' formats."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _CLASSES = "classes.txt"
 _ROWS_AT_A_TIME = 50_000
 _COLUMNS = ("frame", "time", "class_id", "name", "confidence", "left", "top", "right", "bottom")
 _TRACK_COLUMNS = ("track", "interpolated")
-"""Of a log with tracks; the first is empty where a box has none."""
+"""CSV columns for a log with tracks; the first is empty if a box has none."""
 
 Frames = Iterator[FrameRecord]
 
 
 @dataclass(frozen=True)
 class ExportChoice:
-    """What of a log is exported."""
+    """What is exported of a log."""
 
     boxes: BoxFilter = EVERY_BOX
     every: int = 1
-    """Of so many frames one: those whose number is a multiple of it."""
+    """Only frames whose number is a multiple of this."""
 
 
 EVERYTHING = ExportChoice()
@@ -69,24 +69,22 @@ def export_log(
 ) -> int:
     """Write the boxes of a frame log for another tool and return how many there are.
 
-    `csv` and `parquet` hold a row per box; `coco` an annotation file with `score`; `mot` MOTChallenge's detections;
-    `labelstudio` a list of tasks with predictions; `cvat` CVAT's XML for images; `darknet` the JSON that Darknet's
-    `-out` writes; `cvat-video` and `labelstudio-video` hold tracks. `out` is a file or, for texts, an open stream; for
-    `yolo` a folder with a label file per frame and `classes.txt`. A line of a label file is `class x y width height`,
-    with the confidence as a sixth number only if `with_confidence` says so: readers of labels refuse it. `choice` says
-    what is written; a frame without a chosen box keeps its place.
-
-    Raises `LogError` for a log that is none, `OutputError` if `out` must not be written, `WriteError` if it could not
-    be written to its end.
+    `csv` and `parquet` contain a row per box; `coco` is an annotation file with `score`; `mot` is MOTChallenge's
+    detections; `labelstudio` is a list of tasks with predictions; `cvat` is CVAT's XML for images; `darknet` is the
+    JSON that Darknet's `-out` writes; `cvat-video` and `labelstudio-video` contain tracks. `out` is a file or, for text
+    formats, an open stream; for `yolo` a folder with a label file per frame and `classes.txt`. A line of a label file
+    is `class x y width height`; the confidence is added as a sixth number only `with_confidence`, because readers of
+    labels refuse it. `choice` selects what is written; a frame without a chosen box is still listed. Raise `LogError`
+    for an invalid log, `OutputError` if `out` must not be written, `WriteError` if it could not be written completely.
     """
     if to not in get_args(ExportFormat):
-        raise SettingsError(f"{to!r} is no format to export to; expected one of {', '.join(get_args(ExportFormat))}")
+        raise SettingsError(f"{to!r} is not an export format; expected one of {', '.join(get_args(ExportFormat))}")
     run, frames = open_log(log)
     choice.boxes.check(run)
     counter = _ChosenFrames(frames, choice.boxes.keeper(run.classes), choice.every)
     if not isinstance(out, Path):
         if to not in _TEXTS:
-            raise SettingsError(f"{to} is no text; name a file or folder to write")
+            raise SettingsError(f"{to} is not a text format; name a file or folder to write")
         out.writelines(_TEXTS[to](run, counter))
         return counter.boxes
     if to == "yolo":
@@ -104,7 +102,7 @@ def export_log(
 
 
 class _ChosenFrames(Iterator[FrameRecord]):
-    """Frames with the chosen ones of their boxes, which are counted."""
+    """Yield frames with their chosen boxes, and count the boxes."""
 
     def __init__(self, frames: Frames, keeps: Callable[[BoxRecord], bool], every: int) -> None:
         self._frames = (frame for frame in frames if frame.frame % every == 0)
@@ -154,7 +152,7 @@ def _coco(run: RunRecord, frames: Frames) -> Iterator[str]:
 
 
 def _mot(run: RunRecord, frames: Frames) -> Iterator[str]:
-    # MOTChallenge counts frames and pixels from 1; -1 is a box that no track holds.
+    # MOTChallenge counts frames and pixels from 1; -1 is a box without a track.
     for frame in frames:
         for box in frame.detections:
             width, height = size(box)
@@ -230,7 +228,7 @@ def _parquet(run: RunRecord, frames: Frames, part: Path) -> None:
 
 
 def _write_labels(run: RunRecord, frames: Frames, folder: Path, *, with_confidence: bool) -> None:
-    """Label files in the layout of Darknet and Ultralytics, relative to the frame."""
+    """Write label files in the layout of Darknet and Ultralytics, relative to the frame."""
     (folder / _CLASSES).write_text("".join(f"{name}\n" for name in run.classes), "utf-8", ESCAPED)
     for frame in frames:
         lines = [yolo_line(box, run.width, run.height, with_confidence=with_confidence) for box in frame.detections]
@@ -246,7 +244,7 @@ def _has_tracks(run: RunRecord) -> bool:
 
 
 def _cell(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
+    """Return a name that no spreadsheet interprets as a formula."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
@@ -255,7 +253,7 @@ def _text(name: str) -> str:
 
 
 def frame_name(frame: int, ending: str) -> str:
-    """What a frame is called where it is a file."""
+    """Return a frame's name as an image file."""
     return f"frame_{frame:06d}{ending}"
 
 

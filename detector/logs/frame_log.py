@@ -1,7 +1,7 @@
-"""The frame log: the detections of every frame, as JSON Lines that are valid up to the last one written.
+"""Write and read the frame log: the detections of every frame, as JSON Lines, valid up to the last line written.
 
 Unlike other outputs it is written under its final name from the start: it is the journal from which an interrupted run
-is resumed. Only where it replaces a log, it has the name `pending_log` until the end. The path `-` is standard output.
+is resumed. Only when it replaces a log, it has the name `pending_log` until the end. The path `-` is standard output.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from detector.video.frames import Frame, Gap, Sink
 from detector.video.status import KeepEarlier, RunStatus
 
 _LONGEST_LINE = 1 << 24
-"""Bytes; enough for a hundred thousand boxes."""
+"""Maximum bytes of a line; enough for a hundred thousand boxes."""
 
 STANDARD_STREAM = Path("-")
-"""As a log to write: standard output; as a log to read: standard input."""
+"""For a log to write, standard output; for a log to read, standard input."""
 
 
 def pending_log(path: Path) -> Path:
-    """Where the log that is to replace another one is written: beside the file, links followed."""
+    """Return where a log that will replace another one is written: beside the file, links followed."""
     file = Path(os.path.realpath(path))
     return file.with_name(f"{file.name}.yolo3-part.jsonl")
 
@@ -50,23 +50,23 @@ class LogProgress:
     run: RunRecord
 
     frames: int
-    """Frames that have a line, counted from 0 without a gap."""
+    """Number of frames that have a line, counted from 0 without a gap."""
 
     size: int
     """Bytes up to the end of the last frame's line."""
 
     status: RunStatus | None
-    """How the run ended; None where it was killed."""
+    """How the run ended; None if it was killed."""
 
 
 class FrameLog(Sink):
     """Writes a line for each frame, flushed before the next begins.
 
-    A log in which a run failed before its first frame is removed. `keep_earlier` says whether there is a log that must
-    not be lost before this one can take its place; until then this one is in `pending_log`. `resumed_from` is what a
-    run that was broken off left there: lines are appended to it, and frames that it holds are passed over. With a
-    `stopwatch` the last line says how many milliseconds each stage took for a frame. Raises `OutputError` if `path`
-    cannot or must not be written, `WriteError` if the disk fills; the lines before stay whole.
+    A log in which a run failed before its first frame is removed. `keep_earlier` says whether an existing log stays
+    until this one can replace it; until then this one is in `pending_log`. `resumed_from` is what an interrupted run
+    left there: lines are appended to it, and frames that it contains are skipped. With a `stopwatch` the last line
+    contains the milliseconds per frame of each stage. Raise `OutputError` if `path` cannot or must not be written,
+    `WriteError` if the disk fills; the lines before stay intact.
     """
 
     stage: ClassVar[str] = "log"
@@ -102,7 +102,7 @@ class FrameLog(Sink):
         if self._progress is not None:
             self._continue(self._progress)
             return self
-        # Unbuffered: when `write` returns, the operating system has taken the line or refused it.
+        # Unbuffered: when `write` returns, the operating system has accepted the line or refused it.
         if self.path == STANDARD_STREAM:
             self._file = FileIO(1, "w", closefd=False)
         else:
@@ -174,7 +174,7 @@ class FrameLog(Sink):
         self._settle(ending)
 
     def _settle(self, ending: RunStatus) -> None:
-        """Give the log its final name, or say where it is."""
+        """Give the log its final name, or note where it is."""
         if self.path == STANDARD_STREAM or is_special(self.path):
             return
         if not self._count and not ending.keeps_output:
@@ -205,11 +205,11 @@ class FrameLog(Sink):
         assert self._file is not None
         written = 0
         try:
-            while written < len(line):  # a nearly full disk may take only part of it
+            while written < len(line):  # a nearly full disk may accept only part of it
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
             if isinstance(error, BrokenPipeError) and self.path == STANDARD_STREAM:
-                raise  # a reader that has seen enough
+                raise  # a reader that has closed the pipe
             with suppress(OSError):  # a device cannot be truncated
                 self._file.truncate(self._size)
                 self._file.seek(self._size)
@@ -220,14 +220,14 @@ class FrameLog(Sink):
 def read_log(path: str | os.PathLike[str]) -> Generator[Record, None, None]:
     """Read the records of a log: the run's, then one per frame, then the end's unless the run was killed.
 
-    An incomplete last line is ignored. Raises `LogError`, with the line number, for an invalid line.
+    An incomplete last line is ignored. Raise `LogError`, with the line number, for an invalid line.
     """
     for record, _ in _lines(Path(path)):
         yield record
 
 
 def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRecord]]:
-    """Read a log's run and iterate over its frames. Raises `LogError` as `read_log` does."""
+    """Read a log's run and iterate over its frames. Raise `LogError` as `read_log` does."""
     records = read_log(path)
     run = next(records)
     assert isinstance(run, RunRecord)
@@ -235,7 +235,7 @@ def open_log(path: str | os.PathLike[str]) -> tuple[RunRecord, Iterator[FrameRec
 
 
 def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
-    """The detections in a frame's line."""
+    """Return the detections in a frame's line."""
     found = record.detections
     tracks = [-1 if item.track is None else item.track for item in found]
     return Detections(
@@ -248,7 +248,7 @@ def detections_of(record: FrameRecord, names: tuple[str, ...]) -> Detections:
 
 
 def read_log_progress(path: str | os.PathLike[str]) -> LogProgress:
-    """Read how far the run of this log came. Raises `LogError` as `read_log` does."""
+    """Read how far the run of this log came. Raise `LogError` as `read_log` does."""
     run: RunRecord | None = None
     frames = size = 0
     status = None
@@ -268,7 +268,7 @@ def read_log_progress(path: str | os.PathLike[str]) -> LogProgress:
 
 
 def _lines(path: Path) -> Iterator[tuple[Record, int]]:
-    """The records of a log, and the offset at which each line ends."""
+    """Yield the records of a log, and the offset at which each line ends."""
     try:
         file = open(0, "rb", closefd=False) if path == STANDARD_STREAM else path.open("rb")  # noqa: SIM115 - below
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Boxes to hide, held over the gaps in which an object was not detected.
+"""Hold boxes to hide over the gaps in which an object was not detected.
 
-A detector misses an object in a frame now and then. Where things are hidden, that frame would show them; the log knows
-what comes before and after it, so a box is held for a while when its object disappears, and before it appears.
+A detector misses an object in some frames. When objects are to be hidden, such a frame would show them; the log
+contains the frames before and after it, so a box is held for a while before its object appears and after it disappears.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from detector.heads.boxes import iou
 from detector.logs.frame_log import FrameRecord
 
 HOLD_SECONDS = 1.0
-"""For how long a box is held before its object is first detected and after it was last detected."""
+"""Seconds for which a box is held before its object is first detected and after it was last detected."""
 
 MOST_BOXES = 1_000
-"""Boxes to hide in one frame; where there are more, the whole frame is hidden."""
+"""Maximum boxes to hide in one frame; if there are more, the whole frame is hidden."""
 
 _SAME_OBJECT_IOU = 0.1
-"""Boxes of successive frames that overlap by as much are of one object."""
+"""Minimum IoU of boxes of one object in successive frames."""
 
 Boxes = NDArray[np.float32]
 
 
 @dataclass
 class _Frame:
-    """A frame of the log, and what is known of its boxes."""
+    """A frame of the log, and what is known about its boxes."""
 
     number: int
     time: float
     boxes: Boxes
     appeared: Boxes
-    """Those without a predecessor in the frame before."""
+    """The boxes without a predecessor in the frame before."""
     held: list[Boxes] = field(default_factory=list)
-    """Boxes of other frames to hide here."""
+    """Boxes of other frames to hide in this one."""
 
 
 class HeldBoxes:
-    """What to hide in each frame of a log, asked for in order.
+    """The boxes to hide in each frame of a log, requested in order.
 
-    `records` are the log's frames, `class_ids` the classes to hide. A second of the log is held in memory.
+    `records` are the log's frames, `class_ids` the classes to hide. A second of the log is kept in memory.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class HeldBoxes:
         self._next = next(self._frames, None)
 
     def in_frame(self, number: int) -> Boxes:
-        """(n, 4): the boxes to hide in the frame of this number of the log, its own and those held."""
+        """Return (n, 4): the boxes to hide in the frame with this number in the log, its own and held ones."""
         while self._next is not None and self._next.number < number:
             self._next = next(self._frames, None)
         if self._next is None or self._next.number != number:
@@ -72,7 +72,7 @@ def _frames(records: Iterator[FrameRecord], class_ids: frozenset[int]) -> Iterat
 
 
 def _with_held(frames: Iterator[_Frame], hold_seconds: float) -> Iterator[_Frame]:
-    """The frames in order, with boxes held forwards and backwards in time."""
+    """Yield the frames in order, with boxes held forwards and backwards in time."""
     window: deque[_Frame] = deque()
     lost: list[tuple[float, Boxes]] = []
     """Boxes whose object has disappeared, and the time until which they are held."""
@@ -96,7 +96,7 @@ def _with_held(frames: Iterator[_Frame], hold_seconds: float) -> Iterator[_Frame
 
 
 def _unmatched(boxes: Boxes, others: Boxes) -> Boxes:
-    """Those of the boxes that none of the others overlaps."""
+    """Return the boxes that none of the others overlaps."""
     if not len(boxes) or not len(others) or max(len(boxes), len(others)) > MOST_BOXES:
         return boxes[: MOST_BOXES + 1]
     return boxes[(iou(boxes[:, None], others[None]) < _SAME_OBJECT_IOU).all(axis=1)]

@@ -1,4 +1,4 @@
-"""Lines of a frame log to write again, and what its last line says before the others are read."""
+"""Write lines of a frame log again, and read its last line before the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LAST_BYTES = 4096
 
 
 def run_fields(run: RunRecord, settings: Mapping[str, object] | None = None) -> dict[str, object]:
-    """The first line, with further `settings`."""
+    """Return the first line, with further `settings`."""
     return {
         "type": "run",
         "schema": SCHEMA,
@@ -29,7 +29,7 @@ def run_fields(run: RunRecord, settings: Mapping[str, object] | None = None) -> 
 
 
 def gap_fields(gap: Gap) -> dict[str, object]:
-    """A line for a time without frames."""
+    """Return a line for a time without frames."""
     return {
         "type": "gap",
         "after_frame": gap.after_frame,
@@ -40,12 +40,12 @@ def gap_fields(gap: Gap) -> dict[str, object]:
 
 
 def json_line(fields: Mapping[str, object]) -> str:
-    """One line of JSON, as short as it goes."""
+    """Return one line of compact JSON."""
     return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def frames_claimed(path: str | os.PathLike[str]) -> int | None:
-    """How many frames the last line of a log says it has; None where there is none or it cannot be read."""
+    """Return how many frames the last line of a log states; None if there is none or it cannot be read."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - any path-like object
             end = file.seek(0, os.SEEK_END)

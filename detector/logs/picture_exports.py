@@ -1,4 +1,4 @@
-"""The JSON lines of `yolo3 image` in the formats of labelling tools."""
+"""Export the JSON lines of `yolo3 image` to the formats of labelling tools."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ _COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "yma
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """A file of `yolo3 image --json`, read once to check it and to learn its classes."""
+    """A file of `yolo3 image --json`, read once to check it and to collect its classes."""
 
     path: Path
     names: tuple[str, ...]
     """The classes by their ids."""
     files: tuple[str, ...]
-    """What each picture is called, seen from the folder that holds them all, or its address."""
+    """Each image's name relative to the folder that contains them all, or its address."""
     note: str = ""
-    """What the user should know of the names."""
+    """Notes for the user about the names."""
 
     @classmethod
     def read(cls, path: Path, names: Path | None = None) -> LabelledPictures:
         """Read the file; `names` is a file of class names or a model.
 
-        Without it the classes are those of the network that the lines name, if it is still there. Raises `LogError`
-        for an invalid line, `SettingsError` for names that are not those of the boxes.
+        Without it the classes are those of the network that the lines name, if it still exists. Raise `LogError` for an
+        invalid line, `SettingsError` for names that do not match the boxes.
         """
         sources: list[str] = []
         found: dict[int, str] = {}
@@ -76,7 +76,7 @@ class LabelledPictures:
 
 
 def is_picture_lines(path: Path) -> bool:
-    """Whether a file begins with a line of `yolo3 image --json`, which frame logs do not."""
+    """Return whether a file begins with a line of `yolo3 image --json`, unlike frame logs."""
     try:
         with path.open("rb") as file:
             picture_of(file.readline(_LONGEST_LINE))
@@ -94,19 +94,21 @@ def export_pictures(
     with_confidence: bool = False,
     boxes: BoxFilter = EVERY_BOX,
 ) -> int:
-    """Write what was found in pictures for another tool, and return how many boxes there are.
+    """Write the detections in images for another tool, and return how many boxes there are.
 
-    `yolo` is a folder with a label file for each picture, in subfolders as the pictures are, and `classes.txt`; `coco`
-    an annotation file with `score`; `labelstudio` tasks with predictions; `cvat` CVAT's XML for images; `csv` a row for
-    each box. Pictures are named as seen from the folder that holds them all. Raises as `export_log` does.
+    `yolo` is a folder with a label file for each image, in the images' subfolders, and `classes.txt`; `coco` is an
+    annotation file with `score`; `labelstudio` is tasks with predictions; `cvat` is CVAT's XML for images; `csv` is a
+    row for each box. Images are named relative to the folder that contains them all. Raise as `export_log` does.
     """
     if to not in get_args(PictureFormat):
-        raise SettingsError(f"{to!r} is no format for pictures; expected one of {', '.join(get_args(PictureFormat))}")
+        raise SettingsError(
+            f"{to!r} is not a format for pictures; expected one of {', '.join(get_args(PictureFormat))}"
+        )
     boxes.check_names(pictures.names)
     counter = _Chosen(pictures, boxes)
     if to == "yolo":
         if not isinstance(out, Path):
-            raise SettingsError("yolo is no text; name a folder to write")
+            raise SettingsError("yolo is not a text format; name a folder to write")
         _check_label_names(pictures)
         with replacing_folder(out, overwrite=overwrite, is_ours=functools.partial(_is_ours, out)) as folder:
             _write_labels(pictures.names, counter, folder, with_confidence=with_confidence)
@@ -128,7 +130,7 @@ Labelled = Iterable[tuple[str, PictureRecord]]
 
 
 class _Chosen:
-    """Pictures with the chosen ones of their boxes, which are counted."""
+    """Yield images with their chosen boxes, and count the boxes."""
 
     def __init__(self, pictures: LabelledPictures, boxes: BoxFilter) -> None:
         self._pictures = pictures
@@ -158,15 +160,15 @@ def _records(path: Path) -> Iterator[PictureRecord]:
 
 
 def _classes(path: Path, found: dict[int, str], model: str, names: Path | None) -> tuple[tuple[str, ...], str]:
-    """The names by class id, and a note where they had to be guessed."""
+    """Return the names by class id, and a note if they had to be guessed."""
     if names is not None:
         given = _names_of(names)
         wrong = _first_other(found, given)
         if wrong is not None:
             other = given[wrong] if wrong < len(given) else "nothing"
             raise SettingsError(
-                f"{names}: class {wrong} is {other!r} there, and {found[wrong]!r} in {path}; "
-                "name the network that found these boxes"
+                f"{names}: class {wrong} is {other!r} there, but {found[wrong]!r} in {path}; name the network that "
+                "found these boxes"
             )
         return given, ""
     if model:
@@ -186,7 +188,7 @@ def _classes(path: Path, found: dict[int, str], model: str, names: Path | None) 
 
 
 def _first_other(found: dict[int, str], names: Sequence[str]) -> int | None:
-    """The first class that is called something else in `names`, or is not there."""
+    """Return the first class that has another name in `names`, or none."""
     wrong = (number for number, name in sorted(found.items()) if number >= len(names) or names[number] != name)
     return next(wrong, None)
 
@@ -196,7 +198,7 @@ def _names_of(path: Path) -> tuple[str, ...]:
 
 
 def _relative_names(sources: Sequence[str]) -> Iterator[str]:
-    """Each picture as seen from the folder that holds them all; an address as it is."""
+    """Yield each image relative to the folder that contains them all; an address unchanged."""
     absolute = [None if is_url(source) else os.path.abspath(source) for source in sources]  # noqa: PTH100
     folders = [os.path.dirname(path) for path in absolute if path is not None]  # noqa: PTH120
     common = os.path.commonpath(folders) if folders else ""
@@ -205,7 +207,7 @@ def _relative_names(sources: Sequence[str]) -> Iterator[str]:
 
 
 def _check_label_names(pictures: LabelledPictures) -> None:
-    """Raise `SettingsError` where two pictures would have one label file."""
+    """Raise `SettingsError` if two images would have one label file."""
     taken: dict[PurePath, str] = {}
     for file in pictures.files:
         label = _label_file(file)
@@ -222,7 +224,7 @@ def _label_file(file: str) -> PurePath:
 
 
 def _write_labels(names: Sequence[str], pictures: Labelled, folder: Path, *, with_confidence: bool) -> None:
-    text = "".join(f"{printable(name)}\n" for name in names)  # a line for each, whatever the name
+    text = "".join(f"{printable(name)}\n" for name in names)  # one line for each, whatever the name contains
     (folder / CLASSES).write_text(text, "utf-8", ESCAPED)
     for file, record in pictures:
         lines = [
@@ -234,7 +236,7 @@ def _write_labels(names: Sequence[str], pictures: Labelled, folder: Path, *, wit
 
 
 def _is_ours(folder: Path, name: str) -> bool:
-    """Whether something in a folder of labels is a label file, or a folder that holds nothing else."""
+    """Return whether an entry of a folder of labels is a label file, or a folder of nothing else."""
     path = folder / name
     files = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
     return not path.is_symlink() and all(file.suffix == ".txt" for file in files)
@@ -247,7 +249,7 @@ def _csv(names: Sequence[str], pictures: Labelled) -> Iterator[str]:
         table = csv.writer(text, lineterminator="\n")
         start = (file, record.width, record.height)
         table.writerows((*start, box.name, *box.box, box.confidence) for box in record.detections)
-        if not record.detections:  # a picture without objects is a label too
+        if not record.detections:  # an image without objects has an empty label file
             table.writerow([*start, *[""] * 6])
         yield text.getvalue()
 

@@ -1,4 +1,4 @@
-"""The lines of a frame log, and what each of them must hold."""
+"""Define the lines of a frame log and check their content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunRecord:
     width: int
     height: int
     frame_rate: Fraction | None
-    """Frames per second on average; None where the source does not say."""
+    """Frames per second on average; None if unknown."""
     model: str
     model_sha256: str
     settings: Mapping[str, object]
@@ -49,7 +49,7 @@ class RunRecord:
         settings: Mapping[str, object],
         classes: Iterable[str],
     ) -> RunRecord:
-        """The record of a run over the video that `info` describes; `settings` must be serialisable as JSON."""
+        """Return the record of a run over the video that `info` describes; `settings` must be serialisable as JSON."""
         return cls(
             source=info.source,
             width=info.width,
@@ -70,9 +70,9 @@ class BoxRecord:
     name: str
     confidence: float
     box: tuple[float, float, float, float]
-    """Left, top, right, bottom in pixels of the picture as displayed."""
+    """Left, top, right, bottom in pixels of the image as displayed."""
     track: int | None = None
-    """Which object it is of, the same through the log; None where it is not tracked."""
+    """The object's number, the same throughout the log; None if it is not tracked."""
     interpolated: bool = False
     """Whether the object was not detected here, but before and after."""
 
@@ -82,7 +82,7 @@ class FrameRecord:
     """The line of one frame."""
 
     frame: int
-    """Place in the source, from 0."""
+    """Index in the source, from 0."""
     time: float
     """The frame's own timestamp in seconds, to the microsecond."""
     detections: tuple[BoxRecord, ...]
@@ -92,7 +92,7 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class EndRecord:
-    """The last line; absent where the run was killed."""
+    """The last line; absent if the run was killed."""
 
     frames: int
     status: RunStatus
@@ -103,10 +103,10 @@ Record = RunRecord | FrameRecord | Gap | EndRecord
 
 @dataclass(frozen=True)
 class PictureRecord:
-    """The line of one picture, as `yolo3 image --json` writes it."""
+    """The line of one image, as `yolo3 image --json` writes it."""
 
     source: str
-    """The file or address of the picture."""
+    """The file or address of the image."""
     width: int
     height: int
     detections: tuple[BoxRecord, ...]
@@ -123,7 +123,7 @@ class LineError(Exception):
 
 
 def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
-    """Parse a line; `classes` are those of the run, once its line was read. Raises `LineError`."""
+    """Parse a line; `classes` are those of the run, once its line has been read. Raise `LineError`."""
     fields = _object(line)
     match _field(fields, "type"):
         case "run":
@@ -152,7 +152,7 @@ def record_of(line: bytes, classes: tuple[str, ...] | None) -> Record:
 
 
 def picture_of(line: bytes) -> PictureRecord:
-    """Parse a line of `yolo3 image --json`. Raises `LineError`."""
+    """Parse a line of `yolo3 image --json`. Raise `LineError`."""
     fields = _object(line)
     source = _typed(fields, "source", str, "a string")
     if not source or "\0" in source:
@@ -202,7 +202,7 @@ def _rate(fields: dict[str, Any]) -> Fraction | None:
     if text is None:
         return None
     try:
-        # A pattern of its own: Python's fractions know exponents, and 1e999999999 takes for ever.
+        # Not Fraction(text): it accepts exponents, and 1e999999999 takes forever.
         rate = Fraction(text) if isinstance(text, str) and _RATE.fullmatch(text) else Fraction(0)
     except ZeroDivisionError:
         rate = Fraction(0)
@@ -286,13 +286,13 @@ def _number(fields: dict[str, Any], name: str, least: float, most: float) -> flo
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
-    # NaN and integers beyond the range of a float compare correctly too.
+    # Comparisons also handle NaN and integers beyond the range of a float.
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
 def _shown(value: object) -> str:
     try:
         text = repr(value)
-    except RecursionError:  # nested deeper than it can be printed
+    except RecursionError:  # nested too deeply to be printed
         return f"a {type(value).__name__} nested too deeply"
     return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}…"

@@ -1,4 +1,4 @@
-"""A video's frames matched with the lines of its log."""
+"""Match a video's frames with the lines of its log."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from detector.video.frames import Frame, OpenedVideo, Source
 from detector.video.status import RunStatus
 
 _SAME_SECONDS = 0.0006
-"""Tolerance between the times of one frame; WebM and Matroska round to a millisecond."""
+"""Seconds by which the times of one frame may differ; WebM and Matroska round to a millisecond."""
 
 _LENGTH_SECONDS = 1.0
 _LENGTH_SHARE = 0.02
-"""Tolerance for the length that a video claims, which is not always exact."""
+"""Seconds by which a video's declared length may differ, which is not always exact."""
 
 _MOST_MISSED = 5
 """How many frames the video may lack, as when a decoder returns one less of a damaged file."""
 
 _LONGEST_START_SECONDS = 10.0
-"""How long a live run may drop its first frames."""
+"""Seconds during which a live run may drop its first frames."""
 
 
 class LogIndex:
     """What must be known of a log before its frames are replayed; reads the log once.
 
-    Raises `LogError` for an invalid log.
+    Raise `LogError` for an invalid log.
     """
 
     def __init__(self, log: Path) -> None:
@@ -62,10 +62,9 @@ class LogIndex:
 class LogReplay(Source):
     """A video's frames, each numbered as in a log and with the detections of its line.
 
-    A frame without a line keeps its number and comes without detections (`Frame.detections` is None).
-
-    Frames are matched by their time: a log of a live run numbers also the frames that were dropped, which a recording
-    of that run does not hold. Iterating raises `LogError` where log and video do not belong together.
+    A frame without a line keeps its number and comes without detections (`Frame.detections` is None). Frames are
+    matched by their time: a log of a live run also numbers the dropped frames, which a recording of that run does not
+    contain. Iterating raises `LogError` if log and video do not belong together.
     """
 
     def __init__(
@@ -76,9 +75,9 @@ class LogReplay(Source):
         records: Iterator[FrameRecord] | None = None,
         shift_seconds: float | None = None,
     ) -> None:
-        """`records` are the lines of the frames to come, where these are a part of the logged ones.
+        """Match frames with `records`, the lines of the frames to come if these are a part of the logged ones.
 
-        `shift_seconds` is then what `clock_shift` said of the whole.
+        `shift_seconds` is then the result of `clock_shift` for the whole.
         """
         self._video = video
         self._logged = logged
@@ -87,14 +86,14 @@ class LogReplay(Source):
         self._matched = 0
         self._beyond = 0
         self.unknown = 0
-        """Frames so far that the log has no line for."""
+        """Number of frames so far that the log has no line for."""
 
     @property
     def notes(self) -> Sequence[str]:
         """The video's own notes, and how many of its frames come after the end of the log."""
         if not self._beyond:
             return self._video.notes
-        beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; no boxes are known there"
+        beyond = f"{self._logged.path}: ends {self._beyond} frames before the video; those frames have no boxes"
         return [*self._video.notes, beyond]
 
     def __iter__(self) -> Iterator[Frame]:
@@ -131,10 +130,10 @@ class LogReplay(Source):
 
 
 def clock_shift(video: OpenedVideo, logged: LogIndex, first_seconds: float) -> float:
-    """The offset from the video's times to the log's: a recording may start at 0 when its source did not.
+    """Return the offset from the video's times to the log's: a recording may start at 0 when its source did not.
 
-    `first_seconds` is the time of the first of the frames that the log is of. Raises `LogError` where the log goes on
-    after the end of the video, if its length is known.
+    `first_seconds` is the time of the first logged frame. Raise `LogError` if the log continues after the end of the
+    video, if its length is known.
     """
     first, last = logged.first, logged.last
     if first is None or last is None:

@@ -1,4 +1,4 @@
-"""A frame log summarised in a few lines."""
+"""Summarise a frame log in a few lines."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ClassSummary:
 
     boxes: int = 0
     frames: int = 0
-    """Frames with at least one."""
+    """Number of frames with at least one."""
     first_seconds: float = 0.0
     last_seconds: float = 0.0
     most: int = 0
-    """The largest number in one frame."""
+    """The highest number in one frame."""
     most_seconds: float = 0.0
 
 
@@ -31,7 +31,7 @@ class LogSummary:
 
     source: str
     frame_seconds: float = 0.0
-    """For how long a frame is shown; 0 where the log does not say."""
+    """Seconds for which a frame is shown; 0 if unknown."""
     frames: int = 0
     boxes: int = 0
     first_seconds: float = 0.0
@@ -40,12 +40,12 @@ class LogSummary:
     """Interruptions of a live source."""
     gap_seconds: float = 0.0
     status: RunStatus | None = None
-    """How the run ended; None where its log does not say."""
+    """How the run ended; None if its log does not say."""
     classes: dict[str, ClassSummary] = field(default_factory=dict)
     boxes_by_second: Counter[int] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
-        """The summary as text, the most frequent class first."""
+        """Return the summary as text, the most frequent class first."""
         seconds = (self.last_seconds - self.first_seconds + self.frame_seconds) if self.frames else 0.0
         lines = [f"{self.source}: {self.boxes} boxes in {self.frames} frames, {seconds:.2f} s"]
         for name, one in sorted(self.classes.items(), key=lambda item: -item[1].boxes):
@@ -60,7 +60,7 @@ class LogSummary:
             times = "once" if self.gaps == 1 else f"{self.gaps} times"
             lines.append(f"the source was lost {times}, for {self.gap_seconds:.1f} s in all")
         if self.status is None:
-            lines.append("the log has no end line: the run was killed or is still going")
+            lines.append("the log has no end line: the run was killed or is still running")
         elif self.status is not RunStatus.COMPLETE:
             lines.append(f"the run ended before its source did: {self.status}")
         return lines
@@ -84,7 +84,7 @@ class LogSummary:
 
 
 def summarize_log(log: Path) -> LogSummary:
-    """Summarise a frame log. Raises `LogError` for an invalid log."""
+    """Summarise a frame log. Raise `LogError` for an invalid log."""
     records = read_log(log)
     run = next(records)
     assert isinstance(run, RunRecord)

@@ -1,4 +1,4 @@
-"""The tracks of a frame log for tools that label videos, which want each object's boxes together."""
+"""Export the tracks of a frame log for tools that label videos, which need each object's boxes together."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EDGES = 4
 
 @dataclass
 class _Track:
-    """All boxes of one object, compact: a log may have millions."""
+    """All boxes of one object, compact because a log may have millions."""
 
     frames: array[int] = field(default_factory=lambda: array("q"))
     places: array[int] = field(default_factory=lambda: array("q"))
-    """Which of the frames, in order, these are: frames that follow one another have places that do."""
+    """The positions of these frames among all frames; consecutive frames have consecutive positions."""
     times: array[float] = field(default_factory=lambda: array("d"))
     edges: array[float] = field(default_factory=lambda: array("f"))
     names: Counter[str] = field(default_factory=Counter)
@@ -35,24 +35,24 @@ class _Track:
 
     @property
     def name(self) -> str:
-        """The class that most of its boxes are of."""
+        """The class of most of its boxes."""
         return self.names.most_common(1)[0][0]
 
     def box(self, index: int) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom."""
+        """Return left, top, right, bottom."""
         left, top, right, bottom = (
             round(edge, 2) for edge in self.edges[_EDGES * index : _EDGES * index + _EDGES].tolist()
         )
         return left, top, right, bottom
 
     def goes_on(self, index: int) -> bool:
-        """Whether the next frame, too, has a box."""
+        """Return whether the next frame has a box too."""
         return index + 1 < len(self.places) and self.places[index + 1] == self.places[index] + 1
 
 
 @dataclass
 class _Tracks:
-    """The tracks of a log by their numbers, and what is known of its frames."""
+    """The tracks of a log by their numbers, and what is known about its frames."""
 
     by_number: dict[int, _Track] = field(default_factory=dict)
     frames: array[int] = field(default_factory=lambda: array("q"))
@@ -60,7 +60,7 @@ class _Tracks:
 
 
 def _collected(run: RunRecord, frames: Frames) -> _Tracks:
-    """Read all frames. Raises `SettingsError` for a log whose boxes have no tracks."""
+    """Read all frames. Raise `SettingsError` for a log whose boxes have no tracks."""
     found = _Tracks()
     for place, frame in enumerate(frames):
         found.frames.append(frame.frame)
@@ -76,12 +76,12 @@ def _collected(run: RunRecord, frames: Frames) -> _Tracks:
             track.names[box.name] += 1
             track.confidence += box.confidence
         if not found.by_number and frame.detections and "track" not in run.settings:
-            raise SettingsError("the log has no tracks, which labels of a video need; make them with yolo3 track")
+            raise SettingsError("the log has no tracks, which labels of a video require; make them with yolo3 track")
     return found
 
 
 def cvat_video(run: RunRecord, frames: Frames) -> Iterator[str]:
-    """The XML of "CVAT for videos 1.1" (docs.cvat.ai/docs/manual/advanced/xml_format): a track per object."""
+    """Write the XML of "CVAT for videos 1.1" (docs.cvat.ai/docs/manual/advanced/xml_format): a track per object."""
     tracks = _collected(run, frames)
     yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
     labels = "".join(f"<label><name>{escape(printable(name))}</name></label>" for name in run.classes)
@@ -98,7 +98,7 @@ def cvat_video(run: RunRecord, frames: Frames) -> Iterator[str]:
             yield _cvat_box(frame, box, outside=False)
             place = track.places[index] + 1
             if not track.goes_on(index) and place < len(tracks.frames):
-                yield _cvat_box(tracks.frames[place], box, outside=True)  # else it would stay to the end
+                yield _cvat_box(tracks.frames[place], box, outside=True)  # otherwise it would stay to the end
         yield "</track>\n"
     yield CVAT_END
 
@@ -109,7 +109,7 @@ def _cvat_box(frame: int, box: tuple[float, float, float, float], *, outside: bo
 
 
 def labelstudio_video(run: RunRecord, frames: Frames) -> Iterator[str]:
-    """A task of Label Studio with a `videorectangle` per object (labelstud.io/tags/videorectangle)."""
+    """Write a task of Label Studio with a `videorectangle` per object (labelstud.io/tags/videorectangle)."""
     tracks = _collected(run, frames)
     frame_count = tracks.frames[-1] + 1 if tracks.frames else 0
     head = {"data": {"video": run.source}}

@@ -116,7 +116,7 @@ def test_the_log_itself_is_never_replaced(log):
 def test_a_text_goes_to_an_open_stream(log, capsys):
     export_verb(log, Path("-"), to="csv")
     assert capsys.readouterr().out == exported(log, "csv").read_text()
-    with pytest.raises(SettingsError, match="yolo is no text"):
+    with pytest.raises(SettingsError, match="yolo is not a text format"):
         export_verb(log, Path("-"), to="yolo")
 
 

@@ -120,7 +120,7 @@ def test_nothing_was_found(lines, photos):
 
 def test_names_of_another_network(lines, names):
     names.write_text("cat\ndog\nbird\n")
-    with pytest.raises(SettingsError, match="class 0 is 'cat' there, and 'red'"):
+    with pytest.raises(SettingsError, match="class 0 is 'cat' there, but 'red'"):
         LabelledPictures.read(lines(), names)
 
 

@@ -28,7 +28,7 @@ def gap(seconds):
 
 
 NOTHING = "a.mp4: 0 boxes in 0 frames, 0.00 s"
-KILLED = "the log has no end line: the run was killed or is still going"
+KILLED = "the log has no end line: the run was killed or is still running"
 EDGES = {
     "no frames": ([RUN, END], [NOTHING]),
     "killed before its first frame": ([RUN], [NOTHING, KILLED]),
@@ -108,7 +108,7 @@ def test_sheet_of_a_log_without_frames_says_that_there_is_none(clips, tmp_path, 
     source = clips.make(tmp_path / "in.mp4", range(3))
     redraw_verb(source, written(tmp_path / "log.jsonl", [RUN]), sheet=tmp_path / "sheet.png", quiet=True)
     assert not (tmp_path / "sheet.png").exists()
-    assert "sheet.png: not made, as no frame of the video is in the log" in capsys.readouterr().err
+    assert "sheet.png: not made, because no frame of the video is in the log" in capsys.readouterr().err
     # A run that came to its end, and has no frames, is of another video.
     with pytest.raises(LogError, match="is not the log of"):
         redraw_verb(source, written(tmp_path / "log.jsonl", [RUN, END]), sheet=tmp_path / "sheet.png", quiet=True)
