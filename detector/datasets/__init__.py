@@ -1,1 +1,1 @@
-"""Labelled pictures in the forms in which people keep them."""
+"""Read and write labelled images in common dataset formats."""

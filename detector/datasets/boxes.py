@@ -1,4 +1,4 @@
-"""Checks that all forms of labels share: a box must have an area and lie within its picture."""
+"""Check boxes, for all label formats: a box must have an area and lie within its image."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import math
 from detector.datasets.examples import Problems
 
 ROUNDING = 1e-3
-"""A box may leave the picture by this fraction of it: labels are rounded."""
+"""Fraction of the image by which a box may extend beyond it: labels are rounded."""
 
 Edges = tuple[float, float, float, float]
-"""Left, top, right, bottom as fractions of the picture."""
+"""Left, top, right, bottom as fractions of the image."""
 
 
 def checked_edges(
     edges: Edges, place: object, shown: str, problems: Problems, *, slack: float = ROUNDING
 ) -> Edges | None:
-    """The edges, clipped to the picture where they leave it by at most `slack`; otherwise None, and a problem.
+    """Return the edges, clipped to the image if they exceed it by at most `slack`; otherwise None, and add a problem.
 
-    With `problems.clip` a box that leaves the picture further is clipped too, unless nothing of it is left. `shown` is
-    the box as its file has it.
+    With `problems.clip` a box that exceeds it further is clipped too, unless nothing of it is left. `shown` is the box
+    as its file states it.
     """
     if not all(map(math.isfinite, edges)):
         problems.add(place, f"the box {shown} has a number that is not finite")

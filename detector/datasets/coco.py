@@ -1,4 +1,4 @@
-"""COCO's form of labelled pictures: one `instances` JSON and a folder of pictures."""
+"""Read COCO datasets: an `instances` JSON file and a folder of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detector.errors import DatasetError
 from detector.heads.boxes import to_centres
 
 _ROUNDING_PIXELS = 1.0
-"""COCO's own boxes leave their pictures by fractions of a pixel."""
+"""COCO's own boxes exceed their images by fractions of a pixel."""
 
 Id = int | str
 
@@ -33,7 +33,7 @@ class _Picture:
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A COCO file that has been read: its categories and its pictures."""
+    """A parsed COCO file: its categories and its images."""
 
     path: Path
     categories: dict[Id, str]
@@ -45,9 +45,9 @@ class CocoFile:
         return tuple(dict.fromkeys(self.categories[key] for key in sorted(self.categories, key=_order)))
 
     def examples(self, folder: Path | None, names: tuple[str, ...], problems: Problems) -> list[Example]:
-        """The pictures with class ids by `names`; a category that is not among them is a problem where it is used.
+        """Return the images with class ids by `names`; a category outside them is a problem if it is used.
 
-        `folder` holds the pictures; None looks beside the file and in COCO's own layout.
+        `folder` contains the images; None looks beside the file and in COCO's own layout.
         """
         ids = {name: number for number, name in enumerate(names)}
         unknown = {row[0] for picture in self.pictures.values() for row in picture.rows} - set(ids)
@@ -60,7 +60,7 @@ class CocoFile:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a `.json` file. Raises `DatasetError`."""
+    """Return the content of a `.json` file. Raise `DatasetError`."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -71,12 +71,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_coco(path: Path, problems: Problems) -> CocoFile:
-    """Read a COCO file; wrong entries are added to `problems`. Raises `DatasetError` for one that is not COCO's."""
+    """Read a COCO file; invalid entries are added to `problems`. Raise `DatasetError` for one that is not COCO's."""
     return parse_coco(path, read_json(path), problems)
 
 
 def parse_coco(path: Path, content: Any, problems: Problems) -> CocoFile:
-    """The same, of a file whose content has been read."""
+    """Parse a COCO file's content, as `read_coco` does."""
     try:
         images, annotations, categories = (content[key] for key in ("images", "annotations", "categories"))
         if not all(isinstance(part, list) for part in (images, annotations, categories)):
@@ -107,7 +107,7 @@ def parse_coco(path: Path, content: Any, problems: Problems) -> CocoFile:
 
 
 def _add_annotation(found: CocoFile, entry: Any, problems: Problems) -> str:
-    """Add a box to its picture, or say what is wrong with it."""
+    """Add a box to its image, or add a problem."""
     image, category, corner = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
     if not _is_id(image) or not _is_id(category) or not _is_box(corner):
         return "needs an image_id, a category_id and a bbox of four numbers"
@@ -150,7 +150,7 @@ def _example(picture: _Picture, folder: Path, ids: dict[str, int]) -> Example:
 
 
 def _entries(path: Path, kind: str, entries: list[Any], problems: Problems) -> Iterator[tuple[str, Any]]:
-    """Each entry that is an object, with its place for messages; the others are problems."""
+    """Yield each entry that is an object, with its position for messages; others are problems."""
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
             problems.add(f"{path}, {kind} number {number}", "is not an object")
@@ -166,7 +166,7 @@ def _is_id(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer beyond the range of a float
         return False
 
 
@@ -183,7 +183,7 @@ def _order(key: Id) -> tuple[bool, Id]:
 
 
 def _pictures_folder(path: Path, names: list[str]) -> Path:
-    """Where the pictures probably are: beside the file, or in COCO's own layout."""
+    """Return where the images probably are: beside the file, or in COCO's own layout."""
     stem = path.stem.removeprefix("instances_")
     places = [
         path.parent,

@@ -1,4 +1,4 @@
-"""Copies of pictures in a new folder, and what the writers of all forms share."""
+"""Copy images to a new folder, for the writers of all formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 @dataclass(frozen=True)
 class CopiedPicture:
-    """A picture in its new folder."""
+    """An image in its new folder."""
 
     split: str
     """`train`, `valid` or `test`."""
@@ -31,7 +31,7 @@ class CopiedPicture:
     """Relative to the new folder."""
 
     width: int
-    """Of the picture as displayed, in pixels; so is the height."""
+    """Width of the image as displayed, in pixels; so is `height`."""
 
     height: int
     example: Example
@@ -54,13 +54,13 @@ def check_new_folder(folder: Path, *, inputs: Iterable[Path] = ()) -> None:
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     if taken:
-        raise OutputError(f"{folder}: is there already; name a new folder")
+        raise OutputError(f"{folder}: exists already; name a new folder")
 
 
 def copy_pictures(dataset: Dataset, folder: Path, place: str, progress: Progress = iter) -> list[CopiedPicture]:
-    """Copy the pictures to `place` within `folder`, where `{split}` stands for the split's name.
+    """Copy the images to `place` within `folder`, where `{split}` stands for the split's name.
 
-    Of two pictures of one name the second gets a number. A picture that is in two splits is there twice.
+    The second of two images with the same name gets a number. An image that is in two splits is copied twice.
     """
     copied: list[CopiedPicture] = []
     taken: set[PurePosixPath] = set()
@@ -68,7 +68,7 @@ def copy_pictures(dataset: Dataset, folder: Path, place: str, progress: Progress
     for split, example in progress(chosen):
         base = PurePosixPath(place.format(split=split)) / example.path.name
         path, number = base, 2
-        # Labels have the picture's name with another suffix: a.jpg and a.png cannot lie side by side.
+        # Labels have the image's name with another suffix, so a.jpg and a.png would share one label file.
         while path.with_suffix("") in taken:
             path, number = base.with_name(f"{base.stem}-{number}{base.suffix}"), number + 1
         taken.add(path.with_suffix(""))

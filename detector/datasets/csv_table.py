@@ -1,4 +1,4 @@
-"""Labels as a table: a row for each box, with the columns of TensorFlow's object detection or of keras-retinanet."""
+"""Read label tables: a row for each box, with the columns of TensorFlow's object detection or of keras-retinanet."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ _SYNONYMS = {
 
 
 def read_csv(path: Path, folder: Path | None, wanted: tuple[str, ...], problems: Problems) -> Splits:
-    """Read a table; edges are in pixels counted from 0. A row with empty edges is a picture without objects.
+    """Read a table; edges are in pixels counted from 0.
 
-    Without a header the columns are file name, left, top, right, bottom, class. A column `split` is read. `folder`
-    holds the pictures; None looks beside the file. Raises `DatasetError` for a table without the needed columns.
+    A row with empty edges is an image without objects. Without a header the columns are file name, left, top, right,
+    bottom, class. A column `split` is read. `folder` contains the images; None looks beside the file. Raise
+    `DatasetError` for a table without the required columns.
     """
     text = read_text(path)
     first = text.partition("\n")[0]
@@ -71,7 +72,7 @@ def read_csv(path: Path, folder: Path | None, wanted: tuple[str, ...], problems:
 
 
 def _columns(path: Path, first: list[str]) -> tuple[dict[str, int], int]:
-    """The place of each column, and the number of header lines."""
+    """Return the index of each column, and the number of header lines."""
     header = [cell.strip().lower() for cell in first]
     names = [_SYNONYMS.get(cell, cell) for cell in header]
     if set(_WITHOUT_HEADER) <= set(names):

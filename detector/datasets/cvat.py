@@ -1,4 +1,4 @@
-"""CVAT's form "CVAT for images 1.1": one XML file. Its YOLO form is Darknet's.
+"""Read "CVAT for images 1.1", one XML file. CVAT's YOLO format is Darknet's.
 
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
@@ -15,9 +15,9 @@ from detector.errors import DatasetError
 
 
 def read_cvat(path: Path, folder: Path | None, wanted: tuple[str, ...], problems: Problems) -> Splits:
-    """Read an XML file; `folder` holds the pictures, None looks beside the file.
+    """Read an XML file; `folder` contains the images, None looks beside the file.
 
-    Raises `DatasetError` for a file that is not CVAT's. Shapes other than boxes, and rotated boxes, are problems.
+    Raise `DatasetError` for a file that is not CVAT's. Shapes other than boxes, and rotated boxes, are problems.
     """
     try:
         root = ElementTree.fromstring(read_text(path))

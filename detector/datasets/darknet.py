@@ -1,4 +1,4 @@
-"""Darknet's form of labelled pictures: a `.data` file, lists of pictures, and a `.txt` of boxes for each.
+"""Read Darknet datasets: a `.data` file, lists of images, and a `.txt` of boxes for each image.
 
 Source: `read_data_cfg` (option_list.c), `get_paths` and `read_boxes` (data.c), `replace_image_to_label` (utils.c).
 """
@@ -22,7 +22,7 @@ _IMAGES = re.compile(r"(^|/)(images|JPEGImages)/(?!(.*/)?(images|JPEGImages)/)")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif")
 
 Row = tuple[int, float, float, float, float]
-"""Class id, then centre x, centre y, width, height as fractions of the picture."""
+"""Class id, then centre x, centre y, width, height as fractions of the image."""
 
 
 def read_darknet(data: Path, problems: Problems) -> Splits:
@@ -47,7 +47,7 @@ def read_darknet(data: Path, problems: Problems) -> Splits:
 
 
 def folder_names(folder: Path) -> Path | None:
-    """The `classes.txt` of a folder of `images` and `labels`, as Label Studio exports it; None for another folder."""
+    """Return the `classes.txt` of a folder with `images` and `labels`, as exported by Label Studio; None for others."""
     if not (folder / "images").is_dir():
         return None
     places = (folder / CLASSES, folder / "labels" / CLASSES)
@@ -55,7 +55,7 @@ def folder_names(folder: Path) -> Path | None:
 
 
 def read_images_and_labels(names: Path, folder: Path, problems: Problems) -> Splits:
-    """Read the pictures of `folder/images`, all for training; `names` is the file that `folder_names` found."""
+    """Read the images of `folder/images`, all for training; `names` is the file that `folder_names` found."""
     try:
         splits = Splits(read_names(names))
     except NamesError as error:
@@ -65,27 +65,27 @@ def read_images_and_labels(names: Path, folder: Path, problems: Problems) -> Spl
 
 
 def read_folder(folder: Path, classes: int, problems: Problems, *, polygons: bool = False) -> list[Example]:
-    """The pictures of a folder and of those below it, in the order of their names, each with its label file."""
+    """Return the images of a folder and its subfolders, sorted by name, each with its label file."""
     pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     return [read_example(picture, classes, problems, polygons=polygons) for picture in pictures]
 
 
 def read_example(picture: Path, classes: int, problems: Problems, *, polygons: bool = False) -> Example:
-    """A picture with the rows of its label file; with `polygons`, rows of outlines too, whose boxes are taken."""
+    """Return an image with the rows of its label file; with `polygons`, the boxes of outlines too."""
     path = label_path(picture)
     rows = read_labels(path, classes, problems, polygons=polygons)
     return Example.from_rows(picture, rows or [], labelled=rows is not None)
 
 
 def label_path(picture: Path) -> Path:
-    """Where a picture's label file is: in `labels` where it is in `images` or `JPEGImages`, else beside it."""
+    """Return the path of an image's label file: in `labels` if it is in `images` or `JPEGImages`, else beside it."""
     beside = picture.with_suffix(".txt")
     moved = Path(_IMAGES.sub(r"\1labels/", beside.as_posix()))
     return moved if moved.exists() or not beside.exists() else beside
 
 
 def read_labels(path: Path, classes: int, problems: Problems, *, polygons: bool = False) -> list[Row] | None:
-    """The rows of a label file, None where there is no such file; a bad row is a problem and is left out."""
+    """Return the rows of a label file, None if there is no such file; an invalid row is a problem and is left out."""
     try:
         text = read_text(path)
     except FileNotFoundError:
@@ -107,7 +107,7 @@ def read_labels(path: Path, classes: int, problems: Problems, *, polygons: bool 
 
 
 def _row(words: list[str], classes: int, place: str, problems: Problems) -> Row | None:
-    """The row that five words make; None, and a problem, where they make none."""
+    """Parse five words to a row; return None and add a problem if they are invalid."""
     shown = " ".join(words[:6])
     if len(words) != 5:
         expected = "expected class, centre x, centre y, width, height"
@@ -132,7 +132,7 @@ def _row(words: list[str], classes: int, place: str, problems: Problems) -> Row 
 
 
 def _box_of_polygon(words: list[str]) -> list[str]:
-    """A row of Ultralytics' outlines (class x y x y x y …) as a row of a box."""
+    """Convert a row of Ultralytics' outlines (class x y x y x y …) to a row of a box."""
     try:
         numbers = [float(word) for word in words[1:]]
     except ValueError:
@@ -143,7 +143,7 @@ def _box_of_polygon(words: list[str]) -> list[str]:
 
 
 def _read_options(data: Path, problems: Problems) -> dict[str, tuple[int, str]]:
-    """The keys of a `.data` file with their lines and values; of a key that comes twice, the first."""
+    """Return the keys of a `.data` file with their lines and values; the first of a repeated key."""
     options: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(read_text(data).splitlines(), 1):
         stripped = line.strip()
@@ -194,7 +194,7 @@ def _read_list(listing: Path, classes: int, problems: Problems) -> list[Example]
 
 
 def _find(name: str, folder: Path) -> Path | None:
-    """A file that is named in a `.data` file or a list; CVAT's begin with `data/`, which stands for the folder."""
+    """Return a file named in a `.data` file or a list; CVAT's begin with `data/`, which stands for the folder."""
     found = find_file(name, folder)
     return find_file(name.removeprefix("data/"), folder) if found is None and name.startswith("data/") else found
 

@@ -1,4 +1,4 @@
-"""Read a dataset of labelled pictures in any form; all errors in it are reported together, before any work starts."""
+"""Read a dataset of labelled images in any format; report all its errors together, before any work starts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from detector.datasets.voc import is_voc, read_voc
 from detector.errors import DatasetError
 
 _EXPECTED = (
-    "expected Darknet's .data, Ultralytics' data.yaml, COCO's or Label Studio's .json, CVAT's .xml, a .csv, "
-    "or a folder that holds one of them, or images/, labels/ and classes.txt, or is of Pascal VOC's form"
+    "expected Darknet's .data, Ultralytics' data.yaml, COCO's or Label Studio's .json, CVAT's .xml, a .csv, or a "
+    "folder that contains one of them, or images/, labels/ and classes.txt, or has Pascal VOC's layout"
 )
 _IN_FOLDERS = ("data.yaml", "dataset.yaml", "obj.data", "annotations.xml", "labels.csv", "_annotations.csv")
 
@@ -31,19 +31,19 @@ class ReadOptions:
     """How to read a dataset."""
 
     valid: Path | None = None
-    """A COCO file of the validation pictures."""
+    """A COCO file of the validation images."""
 
     pictures: Path | None = None
-    """The folder of the pictures, for forms that do not say where they are."""
+    """The folder of the images, for formats that do not state it."""
 
     names: tuple[str, ...] = ()
-    """A network's class names; classes take their ids from these if every class is among them."""
+    """A network's class names; they determine the class ids if every class is among them."""
 
     clip: bool = False
-    """Clip boxes that leave their picture instead of reporting them."""
+    """Clip boxes that exceed their image instead of reporting them."""
 
     skip: bool = False
-    """Leave out labels and pictures with errors, and report them as notes."""
+    """Leave out labels and images with errors, and report them as notes."""
 
 
 def read_dataset(
@@ -54,9 +54,9 @@ def read_dataset(
     names: tuple[str, ...] = (),
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Dataset:
-    """Read labelled pictures in any form; see `read_with`.
+    """Read labelled images in any format; see `read_with`.
 
-    Without validation pictures the training pictures are used, and a note says so.
+    Without validation images the training images are used, and a note says so.
     """
     options = ReadOptions(Path(valid) if valid else None, Path(pictures) if pictures else None, names)
     found = read_with(data, options, progress=progress)
@@ -69,10 +69,10 @@ def read_dataset(
 def read_with(
     data: Path | str, options: ReadOptions, *, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
 ) -> Dataset:
-    """Read labelled pictures: a file, or a folder that holds one, of a form that is told by its name and content.
+    """Read labelled images from a file, or a folder that contains one; name and content determine the format.
 
-    Every picture is decoded once; `progress` wraps that loop. Raises `DatasetError` that lists all errors, unless the
-    options say that they are skipped.
+    Every image is decoded once; `progress` wraps that loop. Raise `DatasetError` with all errors, unless the options
+    say that they are skipped.
     """
     path, problems = Path(data), Problems(clip=options.clip)
     path = _inner(path)
@@ -94,7 +94,7 @@ def read_with(
 
 
 def _inner(path: Path) -> Path:
-    """The file of labels in a folder, or the folder itself where its form is one of folders."""
+    """Return the label file in a folder, or the folder itself if its format consists of folders."""
     if not path.is_dir():
         if not path.is_file():
             raise DatasetError(f"{path}: no such file; {_EXPECTED}")
@@ -110,7 +110,7 @@ def _inner(path: Path) -> Path:
     several = sorted(path.glob("*.data"))
     if len(several) == 1:
         return several[0]
-    raise DatasetError(f"{path}: a folder without a known file of labels; {_EXPECTED}")
+    raise DatasetError(f"{path}: a folder without a known label file; {_EXPECTED}")
 
 
 def _read(path: Path, options: ReadOptions, problems: Problems) -> Splits:
@@ -146,7 +146,7 @@ def _read_coco(path: Path, content: Any, options: ReadOptions, problems: Problem
 
 
 def _check_boxes(data: Path, splits: Splits, problems: Problems) -> None:
-    """A list of pictures without a single box is an error: the labels were probably not found."""
+    """Report a list of images without a single box as an error: the labels were probably not found."""
     if not splits.train and not splits.valid and not problems.lines:
         problems.add(data, "no pictures to train on")
     for kind, examples in (("training", splits.train), ("validation", splits.valid)):
@@ -157,7 +157,7 @@ def _check_boxes(data: Path, splits: Splits, problems: Problems) -> None:
 
 
 def _notes(train: Sequence[Example], valid: Sequence[Example]) -> list[str]:
-    """What a user should know of a dataset that is free of errors."""
+    """Return notes for the user about a dataset without errors."""
     notes = []
     without = [example for example in (*train, *valid) if not example.labelled]
     if without:

@@ -1,4 +1,4 @@
-"""Labelled pictures in memory, and the list of everything that is wrong with them."""
+"""Hold labelled images in memory, and collect everything that is wrong with them."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from numpy.typing import NDArray
 from detector.errors import DatasetError
 
 MOST_PROBLEMS = 1000
-"""Lines of one error message."""
+"""Maximum lines of an error message."""
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A picture and its labelled boxes."""
+    """An image and its labelled boxes."""
 
     path: Path
     boxes: NDArray[np.float32]
-    """(n, 4) centre x, centre y, width, height as fractions of the picture."""
+    """(n, 4) centre x, centre y, width, height as fractions of the image."""
 
     class_id: NDArray[np.int64]
     crowd: NDArray[np.bool_]
-    """Regions that hold many objects of one class (COCO's `iscrowd`): ignored in training and in evaluation."""
+    """Regions with many objects of one class (COCO's `iscrowd`): ignored in training and in evaluation."""
 
     area: NDArray[np.float32] | None = None
-    """Pixels that each object covers, where the labels say (COCO's `area`)."""
+    """Pixels that each object covers, if the labels state them (COCO's `area`)."""
 
     labelled: bool = True
-    """False where the picture has no label file at all; it then counts as a picture without objects."""
+    """False if the image has no label file at all; it then counts as an image without objects."""
 
     size: tuple[int, int] | None = None
-    """Width and height of the picture in pixels, where the labels say; the picture's own must agree."""
+    """Width and height of the image in pixels, if the labels state them; the image's own must match."""
 
     @classmethod
     def from_rows(
         cls, path: Path, rows: Sequence[tuple[int, float, float, float, float]], *, labelled: bool = True
     ) -> Example:
-        """Make one from (class id, centre x, centre y, width, height) rows."""
+        """Make an example from (class id, centre x, centre y, width, height) rows."""
         table = np.array(rows, np.float32).reshape(-1, 5)
         class_id = np.array([row[0] for row in rows], np.int64)
         return cls(path, table[:, 1:], class_id, np.zeros(len(table), bool), labelled=labelled)
@@ -48,16 +48,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Class names, pictures to train on and pictures to validate on."""
+    """Class names, training images and validation images."""
 
     names: tuple[str, ...]
     train: tuple[Example, ...]
     valid: tuple[Example, ...]
     test: tuple[Example, ...] = ()
-    """Pictures set aside for a last measurement, where the labels name any."""
+    """Images set aside for a final measurement, if the labels name any."""
 
     notes: tuple[str, ...] = ()
-    """Remarks for the user, a sentence each."""
+    """Notes for the user, one sentence each."""
 
     def __str__(self) -> str:
         boxes = sum(len(example.boxes) for example in self.train)
@@ -69,7 +69,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Splits:
-    """What a reader finds: class names and the pictures of each split."""
+    """The result of a reader: class names and the images of each split."""
 
     names: tuple[str, ...]
     train: list[Example] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Splits:
     test: list[Example] = field(default_factory=list)
 
     def of(self, split: str) -> list[Example]:
-        """The pictures of `train`, `valid` or `test`."""
+        """Return the images of `train`, `valid` or `test`."""
         return {"train": self.train, "valid": self.valid, "test": self.test}[split]
 
 
@@ -87,17 +87,17 @@ class Problems:
 
     lines: list[str] = field(default_factory=list)
     clip: bool = False
-    """Clip boxes that leave their picture instead of reporting them."""
+    """Clip boxes that exceed their image instead of reporting them."""
 
     clipped: int = 0
-    """Boxes that were clipped."""
+    """Number of boxes that were clipped."""
 
     def add(self, place: object, what: str) -> None:
-        """Add an error; `place` is a file, with a line number where there is one."""
+        """Add an error; `place` is a file, with a line number if there is one."""
         self.lines.append(f"{place}: {what}")
 
     def raise_if_any(self) -> None:
-        """Raise `DatasetError` that lists them all."""
+        """Raise `DatasetError` with all errors."""
         if not self.lines:
             return
         shown = self.lines[:MOST_PROBLEMS]

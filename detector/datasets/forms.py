@@ -1,4 +1,4 @@
-"""The words of the command: forms of labelled pictures, and which pictures a split keeps together."""
+"""Name the dataset formats and the ways to group a split, for the command's options."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Literal
 Form = Literal["darknet", "ultralytics", "coco", "voc", "cvat", "label-studio", "csv"]
 
 Group = Literal["none", "prefix", "folder"]
-"""Which pictures stay together: each by itself, those of one name up to its last number (frames of one video), or
-those of one folder."""
+"""Which images stay together: each on its own, those with the same name up to its last number (frames of one video), or
+those in the same folder."""

@@ -1,4 +1,4 @@
-"""Label Studio's JSON: a list of tasks, each a picture with the results of its annotators.
+"""Read Label Studio's JSON: a list of tasks, each an image with the results of its annotators.
 
 Source: https://labelstud.io/guide/export and https://labelstud.io/guide/task_format
 """
@@ -16,15 +16,15 @@ from detector.datasets.named import NamedBox, NamedPicture, to_splits
 from detector.datasets.text import is_file
 
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
-"""Put before the name of an uploaded file."""
+"""The prefix of an uploaded file's name."""
 
 
 def read_label_studio(
     path: Path, tasks: list[Any], folder: Path | None, wanted: tuple[str, ...], problems: Problems
 ) -> Splits:
-    """Read the tasks of a JSON or JSON-MIN export; of several annotations of a task, the last one counts.
+    """Read the tasks of a JSON or JSON-MIN export; the last of several annotations of a task counts.
 
-    Pictures are looked for by their names in `folder`, or beside the file.
+    Images are searched by name in `folder`, or beside the file.
     """
     pictures = []
     for number, task in enumerate(tasks, 1):
@@ -58,9 +58,9 @@ def _source(task: dict[str, Any]) -> str:
 
 
 def _results(task: dict[str, Any]) -> list[Any]:
-    """The results of the last annotation that was not cancelled; of JSON-MIN, the list under its label's name.
+    """Return the results of the last annotation that was not cancelled; for JSON-MIN, the list under its label's name.
 
-    Tasks to be imported, which have no annotations yet, hold predictions in the same form.
+    Tasks to be imported, which have no annotations yet, contain predictions in the same format.
     """
     made = task.get("annotations", task.get("predictions"))
     if isinstance(made, list):
@@ -74,7 +74,7 @@ def _results(task: dict[str, Any]) -> list[Any]:
 
 
 def _is_other(result: Any) -> bool:
-    """Choices and texts belong to the picture as a whole."""
+    """Choices and texts belong to the whole image."""
     return isinstance(result, dict) and result.get("type") in ("choices", "textarea", "rating", "taxonomy")
 
 
@@ -116,7 +116,7 @@ def _add_box(picture: NamedPicture, result: Any, place: str, problems: Problems)
 
 
 def _picture(path: Path, folder: Path | None, source: str) -> Path:
-    """The file of a picture that is named by an address of Label Studio, another address, or a path."""
+    """Return an image file named by an address of Label Studio, another address, or a path."""
     parts = urlsplit(source)
     named = parse_qs(parts.query).get("d", [""])[0] or unquote(parts.path)
     name = Path(named).name

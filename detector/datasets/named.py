@@ -1,4 +1,4 @@
-"""Labels that name their classes: pictures with boxes in pixels, before class ids are given."""
+"""Hold labels that name their classes, with boxes in pixels, and number the classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detector.datasets.examples import Example, Problems, Splits
 from detector.heads.boxes import to_centres
 
 SLACK_PIXELS = 1.0
-"""A box may leave its picture by so much: tools disagree on whether pixels are counted from 0 or from 1."""
+"""Pixels by which a box may exceed its image: tools disagree on whether pixels are counted from 0 or from 1."""
 
 SPLIT_NAMES = {
     "": "train",
@@ -26,12 +26,12 @@ SPLIT_NAMES = {
     "validation": "valid",
     "test": "test",
 }
-"""What forms call the training, validation and test pictures."""
+"""The names of the training, validation and test images in various formats."""
 
 
 @dataclass(frozen=True)
 class NamedBox:
-    """A box in pixels of its picture."""
+    """A box in pixels of its image."""
 
     name: str
     left: float
@@ -39,12 +39,12 @@ class NamedBox:
     right: float
     bottom: float
     place: str
-    """Where it stands, for messages."""
+    """Its position in the file, for messages."""
 
 
 @dataclass(frozen=True)
 class NamedPicture:
-    """A picture with its boxes."""
+    """An image with its boxes."""
 
     path: Path
     width: int
@@ -56,10 +56,10 @@ class NamedPicture:
 def to_splits(
     pictures: Sequence[NamedPicture], declared: Sequence[str], wanted: tuple[str, ...], problems: Problems
 ) -> Splits:
-    """Number the classes, and check the boxes; wrong ones are added to `problems` and left out.
+    """Number the classes, and check the boxes; invalid ones are added to `problems` and left out.
 
-    Class ids follow `wanted`, a network's names, if every class is among them; otherwise `declared`, the order that
-    the labels give; otherwise the alphabet.
+    Class ids follow `wanted`, a network's names, if every class is among them; otherwise `declared`, the order given by
+    the labels; otherwise the alphabet.
     """
     used = {box.name for picture in pictures for box in picture.boxes}
     declared = tuple(dict.fromkeys(declared))

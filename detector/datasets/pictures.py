@@ -1,4 +1,4 @@
-"""The pictures of a dataset: whether they open, and their sizes."""
+"""Check that the images of a dataset open, and their sizes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TURNED = (5, 6, 7, 8)
 def check_pictures(
     examples: Sequence[Example], problems: Problems, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
 ) -> set[Path]:
-    """Decode every picture, JPEG at an eighth of its size, and add to `problems` those that fail.
+    """Decode every image, JPEG at an eighth of its size, and add those that fail to `problems`.
 
-    A picture whose size is not the one that its labels state is a problem too. Returns the paths of such pictures.
+    An image whose size differs from the one that its labels state is a problem too. Return the paths of such images.
     """
     damaged = set()
     stated = {example.path: example.size for example in examples}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+        warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
         with ThreadPoolExecutor() as pool:
             checked = pool.map(_reason, stated, stated.values())
             for path, reason in zip(stated, progress(checked), strict=False):
@@ -38,7 +38,7 @@ def check_pictures(
 
 
 def displayed_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture as it is displayed, EXIF rotation applied."""
+    """Return width and height of an image as displayed, with EXIF rotation applied."""
     with Image.open(path, formats=picture_formats()) as image:
         return _displayed_size(image)
 
@@ -49,7 +49,7 @@ def _displayed_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _reason(path: Path, stated: tuple[int, int] | None) -> str:
-    """Why a picture cannot be used, or an empty string."""
+    """Return why an image cannot be used, or an empty string."""
     try:
         with Image.open(path, formats=picture_formats()) as image:
             size = _displayed_size(image)

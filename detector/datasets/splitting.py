@@ -1,4 +1,4 @@
-"""Split pictures into training and validation pictures."""
+"""Split images into training and validation images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from detector.errors import DatasetError
 
 
 def split_dataset(dataset: Dataset, fraction: float, *, group: Group = "none", seed: int = 0) -> Dataset:
-    """Draw training pictures, about this fraction, and validation pictures from both of the dataset's lists.
+    """Choose training images, about this fraction, and validation images from both of the dataset's lists.
 
-    Test pictures stay as they are. Raises `DatasetError` where a list would be empty.
+    Test images are unchanged. Raise `DatasetError` if a list would be empty.
     """
     if not 0 < fraction < 1:
         raise DatasetError(f"split {fraction} is out of range; expected above 0 and below 1, such as 0.8")
@@ -30,7 +30,7 @@ def split_dataset(dataset: Dataset, fraction: float, *, group: Group = "none", s
     valid: list[Example] = []
     for number in np.random.default_rng(seed).permutation(len(names)).tolist():
         own = groups[names[number]]
-        # A group goes to training as long as that brings the number of training pictures nearer to what is wanted.
+        # A group goes to training as long as that brings the number of training images closer to the requested one.
         (train if abs(len(train) + len(own) - wanted) <= abs(len(train) - wanted) else valid).extend(own)
     if not train or not valid:
         raise DatasetError(f"{len(names)} groups of pictures cannot be split at {fraction}; expected pictures in both")

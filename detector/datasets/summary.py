@@ -1,4 +1,4 @@
-"""What a dataset holds: counts, sizes, duplicates, and pictures that are in two splits."""
+"""Summarise a dataset: counts, sizes, duplicates, and images that are in two splits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.datasets.examples import Dataset, Example
 from detector.datasets.pictures import displayed_size
 
 _SHOWN = 5
-"""Duplicates that are listed by name."""
+"""Maximum duplicates that are listed by name."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SplitSummary:
     pictures: int
     without_boxes: int
     without_labels: int
-    """Pictures without a label file; they are among those without boxes."""
+    """Number of images without a label file; they are included in those without boxes."""
 
     boxes: tuple[int, ...]
     """Per class."""
@@ -39,19 +39,19 @@ class DatasetSummary:
     names: tuple[str, ...]
     splits: dict[str, SplitSummary]
     sizes: tuple[tuple[int, int], ...]
-    """Width and height of the smallest, the median and the largest picture, by area."""
+    """Width and height of the smallest, the median and the largest image, by area."""
 
     box_sides: tuple[float, float, float]
-    """Square root of a box's share of its picture: the tenth, median and ninetieth percentile."""
+    """Square root of a box's fraction of its image: the tenth, median and ninetieth percentile."""
 
     duplicates: tuple[tuple[Path, ...], ...]
-    """Pictures with the same bytes, within one split."""
+    """Groups of images with the same bytes, within one split."""
 
     leaks: tuple[tuple[Path, ...], ...]
-    """Pictures with the same bytes in several splits."""
+    """Groups of images with the same bytes in several splits."""
 
     def lines(self) -> list[str]:
-        """The summary as text."""
+        """Return the summary as text."""
         lines = _aligned(self._rows())
         if self.sizes:
             sizes = ", ".join(f"{width}x{height}" for width, height in self.sizes)
@@ -67,7 +67,7 @@ class DatasetSummary:
         return lines
 
     def _rows(self) -> list[list[str]]:
-        """A row for each count, a column for each split."""
+        """Return a row for each count, with a column for each split."""
         splits = list(self.splits.values())
         return [
             ["", *self.splits],
@@ -80,7 +80,7 @@ class DatasetSummary:
 
 
 def summarise(dataset: Dataset, *, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter) -> DatasetSummary:
-    """Count what a dataset holds. Every picture's bytes are read; `progress` wraps that loop."""
+    """Summarise a dataset. Every image's bytes are read; `progress` wraps that loop."""
     parts = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
     parts = {name: part for name, part in parts.items() if part}
     everything = [example for part in parts.values() for example in part]
@@ -115,7 +115,7 @@ def _count(examples: Sequence[Example], classes: int) -> SplitSummary:
 def _same(
     parts: dict[str, tuple[Example, ...]], digests: dict[Path, str]
 ) -> tuple[tuple[tuple[Path, ...], ...], tuple[tuple[Path, ...], ...]]:
-    """Groups of pictures with the same bytes: within one split, and in several."""
+    """Return groups of images with the same bytes: within one split, and in several."""
     groups: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for name, part in parts.items():
         for example in part:

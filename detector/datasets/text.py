@@ -1,4 +1,4 @@
-"""Text files of a dataset, in the encodings in which people keep them."""
+"""Read the text files of a dataset, in the usual encodings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path) -> str:
-    """A file's text: UTF-8 with or without a byte order mark, UTF-16 with one, otherwise Latin-1.
+    """Return a file's text: UTF-8 with or without a byte order mark, UTF-16 with one, otherwise Latin-1.
 
-    Raises `DatasetError` where the file cannot be read, `FileNotFoundError` where there is none.
+    Raise `DatasetError` if the file cannot be read, `FileNotFoundError` if it does not exist.
     """
     try:
         data = path.read_bytes()
@@ -29,7 +29,7 @@ def read_text(path: Path) -> str:
 
 
 def find_file(name: str, folder: Path) -> Path | None:
-    """The file called `name`: from the working folder, as Darknet looks for it, or from `folder`."""
+    """Return the file called `name`, relative to the working folder, as in Darknet, or to `folder`."""
     for spelling in _spellings(name):
         for path in (Path(spelling), folder / spelling):
             if is_file(path):
@@ -38,7 +38,7 @@ def find_file(name: str, folder: Path) -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is a file; False for a name that no file can have."""
+    """Return whether a path is a file; False for an invalid name."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, a NUL byte
@@ -46,7 +46,7 @@ def is_file(path: Path) -> bool:
 
 
 def _spellings(name: str) -> list[str]:
-    """The name, and the one whose bytes on disk are the name in Latin-1."""
+    """Return the name, and the one whose bytes on disk are the name in Latin-1."""
     if name.isascii():
         return [name]
     try:

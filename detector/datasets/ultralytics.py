@@ -1,4 +1,4 @@
-"""Ultralytics' form, which Roboflow exports too: a `data.yaml`, folders of pictures, and a `.txt` of boxes for each.
+"""Read Ultralytics datasets, which Roboflow exports too: a `data.yaml`, folders of images, a `.txt` for each image.
 
 Source: https://docs.ultralytics.com/datasets/detect/
 """
@@ -17,7 +17,7 @@ _KEYS = {"train": ("train",), "valid": ("val", "valid"), "test": ("test",)}
 
 
 def read_ultralytics(path: Path, problems: Problems) -> Splits:
-    """Read a `data.yaml`. Raises `DatasetError` for a file that is not one."""
+    """Read a `data.yaml`. Raise `DatasetError` for an invalid file."""
     content = _read_yaml(path)
     names = _names(path, content, problems)
     root = _root(path, content.get("path"))
@@ -35,7 +35,7 @@ def read_ultralytics(path: Path, problems: Problems) -> Splits:
 
 
 def _pictures(path: Path, root: Path, key: str, entry: str, classes: int, problems: Problems) -> list[Example]:
-    # Roboflow's files say ../train/images where train/images is meant.
+    # Roboflow's files say ../train/images but mean train/images.
     for place in (Path(entry), root / entry, root / entry.removeprefix("../"), path.parent / entry):
         try:
             if place.is_dir():
@@ -93,7 +93,7 @@ def _names(path: Path, content: dict[str, Any], problems: Problems) -> tuple[str
 
 
 def _root(path: Path, named: object) -> Path:
-    """The folder that paths are relative to: `path:`, from the file's folder or the working folder."""
+    """Return the folder that paths are relative to: `path:`, from the file's folder or the working folder."""
     if not isinstance(named, str):
         return path.parent
     return next((place for place in (path.parent / named, Path(named)) if place.is_dir()), path.parent)

@@ -1,4 +1,4 @@
-"""Pascal VOC's form: `Annotations/*.xml`, `JPEGImages/`, and lists in `ImageSets/Main`.
+"""Read Pascal VOC datasets: `Annotations/*.xml`, `JPEGImages/`, and lists in `ImageSets/Main`.
 
 Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf. Pixels are counted from 1, and the last one is
 part of the box.
@@ -18,12 +18,12 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".webp")
 
 
 def is_voc(folder: Path) -> bool:
-    """Whether a folder has VOC's layout."""
+    """Return whether a folder has VOC's layout."""
     return (folder / "Annotations").is_dir()
 
 
 def read_voc(folder: Path, wanted: tuple[str, ...], problems: Problems) -> Splits:
-    """Read a folder; without lists all its pictures are training pictures."""
+    """Read a folder; without lists all its images are training images."""
     split_of = _splits(folder)
     pictures = []
     for path in sorted((folder / "Annotations").glob("*.xml")):
@@ -39,7 +39,7 @@ def read_voc(folder: Path, wanted: tuple[str, ...], problems: Problems) -> Split
 
 
 def read_annotation(path: Path, folder: Path, split: str, problems: Problems) -> NamedPicture | None:
-    """Read one `.xml`, or None where it is damaged."""
+    """Read one `.xml`; return None if it is damaged."""
     try:
         root = ElementTree.fromstring(read_text(path))
         size = root.find("size")
@@ -72,7 +72,7 @@ def _text(node: ElementTree.Element | None, key: str) -> str:
 
 
 def _image(path: Path, folder: Path, filename: str) -> Path:
-    """The picture of an annotation: by its file name, otherwise by the annotation's own."""
+    """Return the image of an annotation: by its file name, otherwise by the annotation's own."""
     places = [folder / "JPEGImages", folder / "images", folder]
     names = ([Path(filename).name] if filename else []) + [path.stem + suffix for suffix in _SUFFIXES]
     for name in names:
@@ -83,12 +83,12 @@ def _image(path: Path, folder: Path, filename: str) -> Path:
 
 
 def _stem(line: str, folder: Path) -> str:
-    """The picture that a line names: all of it, or its first word, which a flag follows in lists of one class."""
+    """Return the image that a line names: the whole line, or its first word, before a flag in lists of one class."""
     return line if is_file(folder / "Annotations" / f"{line}.xml") else line.split()[0]
 
 
 def _splits(folder: Path) -> dict[str, str]:
-    """The split of each picture, by the lists; empty without lists."""
+    """Return the split of each image, by the lists; empty without lists."""
     found: dict[str, str] = {}
     for split, names in _LISTS.items():
         for name in names:

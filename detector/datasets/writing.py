@@ -1,4 +1,4 @@
-"""Write a dataset in any form into a new folder, with copies of its pictures."""
+"""Write a dataset in any format to a new folder, with copies of its images."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _CVAT_SUBSETS = {"train": "Train", "valid": "Validation", "test": "Test"}
 
 
 def write_dataset(dataset: Dataset, folder: Path, form: Form, *, progress: Progress = iter) -> Path:
-    """Write a dataset, and return the path that `read_dataset` takes. `progress` wraps the copying of pictures.
+    """Write a dataset, and return the path to pass to `read_dataset`.
 
-    The file that names the others is written last. COCO's form, which has no splits, gets a file for each. Raises
-    `OutputError` for a folder that is not new, `WriteError` where a file could not be written.
+    `progress` wraps the copying of images. The file that refers to the others is written last. COCO's format, which has
+    no splits, gets a file for each. Raise `OutputError` for a folder that is not new, `WriteError` if a file could not
+    be written.
     """
     check_new_folder(folder)
     place = "JPEGImages" if form == "voc" else "images/{split}"
@@ -48,7 +49,7 @@ def _ultralytics(folder: Path, names: tuple[str, ...], pictures: Sequence[Copied
     _write_label_files(folder, pictures)
     there = {picture.split for picture in pictures}
     train = "train" if "train" in there else "valid"
-    # Ultralytics needs train and val; JSON's strings are YAML's.
+    # Ultralytics requires train and val; JSON's strings are valid YAML.
     lines = [f"train: images/{train}", f"val: images/{'valid' if 'valid' in there else train}"]
     lines += ["test: images/test"] if "test" in there else []
     lines += ["names:", *(f"  {number}: {json.dumps(name)}" for number, name in enumerate(names))]
