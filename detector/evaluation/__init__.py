@@ -1,1 +1,1 @@
-"""How good a network is: average precision, confusion matrix, report."""
+"""Measure networks: average precision, confusion matrix, report."""

@@ -1,4 +1,4 @@
-"""Average precision as COCO measures it, by pycocotools."""
+"""Compute average precision as COCO does, with pycocotools."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from detector.detections import Detections
 from detector.errors import SettingsError
 
 MOST_DETECTIONS = 100
-"""Per picture, all classes together. COCO's own limit is as many per picture and class."""
+"""Maximum boxes per image, all classes together. COCO's own limit is as many per image and class."""
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The true boxes of a picture."""
+    """The ground-truth boxes of an image."""
 
     xyxy: NDArray[np.float32]
     """(n, 4) left, top, right, bottom in pixels."""
@@ -30,12 +30,12 @@ class Truth:
     class_id: NDArray[np.int64]
     crowd: NDArray[np.bool_] | None = None
     area: NDArray[np.float32] | None = None
-    """Pixels that each object covers; the area of its box where that is not known."""
+    """Pixels that each object covers; the area of its box if unknown."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class's figures; -1 for a class without true boxes."""
+    """One class's figures; -1 for a class without ground-truth boxes."""
 
     ap: float
     ap50: float
@@ -44,7 +44,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Score:
-    """COCO's figures, 0 to 1; -1 where there are no true boxes to measure with."""
+    """COCO's figures, 0 to 1; -1 if there are no ground-truth boxes to measure with."""
 
     ap: float
     """Average precision, mean over IoU 0.50, 0.55, … 0.95 and over classes."""
@@ -60,10 +60,10 @@ class Score:
 
     classes: dict[str, ClassScore] = field(default_factory=dict)
     precision50: NDArray[np.float32] = field(default_factory=lambda: np.zeros((101, 0), np.float32), compare=False)
-    """(101, classes): precision at IoU 0.5 for recalls 0, 0.01, … 1; -1 for a class without true boxes."""
+    """(101, classes): precision at IoU 0.5 for recalls 0, 0.01, … 1; -1 for a class without ground-truth boxes."""
 
     def as_json(self) -> dict[str, Any]:
-        """A JSON-ready object, figures to four places."""
+        """Return a JSON-ready object, figures to four decimals."""
         figures = {name: round(getattr(self, name), 4) for name in ("ap", "ap50", "ap75", "small", "medium", "large")}
         classes = {
             name: {"ap": round(one.ap, 4), "ap50": round(one.ap50, 4), "boxes": one.boxes}
@@ -73,9 +73,9 @@ class Score:
 
 
 def score(truths: Sequence[Truth], found: Sequence[Detections], names: Sequence[str]) -> Score:
-    """Measure detections, one `Detections` per picture, against the truth.
+    """Measure detections, one `Detections` per image, against the ground truth.
 
-    Raises `SettingsError` when pycocotools is not installed.
+    Raise `SettingsError` when pycocotools is not installed.
     """
     coco, evaluator = _pycocotools()
     images = [{"id": number} for number in range(len(truths))]
@@ -115,7 +115,7 @@ def evaluate(
     *,
     progress: Callable[[Any], Any] = iter,
 ) -> tuple[Score, list[Detections]]:
-    """Detect in every picture and measure; returns the figures and the detections."""
+    """Detect in every image and measure; return the figures and the detections."""
     found = [detect(read())[:MOST_DETECTIONS] for read in progress(pictures)]
     return score(truths, found, names), found
 

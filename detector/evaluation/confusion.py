@@ -1,4 +1,4 @@
-"""Confusion matrix, and errors per picture."""
+"""Compute the confusion matrix, and errors per image."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from detector.evaluation.average_precision import Truth
 from detector.heads.boxes import iou
 
 OVERLAP = 0.5
-"""The IoU from which a found box and a true one are paired."""
+"""Minimum IoU at which a detected and a ground-truth box are paired."""
 
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """A confusion matrix, and errors per picture."""
+    """A confusion matrix, and errors per image."""
 
     counts: NDArray[np.int64]
-    """(classes + 1, classes + 1): true class by found class; the last row and column are background."""
+    """(classes + 1, classes + 1): true class by detected class; the last row and column are background."""
 
     errors: NDArray[np.int64]
-    """(pictures,) missed boxes, false positives and wrong classes in each."""
+    """(images,) missed boxes, false positives and wrong classes in each."""
 
 
 def confusion_matrix(
     truths: Sequence[Truth], found: Sequence[Detections], classes: int, *, confidence: float
 ) -> Confusion:
-    """Pair found boxes with true ones, whatever their classes: best overlap first, each box once.
+    """Pair detected boxes with ground-truth ones, whatever their classes: best overlap first, each box once.
 
-    Found boxes of less than `confidence` are left out, and so are those within a crowd.
+    Detected boxes of less than `confidence` are left out, and so are those within a crowd.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
     errors = np.zeros(len(truths), np.int64)
@@ -46,13 +46,13 @@ def confusion_matrix(
 
 
 def _pair(truth: Truth, found: Detections, background: int) -> list[tuple[int, int]]:
-    """(true class, found class) of every pair and of every box without one."""
+    """Return (true class, detected class) of every pair and of every unpaired box."""
     crowd = truth.crowd if truth.crowd is not None else np.zeros(len(truth.class_id), bool)
     overlaps = np.array([iou(box[None], truth.xyxy.astype(np.float32)) for box in found.xyxy], np.float32)
     overlaps = overlaps.reshape(len(found), len(truth.class_id))
     pairs: list[tuple[int, int]] = []
     free_found, free_true = set(range(len(found))), set(np.flatnonzero(~crowd).tolist())
-    # Of equal overlaps the pair that agrees on the class goes first.
+    # Of equal overlaps the pair with equal classes goes first.
     agree = found.class_id[:, None] == truth.class_id[None]
     order = np.argsort(-(overlaps + 0.1 * agree), axis=None, kind="stable")
     for place in order:

@@ -1,4 +1,4 @@
-"""Labelled pictures as an evaluation takes them."""
+"""Convert labelled images to the form that evaluation needs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from detector.images.reading import read_picture
 
 
 def picture_reader(example: Example) -> Callable[[], NDArray[np.uint8]]:
-    """A function that reads the example's picture."""
+    """Return a function that reads the example's image."""
     return partial(read_picture, example.path)
 
 
 def example_truth(example: Example) -> Truth:
-    """The true boxes of the example, in pixels of its picture as displayed."""
+    """Return the ground-truth boxes of the example, in pixels of its image as displayed."""
     size = np.array(displayed_size(example.path) * 2, np.float32)
     return Truth(to_edges(example.boxes) * size, example.class_id, example.crowd, example.area)

@@ -1,4 +1,4 @@
-"""A contact sheet of labelled pictures with their boxes."""
+"""Make a contact sheet of labelled images with their boxes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _GREY = 128
 
 
 def write_label_sheet(path: Path, dataset: Dataset, *, seed: int = 0) -> None:
-    """Write up to 24 random pictures with their true boxes. Raises `OutputError` or `WriteError`."""
+    """Write up to 24 random images with their labelled boxes. Raise `OutputError` or `WriteError`."""
     examples = (*dataset.train, *dataset.valid, *dataset.test)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[: _COLUMNS * _ROWS])
     write_picture(path, label_sheet([examples[number] for number in chosen.tolist()], dataset.names))
 
 
 def label_sheet(examples: Sequence[Example], names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """The pictures side by side, each fitted into a cell."""
+    """Return the images side by side, each fitted into a cell."""
     rows = -(-len(examples) // _COLUMNS)
     columns = min(_COLUMNS, len(examples))
     sheet = np.full((rows * _CELL_HEIGHT, columns * _CELL_WIDTH, 3), _GREY, np.uint8)

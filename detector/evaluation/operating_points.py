@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each class, at the confidence where F1 is highest."""
+"""Compute precision, recall and F1 of each class, at the confidence with the highest F1."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from detector.evaluation.average_precision import Truth
 from detector.heads.boxes import iou
 
 OVERLAP = 0.5
-"""The IoU from which a found box is a true positive."""
+"""Minimum IoU at which a detected box is a true positive."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a class gives when boxes below `confidence` are left out."""
+    """A class's figures when boxes below `confidence` are left out."""
 
     confidence: float
     precision: float
@@ -29,10 +29,10 @@ class OperatingPoint:
 def best_operating_points(
     truths: Sequence[Truth], found: Sequence[Detections], classes: int
 ) -> list[OperatingPoint | None]:
-    """For each class the point with the highest F1; None for a class without true boxes or without found ones.
+    """Return the point with the highest F1 for each class; None for a class without ground-truth or detected boxes.
 
-    Boxes are paired as COCO pairs them: the most confident first, each with the true box of its class that it overlaps
-    most, at least by `OVERLAP`. A box within a crowd counts neither for nor against.
+    Boxes are paired as COCO pairs them: the most confident first, each with the ground-truth box of its class that it
+    overlaps most, at least by `OVERLAP`. A box within a crowd counts neither for nor against.
     """
     scores: list[list[float]] = [[] for _ in range(classes)]
     hits: list[list[bool]] = [[] for _ in range(classes)]
@@ -53,7 +53,7 @@ def best_operating_points(
 
 
 def _paired(found: Detections, truth: NDArray[np.float32], crowd: NDArray[np.bool_]) -> list[tuple[float, bool]]:
-    """Confidence, and whether it is a true positive, of each found box of one class that counts."""
+    """Return confidence, and whether it is a true positive, of each detected box of one class that counts."""
     rows: list[tuple[float, bool]] = []
     free = ~crowd
     for place in np.argsort(-found.confidence, kind="stable").tolist():
@@ -76,6 +76,6 @@ def _best(scores: NDArray[np.float64], hits: NDArray[np.bool_], true: int) -> Op
     right = np.cumsum(hits[order])
     precision, recall = right / np.arange(1, len(order) + 1), right / true
     f1 = 2 * right / (np.arange(1, len(order) + 1) + true)
-    last_of_score = np.append(np.diff(scores[order]) != 0, True)  # boxes of one score are kept or left out together
+    last_of_score = np.append(np.diff(scores[order]) != 0, True)  # equal scores stay together
     best = int(np.where(last_of_score, f1, -1).argmax())
     return OperatingPoint(float(scores[order][best]), float(precision[best]), float(recall[best]), float(f1[best]))

@@ -1,4 +1,4 @@
-"""Curves and tables as pictures, by matplotlib."""
+"""Plot curves and tables with matplotlib."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detector.errors import SettingsError
 from detector.evaluation.average_precision import Score
 
 _MOST_NAMED = 20
-"""Classes beyond this number share one colour: more cannot be told apart."""
+"""Classes beyond this number share one colour: more cannot be distinguished."""
 
 _PALETTE = (
     "#1f77b4 #ff7f0e #2ca02c #d62728 #9467bd #8c564b #e377c2 #7f7f7f #bcbd22 #17becf "
@@ -24,7 +24,7 @@ _PALETTE = (
 """Twenty colours (matplotlib's tab20)."""
 
 _MOST_INSIDE = 8
-"""Entries of a legend within the axes; a longer one stands beside them."""
+"""Maximum entries of a legend within the axes; a longer one is beside them."""
 
 
 def plot_precision(path: Path, scores: Mapping[str, Score]) -> None:
@@ -83,12 +83,12 @@ def check_matplotlib() -> None:
 
 
 def plain_text(text: str) -> str:
-    """A text that matplotlib shows as it is: `$` would begin a formula."""
+    """Escape a text for matplotlib, in which `$` begins a formula."""
     return text.replace("$", r"\$")
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    """A figure of so many axes, `size` in inches. Raises `SettingsError` without matplotlib."""
+    """Return a figure with this many axes, `size` in inches. Raise `SettingsError` without matplotlib."""
     check_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any,
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure as PNG. Raises `OutputError` or `WriteError`."""
+    """Write a figure as PNG. Raise `OutputError` or `WriteError`."""
     data = io.BytesIO()
     figure.savefig(data, dpi=110, format="png")
     write_whole(path, data.getvalue())

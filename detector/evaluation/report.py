@@ -1,4 +1,4 @@
-"""The report of an evaluation: figures, tables, plots, and the pictures with the most errors."""
+"""Write the report of an evaluation: figures, tables, plots, and the images with the most errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from detector.images.reading import write_picture
 from detector.settings import Settings
 
 SHOWN_CONFIDENCE = 0.25
-"""Boxes below this are left out of the confusion matrix and of pictures, as in detection by default."""
+"""Boxes below this are left out of the confusion matrix and of images, as in detection by default."""
 
 _WORST = 8
 
@@ -36,13 +36,13 @@ class EvaluationReport:
     """The result of an evaluation."""
 
     scores: Mapping[str, Score]
-    """Per model, by its path as it was given."""
+    """The figures of each model, by its path as given."""
 
     points: Mapping[str, Sequence[OperatingPoint | None]]
-    """Per model and class, where F1 is highest."""
+    """Each model's point of highest F1, by class."""
 
     files: tuple[Path, ...]
-    """Plots and pictures that were written."""
+    """Paths of the plots and images that were written."""
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object."""
@@ -63,9 +63,9 @@ def evaluate_models(
     out: Path | None = None,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> EvaluationReport:
-    """Measure models on a dataset's validation pictures; plots and the worst pictures are written to `out`.
+    """Measure models on a dataset's validation images; write plots and the worst images to `out`.
 
-    Raises `SettingsError` for a model whose classes are not the dataset's, `OutputError` or `WriteError` for `out`.
+    Raise `SettingsError` for a model whose classes are not the dataset's, `OutputError` or `WriteError` for `out`.
     """
     if out is not None:
         check_matplotlib()
@@ -96,7 +96,7 @@ def evaluate_models(
 
 
 def model_labels(models: Sequence[str]) -> dict[str, str]:
-    """A label for each path: the file name, with as many folders before it as tell it from the others."""
+    """Return a label for each path: the file name, with as many parent folders as distinguish it from the others."""
     paths = {model: Path(os.path.abspath(model)) for model in models}  # noqa: PTH100 - links stay as they are
     different = len(set(paths.values()))
     length = 1
@@ -106,7 +106,7 @@ def model_labels(models: Sequence[str]) -> dict[str, str]:
 
 
 def _folder_name(label: str) -> str:
-    """A folder for a model's files: its label without the suffix, and with folders joined by dashes."""
+    """Return a folder for a model's files: its label without the suffix, with dashes for slashes."""
     return "-".join(Path(label).with_suffix("").parts).strip("/-") or "model"
 
 
@@ -117,7 +117,7 @@ def _write_errors(
     found: Sequence[Detections],
     names: tuple[str, ...],
 ) -> list[Path]:
-    """Write the confusion matrix and the pictures with the most errors; returns their paths."""
+    """Write the confusion matrix and the images with the most errors; return their paths."""
     confusion = confusion_matrix(truths, found, len(names), confidence=SHOWN_CONFIDENCE)
     plot_confusion(folder / "confusion.png", confusion.counts, names)
     files = [folder / "confusion.png"]
@@ -130,7 +130,7 @@ def _write_errors(
 
 
 def table(report: EvaluationReport) -> str:
-    """A row per model, then a row per class; with one model also where the class has its highest F1."""
+    """Return a row per model, then a row per class; for a single model also the point of highest F1 of each class."""
     names = model_labels(list(report.scores))
     scores = {names[model]: score for model, score in report.scores.items()}
     rows = [["model", "AP", "AP50", "AP75", "small", "medium", "large"]]
@@ -159,9 +159,9 @@ def table(report: EvaluationReport) -> str:
 
 
 def translation(own: Sequence[str], wanted: Sequence[str], model: str) -> NDArray[np.int64]:
-    """For each of a model's classes the dataset's class of the same name, -1 for none.
+    """Return for each of a model's classes the dataset's class of the same name, -1 for none.
 
-    Without a common name, equal numbers of classes are matched by id. Raises `SettingsError` if those differ too.
+    Without a common name, equal numbers of classes are matched by id. Raise `SettingsError` if those differ too.
     """
     ids = {name: number for number, name in enumerate(wanted)}
     found = np.array([ids.get(name, -1) for name in own], np.int64)
@@ -175,14 +175,14 @@ def translation(own: Sequence[str], wanted: Sequence[str], model: str) -> NDArra
 
 
 def translated(detections: Detections, ids: NDArray[np.int64], names: tuple[str, ...]) -> Detections:
-    """The detections with the dataset's class ids; those of other classes are left out."""
+    """Return the detections with the dataset's class ids; those of other classes are left out."""
     class_id = ids[detections.class_id]
     known = class_id >= 0
     return Detections(detections.xyxy[known], detections.confidence[known], class_id[known], names)
 
 
 def beside_truth(example: Example, found: Detections, truth: Truth, names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """The picture with the boxes that were found, and right of it with the true ones."""
+    """Return the image with the detected boxes, beside it with the ground-truth ones."""
     left = np.array(picture_reader(example)())
     right = left.copy()
     draw(left, found[found.confidence >= SHOWN_CONFIDENCE])

@@ -1,4 +1,4 @@
-"""How to detect for a measurement."""
+"""Define the detection settings for measurements."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from detector.settings import Settings
 
 LOWEST_CONFIDENCE = 0.001
-"""Boxes with a lower confidence hardly change an average precision, and cost time."""
+"""Boxes with a lower confidence hardly change an average precision, but take time."""
 
 
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
-    """As `Settings`, with a confidence that does not cut the precision-recall curve short."""
+    """`Settings` with a confidence that does not truncate the precision-recall curve."""
 
     confidence: float = field(
         default=LOWEST_CONFIDENCE,
