@@ -1,1 +1,1 @@
-"""Training of networks: targets, loss, the loop, and its files."""
+"""Train networks: targets, loss, the loop, and its files."""

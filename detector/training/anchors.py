@@ -1,4 +1,4 @@
-"""Anchors for a dataset, by k-means over box sizes with 1 - IoU as the distance.
+"""Compute anchors for a dataset, by k-means over box sizes with 1 - IoU as the distance.
 
 Source: Redmon and Farhadi, "YOLO9000", arXiv:1612.08242, section 2; `calc_anchors` (detector.c).
 """
@@ -22,10 +22,10 @@ from detector.images.modes import Resize
 from detector.training.targets import HeadRules, shape_iou
 
 GOOD_FIT = 0.55
-"""Mean IoU of boxes with the nearest anchor from which on nothing is said; YOLOv3's nine reach 0.67 on COCO."""
+"""Below this mean IoU of boxes with the nearest anchor a warning is given; YOLOv3's nine reach 0.67 on COCO."""
 
 _CHECKED = 2000
-"""Pictures whose boxes are compared with the anchors."""
+"""Number of images whose boxes are compared with the anchors."""
 
 _ROUNDS = 300
 _STARTS = 3
@@ -37,16 +37,16 @@ class Anchors:
 
     sizes: tuple[tuple[float, float], ...]
     mean_iou: float
-    """Of each box with the anchor nearest to it."""
+    """Mean IoU of each box with its nearest anchor."""
 
     def as_cfg(self) -> str:
-        """The line of a `[yolo]` section."""
+        """The line for a `[yolo]` section."""
         return "anchors=" + ", ".join(f"{width:.0f},{height:.0f}" for width, height in self.sizes)
 
 
 @dataclass(frozen=True)
 class AnchorRequest:
-    """How many anchors, and for which network input."""
+    """How many anchors to compute, and for which network input."""
 
     count: int
     width: int
@@ -55,7 +55,7 @@ class AnchorRequest:
 
     @classmethod
     def of(cls, cfg: Cfg) -> AnchorRequest:
-        """As a network needs them: the number of all its anchors, its input and its way of fitting pictures."""
+        """Return the request for a network: the number of all its anchors, its input size and its resize mode."""
         counts = [section.integer("num", 1) for section in cfg.layers if section.kind in ("yolo", "Gaussian_yolo")]
         if not counts:
             raise SettingsError(f"{cfg.path}: has no [yolo] section; name --count, --size and --resize instead")
@@ -64,7 +64,7 @@ class AnchorRequest:
 
 
 def box_sizes(examples: Sequence[Example], *, width: int, height: int, resize: Resize) -> NDArray[np.float32]:
-    """Width and height of every box in network pixels, (n, 2), once the pictures are fitted into the input."""
+    """Return width and height of every box in network pixels, (n, 2), once the images are fitted into the input."""
     sizes = []
     for example in examples:
         if not len(example.boxes):
@@ -76,7 +76,7 @@ def box_sizes(examples: Sequence[Example], *, width: int, height: int, resize: R
 
 
 def find_anchors(sizes: NDArray[np.float32], count: int, *, seed: int = 0) -> Anchors:
-    """Find anchors for boxes of these sizes, (n, 2). Raises `DatasetError` for fewer different boxes than anchors."""
+    """Compute anchors for boxes of these sizes, (n, 2). Raise `DatasetError` for fewer distinct boxes than anchors."""
     different = np.unique(np.round(sizes, 2), axis=0)
     if len(different) < count:
         raise DatasetError(f"{len(different)} different boxes; expected at least as many as anchors, {count}")
@@ -86,14 +86,14 @@ def find_anchors(sizes: NDArray[np.float32], count: int, *, seed: int = 0) -> An
 
 
 def mean_iou(sizes: NDArray[np.float32], anchors: Sequence[tuple[float, float]]) -> float:
-    """Mean IoU of boxes of these sizes with the anchor nearest to each; 0 without boxes."""
+    """Return the mean IoU of boxes of these sizes with the anchor nearest to each; 0 without boxes."""
     if not len(sizes):
         return 0.0
     return float(shape_iou(sizes, np.array(anchors, np.float32)).max(axis=1).mean())
 
 
 def anchor_note(examples: Sequence[Example], rules: Sequence[HeadRules], request: AnchorRequest) -> str:
-    """A sentence for the user where a network's anchors fit the boxes badly; empty where they fit."""
+    """Return a warning if a network's anchors fit the boxes badly; empty if they fit."""
     sizes = box_sizes(examples[:_CHECKED], width=request.width, height=request.height, resize=request.resize)
     fit = mean_iou(sizes, [anchor for rule in rules for anchor in rule.anchors])
     if not len(sizes) or fit >= GOOD_FIT:
@@ -107,7 +107,7 @@ def anchor_note(examples: Sequence[Example], rules: Sequence[HeadRules], request
 def _k_means(
     sizes: NDArray[np.float32], different: NDArray[np.float32], count: int, rng: np.random.Generator
 ) -> Anchors:
-    # k-means++ (Arthur and Vassilvitskii, 2007): each initial centre is drawn far from those before it.
+    # k-means++ (Arthur and Vassilvitskii, 2007): each initial centre is drawn far from the previous ones.
     centres = different[rng.integers(len(different))][None]
     while len(centres) < count:
         distance = 1 - shape_iou(different, centres).max(axis=1)
@@ -121,7 +121,7 @@ def _k_means(
         for index in range(count):
             own = sizes[nearest == index]
             if len(own):
-                # The median is not moved by the few boxes that a picture's edge cuts.
+                # The median is not affected by the few boxes that are cut by the image's edge.
                 centres[index] = np.median(own, axis=0)
     centres = centres[np.argsort(centres.prod(axis=1), kind="stable")]
     anchors = tuple((float(width), float(height)) for width, height in centres)

@@ -1,4 +1,4 @@
-"""Random augmentation of pictures and their boxes."""
+"""Augment images and their boxes at random."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detector.images.modes import Resize
 from detector.training.settings import TrainSettings
 
 LEAST_KEPT = 0.3
-"""A box is dropped if less than this fraction of its area remains in the picture."""
+"""A box is dropped if less than this fraction of its area remains in the image."""
 
 LEAST_SIDE_PIXELS = 2.0
 _GREY = (128, 128, 128)
@@ -23,17 +23,17 @@ _GREY = (128, 128, 128)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture with its boxes."""
+    """An image with its boxes."""
 
     picture: NDArray[np.uint8]
     boxes: NDArray[np.float32]
-    """(n, 4) centre x, centre y, width, height as fractions of the picture."""
+    """(n, 4) centre x, centre y, width, height as fractions of the image."""
 
     class_id: NDArray[np.int64]
 
 
 def fit_sample(sample: Sample, *, width: int, height: int, resize: Resize) -> Sample:
-    """The sample fitted into the network's input as in detection, without augmentation."""
+    """Fit the sample into the network's input as in detection, without augmentation."""
     matrix = _base(sample, width, height, resize)
     return _warp(sample, matrix, width, height)
 
@@ -41,7 +41,7 @@ def fit_sample(sample: Sample, *, width: int, height: int, resize: Resize) -> Sa
 def augment(
     sample: Sample, rng: np.random.Generator, settings: TrainSettings, *, width: int, height: int, resize: Resize
 ) -> Sample:
-    """The sample randomly scaled, moved, mirrored and recoloured, at the network's size.
+    """Scale, shift, mirror and recolour the sample at random, at the network's size.
 
     Scale and crop correspond to Darknet's `jitter`, colours to its `hue`, `saturation` and `exposure` (data.c).
     """
@@ -50,7 +50,7 @@ def augment(
         grow = np.exp(rng.uniform(np.log(1 - settings.scale), np.log(1 + settings.scale)))
         aspect = np.exp(rng.uniform(-0.35, 0.35) * settings.scale)
         across, down = grow * aspect, grow / aspect
-        # A larger picture is cropped at a random place, a smaller one is placed at random on grey.
+        # A larger image is cropped at a random place, a smaller one is placed at random on grey.
         x, y = ((1 - across) * rng.uniform(-0.1, 1.1) * width, (1 - down) * rng.uniform(-0.1, 1.1) * height)
         matrix = np.array([[across, 0, x], [0, down, y], [0, 0, 1]]) @ matrix
     if rng.random() < settings.flip:
@@ -62,7 +62,7 @@ def augment(
 
 
 def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
-    """A mosaic of four samples of one size, each a quadrant about a random centre (arXiv:2004.10934, section 3.3)."""
+    """Compose four samples of one size, each a quadrant about a random centre (arXiv:2004.10934, section 3.3)."""
     height, width = samples[0].picture.shape[:2]
     middle_x, middle_y = (int(rng.uniform(0.3, 0.7) * side) for side in (width, height))
     picture = np.empty_like(samples[0].picture)
@@ -84,7 +84,7 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
 
 
 def recolour(picture: NDArray[np.uint8], rng: np.random.Generator, amount: float) -> NDArray[np.uint8]:
-    """The picture with its hue shifted, saturation and brightness multiplied (`distort_image`, image.c)."""
+    """Return the image with its hue shifted, saturation and brightness multiplied (`distort_image`, image.c)."""
     hue = rng.uniform(-0.12, 0.12) * amount * 180
     saturation, brightness = (np.exp(rng.uniform(-1, 1) * amount) for _ in range(2))
     levels = np.arange(256, dtype=np.float64)
@@ -101,7 +101,7 @@ def recolour(picture: NDArray[np.uint8], rng: np.random.Generator, amount: float
 
 
 def _base(sample: Sample, width: int, height: int, resize: Resize) -> NDArray[np.float64]:
-    """The matrix from pixels of the picture to pixels of the network's input, counted from pixel edges."""
+    """Return the matrix from pixels of the image to pixels of the network's input, counted from pixel edges."""
     rows, columns = sample.picture.shape[:2]
     fit = fit_picture(columns, rows, width=width, height=height, resize=resize)
     return np.array(
@@ -134,7 +134,7 @@ def _warp(sample: Sample, matrix: NDArray[np.float64], width: int, height: int) 
 def _clip(
     edges: NDArray[np.float32], left: float, top: float, right: float, bottom: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """A mask of the boxes of which enough remains within an area, and those boxes clipped to it."""
+    """Return a mask of the boxes of which enough remains within an area, and those boxes clipped to it."""
     low, high = np.array([left, top] * 2, np.float32), np.array([right, bottom] * 2, np.float32)
     clipped = np.clip(edges, low, high)
     before, after = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (edges, clipped))

@@ -1,9 +1,9 @@
-"""The statistics of batch normalisation, estimated anew before a model is evaluated or saved.
+"""Re-estimate the statistics of batch normalisation before a model is evaluated or saved.
 
 Keras keeps moving averages that start at mean 0 and variance 1 and forget slowly, so that after a few hundred steps
-they are far from what the network was trained with; and those of averaged weights belong to other weights. Running
-training batches through the weights to be saved gives the statistics that belong to them (Wu and Johnson, "Rethinking
-'Batch' in BatchNorm", arXiv:2105.07576, section 3).
+they are far from the statistics that the network was trained with; and those of averaged weights belong to other
+weights. Running training batches through the weights to be saved gives the statistics that belong to them (Wu and
+Johnson, "Rethinking 'Batch' in BatchNorm", arXiv:2105.07576, section 3).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
 class BatchStatistics:
     """Estimates the statistics of a model's batch normalisation layers, except for frozen ones.
 
-    `initial` are those of layers that a training starts with, by the layers' names. They keep the weight that a moving
-    average would have left them, so that a short fine-tuning does not replace statistics of many pictures by those of
-    few.
+    `initial` are those of layers that a training run starts with, by the layers' names. They keep the weight that a
+    moving average would have left them, so that a short fine-tuning does not replace statistics of many images by those
+    of few.
     """
 
     def __init__(self, model: Any, initial: Mapping[str, Statistics]) -> None:
@@ -51,7 +51,7 @@ class BatchStatistics:
         self._forward = tf.function(forward, reduce_retracing=True)
 
     def estimate(self, batches: Iterable[NDArray[np.float32]], *, step: int) -> None:
-        """Set the layers' statistics to those of these batches of pictures, after `step` steps of training."""
+        """Set the layers' statistics to those of these batches of images, after `step` steps of training."""
         import tensorflow as tf
 
         if not self._layers:
@@ -75,17 +75,17 @@ class BatchStatistics:
             layer.moving_variance.assign(variance.astype(np.float32))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The initial statistics, which a resumed training needs, as arrays."""
+        """Return the initial statistics, which a resumed run needs, as arrays."""
         return {f"initial/{name}": np.stack(pair) for name, pair in self.initial.items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """The inverse of `state`."""
+        """Restore the statistics that `state` returned."""
         found = {name.removeprefix("initial/"): pair for name, pair in state.items() if name.startswith("initial/")}
         self.initial = {name: (pair[0], pair[1]) for name, pair in found.items()}
 
 
 def statistics_of(model: Any, names: Iterable[str]) -> dict[str, Statistics]:
-    """The present statistics of those of the named layers that are batch normalisations."""
+    """Return the current statistics of the batch normalisations among the named layers."""
     keras = import_keras()
     wanted = set(names)
     return {

@@ -1,8 +1,8 @@
-"""Gradients of the IoU losses as AlexeyAB's Darknet computes them.
+"""Compute the gradients of the IoU losses as AlexeyAB's Darknet does.
 
 Source: `dx_box_iou` (box.c) and `delta_yolo_box` (yolo_layer.c). They are not the derivatives of the losses by the raw
-outputs: the sigmoid, the grid and the anchors are left out, width and height count twice, and the distance term of
-DIoU and CIoU has one sign reversed. Networks are tuned to them, so they are computed here as they stand.
+outputs: the sigmoid, the grid and the anchors are left out, width and height count twice, and the distance term of DIoU
+and CIoU has one sign reversed. Networks are tuned to them, so they are computed here unchanged.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Tensor = Any
 
 
 class _Axis(NamedTuple):
-    """One axis of two boxes, and how the edges of the predicted one lie to those of the true one."""
+    """One axis of two boxes, and the positions of the predicted box's edges relative to the true one's."""
 
     inner: Tensor
-    """Length of the overlap, negative where there is a gap."""
+    """Length of the overlap, negative if there is a gap."""
 
     outer: Tensor
     """Length of the hull."""
@@ -33,7 +33,7 @@ class _Axis(NamedTuple):
 
 
 def iou_deltas(pred: Tensor, truth: Tensor, kind: str) -> Tensor:
-    """The step by which x, y, width, height of predicted boxes improve the overlap with the true ones, (..., 4).
+    """Return the step by which x, y, width, height of predicted boxes improve the overlap with the true ones, (..., 4).
 
     Boxes are centre x, centre y, width, height as fractions of the input; `kind` is `iou`, `giou`, `diou` or `ciou`.
     """
@@ -84,7 +84,7 @@ def _apart(ops: Any, x: _Axis, y: _Axis) -> Tensor:
 
 
 def _distance_deltas(ops: Any, pred: Tensor, truth: Tensor, x: _Axis, y: _Axis) -> Tensor:
-    """Of the distance between the centres in relation to the diagonal of the hull."""
+    """Return the gradient of the distance between the centres relative to the diagonal of the hull."""
     diagonal = x.outer * x.outer + y.outer * y.outer
     distance = ops.square(pred[..., 0] - truth[..., 0]) + ops.square(pred[..., 1] - truth[..., 1])
     deltas = []
@@ -99,7 +99,7 @@ def _distance_deltas(ops: Any, pred: Tensor, truth: Tensor, x: _Axis, y: _Axis) 
 
 
 def _aspect_deltas(ops: Any, pred: Tensor, truth: Tensor, iou: Tensor) -> Tensor:
-    """Of the difference of the aspect ratios."""
+    """Return the gradient of the difference of the aspect ratios."""
     angle = ops.arctan(_ratio(ops, truth[..., 2], truth[..., 3])) - ops.arctan(_ratio(ops, pred[..., 2], pred[..., 3]))
     loss = 4 / math.pi**2 * ops.square(angle)
     alpha = loss / (1 - iou + loss + 1e-6)
@@ -109,5 +109,5 @@ def _aspect_deltas(ops: Any, pred: Tensor, truth: Tensor, iou: Tensor) -> Tensor
 
 
 def _ratio(ops: Any, above: Tensor, below: Tensor) -> Tensor:
-    """`above / below`, 0 where there is nothing to divide by."""
+    """Return `above / below`, 0 where `below` is 0."""
     return ops.where(below == 0, 0.0, above / ops.where(below == 0, 1.0, below))

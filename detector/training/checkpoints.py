@@ -1,4 +1,4 @@
-"""The files of a training: the state to resume from, and its models."""
+"""Write and read the files of a training run: the state to resume from, and its models."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ PLOT = "log.png"
 
 @dataclass(frozen=True)
 class RunSource:
-    """What a training was started with, so that it can be resumed without repeating the options."""
+    """The options of a training run, so that it can be resumed without repeating them."""
 
     cfg_path: str = ""
     data: str = ""
     valid: str = ""
     pictures: str = ""
     names: tuple[str, ...] = ()
-    """Class names in the order of class ids, which a COCO file alone need not give."""
+    """Class names in the order of class ids, which a COCO file alone does not determine."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be the same when a training is resumed."""
+    """What must be equal when a run is resumed."""
 
     cfg_text: str
     examples: str
-    """Digest of the pictures' paths and of all labels."""
+    """Digest of the images' paths and of all labels."""
 
     settings: TrainSettings
     source: RunSource = RunSource()
 
     @classmethod
     def of(cls, cfg: Cfg, dataset: Dataset, settings: TrainSettings, source: RunSource) -> Identity:
-        """The identity of a training of this network on these pictures."""
+        """Return the identity of a training run of this network on these images."""
         digest = hashlib.sha256("\n".join(dataset.names).encode(errors="surrogateescape"))
         for part in (dataset.train, dataset.valid):
             for example in part:
@@ -64,7 +64,7 @@ class Identity:
         return cls(cfg.text, digest.hexdigest(), settings, source)
 
     def differences(self, now: Identity) -> list[str]:
-        """What is not the same in another identity, in words."""
+        """Return what differs in another identity, in words."""
         changed = ["cfg"] if self.cfg_text != now.cfg_text else []
         changed += ["pictures or labels"] if self.examples != now.examples else []
         then, later = self.settings.as_json(), now.settings.as_json()
@@ -73,13 +73,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The progress of a training after an epoch."""
+    """The progress of a training run after an epoch."""
 
     epoch: int
     """Epochs done."""
 
     step: int
-    """Steps done, all epochs together."""
+    """Number of steps so far, all epochs together."""
 
     best_ap: float
     """Average precision of the best model so far; -1 before the first evaluation."""
@@ -88,7 +88,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, state: dict[str, NDArray[Any]]) -> None:
-    """Replace the state of the run in `folder`. Raises `OutputError` or `WriteError`; the old state then stays."""
+    """Replace the state of the run in `folder`. Raise `OutputError` or `WriteError`; the old state then stays."""
     identity = checkpoint.identity
     about = {
         "epoch": checkpoint.epoch,
@@ -104,7 +104,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, state: dict[str, NDAr
 
 
 def read_checkpoint(folder: Path) -> tuple[Checkpoint, dict[str, NDArray[Any]]]:
-    """The state of the run in `folder`. Raises `OutputError` where there is none that can be resumed from."""
+    """Read the state of the run in `folder`. Raise `OutputError` if there is none that can be resumed."""
     with _opened(folder) as file:
         state = {name: file[name] for name in file.files if name != "about"}
         about = json.loads(str(file["about"]))
@@ -112,7 +112,7 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint, dict[str, NDArray[Any]]]:
 
 
 def read_identity(folder: Path) -> Identity:
-    """What the run in `folder` was started with. Raises `OutputError` as `read_checkpoint` does."""
+    """Read the options of the run in `folder`. Raise `OutputError` as `read_checkpoint` does."""
     with _opened(folder) as file:
         return _identity(json.loads(str(file["about"])))
 
@@ -144,7 +144,7 @@ def _opened(folder: Path) -> Iterator[Any]:
 
 
 def check_new(folder: Path) -> None:
-    """Raise `OutputError` where a folder holds files of a training already: a new one would replace them."""
+    """Raise `OutputError` if a folder contains files of a training run, which a new run would replace."""
     found = [name for name in (STATE, BEST, LAST, HISTORY) if (folder / name).exists()]
     if found:
         advice = "pass --resume to continue it, or choose another --out" if STATE in found else "choose another --out"
@@ -154,6 +154,6 @@ def check_new(folder: Path) -> None:
 def write_model(
     path: Path, model: Any, description: Description, *, kept: dict[str, NDArray[np.float32]], pictures_seen: int
 ) -> None:
-    """Write a model file with the model's present weights; `kept` are the arrays that Keras does not hold."""
+    """Write a model file with the model's current weights; `kept` are the arrays that Keras does not hold."""
     header = replace(description.weights_header, seen=pictures_seen)
     save_model(model, path, replace(description, weights_header=header), kept=kept)

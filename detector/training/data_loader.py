@@ -1,4 +1,4 @@
-"""Batches for the training loop, prepared by threads while the network computes."""
+"""Prepare batches for the training loop in threads, while the network computes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _CACHE_BYTES = 2 << 30
 _THREADS = max(2, min(8, (os.cpu_count() or 2) // 2))
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.7, 1.4
-"""Bounds of the input's size in a multi-scale training, in relation to the cfg's (`random=1.4` in AlexeyAB's)."""
+"""Bounds of the input's size in multi-scale training, relative to the cfg's (`random=1.4` in AlexeyAB's)."""
 
 BATCHES_PER_SIZE = 10
-"""Batches after which a multi-scale training takes another size, as Darknet does."""
+"""Number of batches after which multi-scale training changes the size, as Darknet does."""
 
 
 @dataclass(frozen=True)
 class InputShape:
-    """The network's input: its size in pixels, and how pictures are fitted into it."""
+    """The network's input: its size in pixels, and its resize mode."""
 
     width: int
     height: int
@@ -53,7 +53,7 @@ class Batch:
 
 
 class DataLoader:
-    """Yields the batches of a training; their order and augmentation depend on the seed and the epoch alone."""
+    """Yields the batches of a training run; their order and augmentation depend only on the seed and the epoch."""
 
     def __init__(
         self,
@@ -68,22 +68,22 @@ class DataLoader:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch; the last may be smaller, and is left out unless it is the only one."""
+        """Number of batches in an epoch; the last may be smaller, and is left out unless it is the only one."""
         return max(1, len(self._examples) // self._settings.batch)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 0."""
+        """Return the batches of an epoch, counted from 0."""
         return self._batches(number, self.steps, multi_scale=self._settings.multi_scale)
 
     def pictures(self, epoch: int, count: int) -> Iterator[NDArray[np.float32]]:
-        """The pictures of so many batches at the cfg's size, from this epoch on."""
+        """Yield the images of this many batches at the cfg's size, from this epoch on."""
         while count > 0:
             for batch in self._batches(epoch, min(count, self.steps), multi_scale=False):
                 yield batch.pictures
             count, epoch = count - self.steps, epoch + 1
 
     def size(self, epoch: int, step: int) -> tuple[int, int]:
-        """Width and height of the input at a step of an epoch of a multi-scale training."""
+        """Return width and height of the input at a step of an epoch of multi-scale training."""
         group = (epoch * self.steps + step) // BATCHES_PER_SIZE
         factor = np.random.default_rng([self._settings.seed, 2**32, group]).uniform(SMALLEST_SCALE, LARGEST_SCALE)
         stride = max(rule.head.stride for rule in self._rules)

@@ -1,4 +1,4 @@
-"""Evaluation of a model while it is being trained."""
+"""Evaluate a model while it is being trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONFIDENCE = LOWEST_CONFIDENCE * 5
 
 
 class ModelEngine(Engine):
-    """An engine that runs a Keras model that is in memory."""
+    """An engine that runs a Keras model in memory."""
 
     name = "keras"
 
@@ -34,13 +34,13 @@ class ModelEngine(Engine):
         self._model = model
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The raw heads of a batch."""
+        """Compute the raw heads of a batch."""
         outputs = self._model.predict_on_batch(batch)
         return outputs if isinstance(outputs, list) else [outputs]
 
 
 class Evaluator:
-    """Measures a model's average precision on a dataset's validation pictures."""
+    """Measures a model's average precision on a dataset's validation images."""
 
     def __init__(self, model: Any, description: Description, dataset: Dataset, bar: MakeBar) -> None:
         self._detector = Detector(description, ModelEngine(model), Settings(confidence=CONFIDENCE))
@@ -50,13 +50,13 @@ class Evaluator:
         self._bar = bar
 
     def evaluate(self) -> Score:
-        """The figures with the model's present weights."""
+        """Return the figures with the model's current weights."""
         progress = partial(self._bar, desc="evaluating", unit="picture")
         return evaluate(self._readers, self._truths, self._detector.detect, self._names, progress=progress)[0]
 
 
 def describe_trained(network: Network, names: tuple[str, ...], resize: str) -> Description:
-    """The description of a training's model files, which come from no Darknet weights."""
+    """Return the description of a trained model file, which comes from no Darknet weights."""
     return Description(
         cfg=network.cfg.text,
         cfg_sha256=hashlib.sha256(network.cfg.text.encode()).hexdigest(),

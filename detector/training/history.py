@@ -1,4 +1,4 @@
-"""The history of a training: a CSV row for every epoch."""
+"""Keep the history of a training run: a CSV row for every epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Row:
     """Counted from 1."""
 
     seconds: float
-    """Since the training began, without interruptions."""
+    """Seconds since the run began, without interruptions."""
 
     rate: float
     """Learning rate of the last step."""
@@ -30,13 +30,13 @@ class Row:
     objectness: float
     classes: float
     ap: float | None = None
-    """On the validation pictures, where this epoch was evaluated."""
+    """Average precision on the validation images, if this epoch was evaluated."""
 
     ap50: float | None = None
 
 
 def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """Replace the CSV file. Raises `OutputError` or `WriteError`."""
+    """Replace the CSV file. Raise `OutputError` or `WriteError`."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, [item.name for item in fields(Row)], lineterminator="\n")
     table.writeheader()
@@ -46,7 +46,7 @@ def write_history(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_history(path: Path, *, epochs: int) -> list[Row]:
-    """The rows of a CSV file up to an epoch. Raises `OutputError` for a damaged file."""
+    """Read the rows of a CSV file up to an epoch. Raise `OutputError` for a damaged file."""
     if not path.exists():
         return []
     try:
@@ -57,7 +57,7 @@ def read_history(path: Path, *, epochs: int) -> list[Row]:
             ]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise OutputError(
-            f"{path}: is not the history of a training ({type(error).__name__}: {error}); move it away, the training "
+            f"{path}: is not the history of a training run ({type(error).__name__}: {error}); move it away, the run "
             "can be resumed without it"
         ) from None
     return [row for row in rows if row.epoch <= epochs]

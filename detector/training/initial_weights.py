@@ -1,4 +1,4 @@
-"""Initial weights of a training: random, from an .h5, from Darknet weights, or from the first layers of some."""
+"""Set the initial weights of a training run: random, from an .h5, from Darknet weights, or from their first layers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Start:
 
 
 def read_cfg_for(cfg: Path | None, start: Path | None) -> tuple[Cfg, tuple[str, ...]]:
-    """The cfg that is given, or else that of the .h5 to start from; and that .h5's class names, if it is one."""
+    """Return the given cfg, or else that of the .h5 to start from; and that .h5's class names, if there is one."""
     names: tuple[str, ...] = ()
     own = None
     if start is not None and start.suffix == ".h5":
@@ -64,7 +64,7 @@ def read_cfg_for(cfg: Path | None, start: Path | None) -> tuple[Cfg, tuple[str, 
 
 
 def check_classes(cfg: Cfg, names: Sequence[str]) -> None:
-    """Raise `CfgError` that lists every head with another number of classes than the dataset."""
+    """Raise `CfgError` with every head whose number of classes differs from the dataset's."""
     wrong = []
     for before, section in itertools.pairwise(cfg.layers):
         if section.kind == "yolo" and section.integer("classes", 20) != len(names):
@@ -80,9 +80,9 @@ def check_classes(cfg: Cfg, names: Sequence[str]) -> None:
 
 
 def read_start(path: Path, network: Network) -> Start:
-    """Read parameters from an .h5 or from Darknet weights, for each layer whose shapes agree.
+    """Read parameters from an .h5 or from Darknet weights, for each layer whose shapes match.
 
-    Raises `WeightsError` where no layer fits, or where the file ends in the middle of a layer.
+    Raise `WeightsError` if no layer fits, or if the file ends in the middle of a layer.
     """
     found = _from_model(path) if path.suffix == ".h5" else _from_weights(path, network)
     arrays: list[LayerArrays] = []
@@ -102,7 +102,7 @@ def read_start(path: Path, network: Network) -> Start:
 def initial_weights(network: Network, model: Any, start: Start | None) -> dict[str, NDArray[np.float32]]:
     """Initialise a model that `build` made of the network, with the parameters of `start` where it has any.
 
-    Random heads are biased to predict few objects. Returns the arrays that no variable of the model holds, under the
+    Random heads are biased to predict few objects. Return the arrays that no variable of the model holds, under the
     names that `save_model` stores them by: the weights of a weighted shortcut, 1 where `start` has none, and layers
     that no output depends on.
     """
@@ -146,7 +146,9 @@ def _from_model(path: Path) -> Sequence[LayerArrays]:
 def _from_weights(path: Path, network: Network) -> Sequence[LayerArrays]:
     with WeightsReader.open(path) as weights:
         if weights.odd_bytes:
-            raise WeightsError(f"{path}: ends with {weights.odd_bytes} bytes that make no number; download it again")
+            raise WeightsError(
+                f"{path}: ends with {weights.odd_bytes} bytes that are not a whole number; download it again"
+            )
         if weights.total == network.parameter_count:
             return list(read_arrays(network, weights))
         classes = fitting_class_count(network.cfg, weights.total)
@@ -158,7 +160,7 @@ def _from_weights(path: Path, network: Network) -> Sequence[LayerArrays]:
                 break
             if layer.parameter_count > weights.total - weights.taken:
                 raise WeightsError(
-                    f"{path}: ends within {layer.name}, which needs {layer.parameter_count} numbers where "
+                    f"{path}: ends within {layer.name}, which needs {layer.parameter_count} numbers but "
                     f"{weights.total - weights.taken} are left; expected all of the network's "
                     f"{network.parameter_count} or those of its first layers"
                 )
@@ -195,7 +197,7 @@ def check_trainable(network: Network, settings: TrainSettings) -> None:
 
 
 def fixed_notes(network: Network, settings: TrainSettings) -> list[str]:
-    """What of the cfg training leaves as it is or does not read, a sentence each."""
+    """Return what of the cfg training leaves unchanged or does not read, one sentence each."""
     notes = []
     weighted = [layer.index for layer in network.layers if layer.section.kind == "shortcut" and layer.parameters]
     if weighted:

@@ -1,4 +1,4 @@
-"""YOLOv3's loss in Keras operations, with the gradients that Darknet computes.
+"""Compute YOLOv3's loss in Keras operations, with the gradients that Darknet computes.
 
 Source: `forward_yolo_layer`, `delta_yolo_box`, `delta_yolo_class`, `averages_yolo_deltas` (yolo_layer.c of pjreddie's
 and of AlexeyAB's Darknet). Darknet computes deltas: minus the gradients by the raw outputs. Those of objectness and
@@ -19,11 +19,12 @@ from detector.training.targets import HeadRules
 
 Tensor = Any
 _LARGEST_EXPONENT = 8.0
-"""Caps exp(t): e^8 anchors are wider than any picture."""
+"""Caps exp(t): e^8 anchors are wider than any image."""
 
 _TINY = 1e-9
 _LEAST_CLASS = 0.25
-"""AlexeyAB's: a cell of which no class is more probable is taught its objectness whatever it overlaps."""
+"""AlexeyAB's: in a cell where no class is more probable than this, the objectness is trained whatever the cell
+overlaps."""
 
 
 class Truths(NamedTuple):
@@ -58,7 +59,7 @@ class _Predicted(NamedTuple):
 def yolo_loss(
     outputs: Sequence[Tensor], targets: Sequence[Target], truths: Truths, rules: Sequence[HeadRules]
 ) -> dict[str, Tensor]:
-    """The terms `box`, `objectness` and `classes`, each a scalar, of a batch; `outputs` are raw heads."""
+    """Return the terms `box`, `objectness` and `classes`, each a scalar, of a batch; `outputs` are raw heads."""
     terms = [
         head_loss(output, target, truths, rule) for output, target, rule in zip(outputs, targets, rules, strict=True)
     ]
@@ -108,7 +109,7 @@ def head_loss(output: Tensor, target: Target, truths: Truths, rule: HeadRules) -
 
 
 def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
-    """IoU, or GIoU, DIoU, CIoU, of centre x, centre y, width, height boxes, with broadcasting.
+    """Return the IoU, or GIoU, DIoU, CIoU, of centre x, centre y, width, height boxes, with broadcasting.
 
     Source: Zheng et al., "Distance-IoU Loss", arXiv:1911.08287.
     """
@@ -135,7 +136,7 @@ def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
 
 
 def _predict(ops: Any, raw: Tensor, rule: HeadRules) -> _Predicted:
-    """What a head predicts, (batch, rows, columns, anchors, ...); boxes as `detector.heads.decode` has them."""
+    """Return the predictions of a head, (batch, rows, columns, anchors, ...); boxes as in `detector.heads.decode`."""
     head = rule.head
     rows, columns = ops.shape(raw)[1], ops.shape(raw)[2]
     size = _grid(ops, raw)
@@ -150,14 +151,14 @@ def _predict(ops: Any, raw: Tensor, rule: HeadRules) -> _Predicted:
 
 
 def _best_overlap(ops: Any, predicted: Tensor, truths: Tensor) -> tuple[Tensor, Tensor]:
-    """Each predicted box's IoU with the true box it overlaps most, and the number of that box."""
+    """Return each predicted box's IoU with the true box it overlaps most, and the number of that box."""
     shape = ops.shape(predicted)
     ious = overlap(ops.reshape(predicted, (shape[0], -1, 1, 4)), truths[:, None])
     return ops.reshape(ops.max(ious, -1), shape[:4]), ops.reshape(ops.argmax(ious, -1), shape[:4])
 
 
 def _of_truth(ops: Any, values: Tensor, number: Tensor) -> Tensor:
-    """The values (batch, most, ...) of the true boxes of these numbers (batch, rows, columns, anchors)."""
+    """Return the values (batch, most, ...) of the true boxes of these numbers (batch, rows, columns, anchors)."""
     shape = ops.shape(number)
     flat = ops.reshape(number, (shape[0], -1))
     if len(values.shape) == 2:
@@ -167,7 +168,7 @@ def _of_truth(ops: Any, values: Tensor, number: Tensor) -> Tensor:
 
 
 def _box_weight(ops: Any, raw: Tensor, classes: Tensor, found: Tensor, rule: HeadRules) -> Tensor:
-    """AlexeyAB's with `iou_thresh`: the box deltas of an anchor are divided by its classes with a delta above 0."""
+    """Divide an anchor's box deltas by its number of classes with a delta above 0, as AlexeyAB's with `iou_thresh`."""
     if rule.dialect != "alexeyab":
         return ops.ones_like(found)
     upward = ops.cast(classes - ops.sigmoid(raw[..., 5:]) > 0, "float32") * found[..., None]
@@ -177,7 +178,7 @@ def _box_weight(ops: Any, raw: Tensor, classes: Tensor, found: Tensor, rule: Hea
 def _assigned_boxes(
     ops: Any, predicted: _Predicted, truths: Tensor, place: Tensor, weight: Tensor, rule: HeadRules
 ) -> Tensor:
-    """The box term of the boxes that are assigned to anchors, summed."""
+    """Return the summed box term of the boxes that are assigned to anchors."""
     batch, most, slots = (ops.shape(place)[axis] for axis in range(3))
     index = ops.reshape(ops.maximum(place, 0), (batch, -1))
     there = ops.cast(ops.reshape(place, (batch, -1)) >= 0, "float32")
@@ -192,9 +193,9 @@ def _assigned_boxes(
 
 
 def _box_term(ops: Any, predicted: _Predicted, truths: Tensor, weight: Tensor, rule: HeadRules, grid: Tensor) -> Tensor:
-    """The box term of each predicted box against its true one, times `weight` (...); the gradient is Darknet's."""
+    """Return the box term of each predicted box against its true one, times `weight` (...), with Darknet's gradient."""
     if rule.iou_loss == "mse":
-        # The raw x and y are taught as if no sigmoid's derivative stood between (its cross-entropy's gradient).
+        # The raw x and y are trained without the sigmoid's derivative (as in the gradient of its cross-entropy).
         places = (truths[..., :2] - predicted.boxes[..., :2]) * grid
         sizes = ops.log(ops.maximum(truths[..., 2:4], _TINY) / predicted.anchors) - predicted.raw[..., 2:4]
         area = 2 - truths[..., 2] * truths[..., 3]
@@ -208,7 +209,7 @@ def _box_term(ops: Any, predicted: _Predicted, truths: Tensor, weight: Tensor, r
         if math.isfinite(rule.max_delta):
             deltas = ops.clip(deltas, -rule.max_delta, rule.max_delta)
         value = (1 - overlap(predicted.boxes, truths, rule.iou_loss)) * rule.iou_normalizer
-    # Padding has weight 0; where() keeps numbers that are not finite out of the sums.
+    # Padding has weight 0; where() keeps non-finite numbers out of the sums.
     deltas = ops.where(weight[..., None] > 0, deltas * weight[..., None], 0.0)
     shown = ops.stop_gradient(ops.where(weight > 0, value * weight, 0.0))
     pull = ops.sum(ops.stop_gradient(deltas) * predicted.raw, -1)
@@ -216,10 +217,10 @@ def _box_term(ops: Any, predicted: _Predicted, truths: Tensor, weight: Tensor, r
 
 
 def _grid(ops: Any, values: Tensor) -> Tensor:
-    """Columns and rows of (batch, rows, columns, ...) as two floats."""
+    """Return columns and rows of (batch, rows, columns, ...) as two floats."""
     return ops.stack([ops.cast(ops.shape(values)[2], "float32"), ops.cast(ops.shape(values)[1], "float32")])
 
 
 def _cross_entropy(ops: Any, logits: Tensor, wanted: Tensor) -> Tensor:
-    """-wanted log σ(x) - (1 - wanted) log(1 - σ(x)), without overflow."""
+    """Compute -wanted log σ(x) - (1 - wanted) log(1 - σ(x)) without overflow."""
     return ops.softplus(logits) - logits * wanted

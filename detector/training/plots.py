@@ -1,4 +1,4 @@
-"""The curves of a training as a picture, by matplotlib."""
+"""Plot the curves of a training run with matplotlib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training tells its caller while it runs: notes, and progress in the manner of tqdm."""
+"""Report the notes and the progress of a training run to its caller, in the manner of tqdm."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 
 class Bar(Protocol):
-    """An iterable of batches or pictures that shows how far it is; tqdm's objects are."""
+    """An iterable of batches or images that shows its progress, such as tqdm's objects."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Iterate over what is wrapped."""
+        """Iterate over the wrapped iterable."""
 
     def set_postfix(self, *, refresh: bool | None = True, **figures: Any) -> None:
         """Show figures beside the progress."""
@@ -36,7 +36,7 @@ class SilentBar:
 
 @dataclass(frozen=True)
 class Reporting:
-    """Where a training reports to."""
+    """Where a training run sends its notes and progress."""
 
     on_note: Callable[[str], None] = lambda note: None
     bar: MakeBar = SilentBar

@@ -1,4 +1,4 @@
-"""The learning rate at each step."""
+"""Compute the learning rate at each step."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from convert.cfg import Section
 from detector.training.settings import TrainSettings
 
 _WARM_UP_PART = 10
-"""The warm-up takes at most one in so many of the steps."""
+"""The warm-up takes at most one in this many steps."""
 
 
 def warm_up_steps(steps: int, settings: TrainSettings) -> int:
-    """Steps of the warm-up in a training of `steps`: as set, but no more than a tenth of them."""
+    """Return the steps of the warm-up in a run of `steps`: as set, but at most a tenth of them."""
     return min(settings.warm_up, steps // _WARM_UP_PART)
 
 
 def learning_rate(step: int, steps: int, settings: TrainSettings, net: Section) -> float:
-    """The rate at a step, counted from 0, of a training of `steps`.
+    """Return the rate at a step, counted from 0, of a run of `steps`.
 
-    It rises linearly, then falls as half a cosine to `final_rate` of itself (Loshchilov and Hutter,
-    arXiv:1608.03983) or, as Darknet's `policy=steps` has it (`get_current_rate`, network.c), is multiplied by the
-    cfg's `scales` at its `steps`.
+    It rises linearly, then falls as half a cosine to `final_rate` of itself (Loshchilov and Hutter, arXiv:1608.03983)
+    or, as with Darknet's `policy=steps` (`get_current_rate`, network.c), is multiplied by the cfg's `scales` at its
+    `steps`.
     """
     full = settings.learning_rate
     warm_up = warm_up_steps(steps, settings)

@@ -1,4 +1,4 @@
-"""How to train: one frozen dataclass, from which the command line's options are built too."""
+"""Define the training settings: one frozen dataclass, from which the command line's options are built too."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Optimiser = Literal["sgd", "adam"]
 Schedule = Literal["cosine", "darknet"]
 
 FREE_ON_RESUME = ("epochs", "judge_every", "patience")
-"""Settings that may change when a training is resumed."""
+"""Settings that may change when a run is resumed."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Options of a training; each field's `help` describes it. Raises `SettingsError` for a value out of range."""
+    """Options of a training run; each field's `help` describes it. Raise `SettingsError` for a value out of range."""
 
     epochs: int = field(default=100, metadata={"help": "passes over the training pictures"})
     batch: int = field(default=16, metadata={"help": "pictures per step"})
@@ -75,6 +75,6 @@ class TrainSettings:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainSettings:
-        """The inverse of `as_json`; a setting that is missing, as in an older file, has its default."""
+        """Return settings from their JSON form; a setting that is missing, as in an older file, gets its default."""
         known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})

@@ -1,4 +1,4 @@
-"""One step of training, compiled: forward, loss, gradients, weights, and their moving average."""
+"""Run one compiled step of training: forward, loss, gradients, weights, and their moving average."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detector.training.targets import HeadRules
 
 TERMS = ("box", "objectness", "classes")
 _LARGEST_GRADIENT = 10.0
-"""The norm of all gradients together is clipped to this, so that one unusual batch does not undo many others."""
+"""Maximum norm of all gradients together, so that one unusual batch does not undo many others."""
 
 
 class Stepper:
@@ -55,7 +55,7 @@ class Stepper:
         self._average = settings.average
 
     def run(self, batch: Batch, *, rate: float, number: int) -> NDArray[np.float32]:
-        """Take a step; returns the loss terms in the order of `TERMS`, and 1 where all was finite."""
+        """Take a step; return the loss terms in the order of `TERMS`, and 1 if all was finite."""
         import tensorflow as tf
 
         self.optimiser.learning_rate.assign(rate)
@@ -68,7 +68,7 @@ class Stepper:
         return np.asarray(self._step(tf.convert_to_tensor(batch.pictures), targets, truths, keep))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that a resumed training needs, as arrays."""
+        """Return everything that a resumed run needs, as arrays."""
         return {
             f"{part}/{number}": np.asarray(variable)
             for part, found in self._parts()
@@ -76,14 +76,14 @@ class Stepper:
         }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """The inverse of `state`; `KeyError` or `ValueError` where it is another network's."""
+        """Restore what `state` returned; raise `KeyError` or `ValueError` if it is another network's."""
         for part, found in self._parts():
             for number, variable in enumerate(found):
                 variable.assign(state[f"{part}/{number}"])
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within the block the model has the weights to evaluate and to save: their moving average, if there is one."""
+        """Give the model the weights to evaluate and save within the block: their moving average, if there is one."""
         present = [np.asarray(variable) for variable in self.model.weights]
         try:
             for variable, value in zip(self.model.weights, self.averages, strict=False):

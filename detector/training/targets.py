@@ -1,4 +1,4 @@
-"""Training targets: each true box assigned to the anchors that Darknet would assign it to.
+"""Compute training targets: assign each true box to the anchors to which Darknet assigns it.
 
 Source: `forward_yolo_layer` (yolo_layer.c), of pjreddie's Darknet and of AlexeyAB's.
 """
@@ -21,25 +21,26 @@ BOX_LOSSES = ("mse", "iou", "giou", "diou", "ciou")
 
 @dataclass(frozen=True)
 class HeadRules:
-    """One head and the keys of its `[yolo]` section that only training reads."""
+    """One head and the keys of its `[yolo]` section that are used only in training."""
 
     head: Head
     anchors: tuple[tuple[float, float], ...]
-    """All of the section's, in network pixels; the head's own are those of `mask`."""
+    """All anchors of the section, in network pixels; the head's own are those of `mask`."""
 
     mask: tuple[int, ...]
     dialect: Dialect
-    """Whose Darknet the cfg is for. In AlexeyAB's a cell is ignored only if one of its classes is above 0.25, and the
-    gradients of several true boxes at one anchor add up; in pjreddie's the last box replaces the others."""
+    """The Darknet that the cfg was written for. In AlexeyAB's a cell is ignored only if one of its classes is above
+    0.25, and the gradients of several true boxes at one anchor add up; in pjreddie's the last box replaces the others.
+    """
 
     ignore_thresh: float
-    """A predicted box that overlaps a true one by more than this is not taught that nothing is there."""
+    """Above this IoU with a true box, a predicted box is not trained as background."""
 
     truth_thresh: float
-    """One that overlaps by more than this is taught that box, whichever anchor it has; 1 for never."""
+    """Above this IoU with a true box, a predicted box is trained to match it, with any anchor; 1 for never."""
 
     iou_thresh: float
-    """Anchors beside the best get a true box too if their IoU with it is above this; 1 for never."""
+    """Above this IoU with a true box, anchors other than the best are assigned it too; 1 for never."""
 
     iou_loss: str
     iou_normalizer: float
@@ -50,11 +51,11 @@ class HeadRules:
     """Gradients of an IoU loss are clipped to this."""
 
     label_smooth_eps: float
-    """Classes are taught as 1 - eps / 2 and eps / 2 in place of 1 and 0."""
+    """Classes have the targets 1 - eps / 2 and eps / 2 instead of 1 and 0."""
 
 
 def read_rules(network: Network) -> tuple[HeadRules, ...]:
-    """The rules of every head, coarsest first; `CfgError` or `SettingsError` where a head cannot be trained."""
+    """Return the rules of every head, coarsest first; raise `CfgError` or `SettingsError` for an unsupported head."""
     rules = []
     for layer in network.outputs:
         head, section = layer.head, layer.section
@@ -87,7 +88,7 @@ def read_rules(network: Network) -> tuple[HeadRules, ...]:
 
 @dataclass(frozen=True, eq=False)
 class HeadTarget:
-    """What one head is taught for a batch; zero where it is taught nothing."""
+    """The targets of one head for a batch; zero where it has none."""
 
     found: NDArray[np.float32]
     """(batch, rows, columns, anchors): 1 where a true box is assigned to an anchor."""
@@ -97,7 +98,7 @@ class HeadTarget:
 
     place: NDArray[np.int32]
     """(batch, most, anchors): for each true box and anchor the index into (rows, columns, anchors), flattened, of the
-    prediction that is taught this box; -1 for none."""
+    prediction trained to match this box; -1 for none."""
 
 
 def make_targets(
@@ -108,7 +109,7 @@ def make_targets(
     width: int,
     height: int,
 ) -> list[HeadTarget]:
-    """Targets of a batch, per head; boxes are centre x, centre y, width, height as fractions of the input."""
+    """Return a batch's targets, per head; boxes are centre x, centre y, width, height as fractions of the input."""
     return [_head_target(boxes, class_ids, rule, width, height) for rule in rules]
 
 
@@ -147,7 +148,7 @@ def _head_target(
 
 
 def pad_truths(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """True boxes as one array (batch, most, 4), with empty ones at the end."""
+    """Return true boxes as one array (batch, most, 4), padded with empty ones."""
     padded = np.zeros((len(boxes), _padded_length(boxes), 4), np.float32)
     for number, truth in enumerate(boxes):
         padded[number, : len(truth)] = truth
@@ -155,7 +156,7 @@ def pad_truths(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def pad_classes(class_ids: Sequence[NDArray[np.int64]]) -> NDArray[np.int32]:
-    """Class ids as one array (batch, most), -1 at the end."""
+    """Return class ids as one array (batch, most), padded with -1."""
     padded = np.full((len(class_ids), _padded_length(class_ids)), -1, np.int32)
     for number, kinds in enumerate(class_ids):
         padded[number, : len(kinds)] = kinds
@@ -163,12 +164,12 @@ def pad_classes(class_ids: Sequence[NDArray[np.int64]]) -> NDArray[np.int32]:
 
 
 def _padded_length(arrays: Sequence[NDArray[np.float32]] | Sequence[NDArray[np.int64]], *, step: int = 16) -> int:
-    """The most boxes of a picture, rounded up to a multiple: the network is traced anew for each new shape."""
+    """Return the maximum boxes of an image, rounded up to a multiple: each new shape makes Keras trace the network."""
     return -(-max(1, *map(len, arrays)) // step) * step
 
 
 def shape_iou(sizes: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IoU of every size (n, 2) with every anchor (m, 2), both centred on one point: (n, m)."""
+    """Return the IoU of every size (n, 2) with every anchor (m, 2), both centred on one point: (n, m)."""
     shared = np.minimum(sizes[:, None], anchors[None]).prod(axis=2)
     union = sizes.prod(axis=1)[:, None] + anchors.prod(axis=1)[None] - shared
     ratio: NDArray[np.float32] = (shared / np.maximum(union, 1e-9)).astype(np.float32)

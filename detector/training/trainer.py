@@ -56,7 +56,7 @@ from detector.training.targets import HeadRules, read_rules
 _LOSSES_SHOWN = 50
 _MOST_BAD_STEPS = 3
 _LEAST_STATISTICS, _MOST_STATISTICS = 8, 32
-"""Batches from which the statistics of batch normalisation are estimated before an evaluation."""
+"""Number of batches from which the statistics of batch normalisation are estimated before an evaluation."""
 
 _PLOT_PAUSE_SECONDS = 20.0
 
@@ -66,7 +66,7 @@ _NO_SOURCE, _SILENT = RunSource(), Reporting()
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a training."""
+    """The result of a training run."""
 
     epochs: int
     """Epochs done."""
@@ -87,10 +87,10 @@ def train(
     source: RunSource = _NO_SOURCE,
     reporting: Reporting = _SILENT,
 ) -> Outcome:
-    """Train a network; `best.h5`, `last.h5`, `log.csv`, `log.png` and the state to resume from are written to `out`.
+    """Train a network; write `best.h5`, `last.h5`, `log.csv`, `log.png` and the state to resume from to `out`.
 
-    The same seed gives the same pictures in the same order, also across an interruption. Raises `TrainingError` when
-    the loss is not a finite number (the last checkpoint is kept), `OutputError` where `out` holds another training.
+    The same seed gives the same images in the same order, also across an interruption. Raise `TrainingError` when the
+    loss is not finite (the last checkpoint is kept), `OutputError` if `out` contains another training run.
     """
     if not dataset.train:
         raise DatasetError("no pictures to train on; expected train= in the .data file")
@@ -121,7 +121,7 @@ def train(
 
 
 class _Run:
-    """One training from its first or next epoch to its last."""
+    """A training run from its first or next epoch to its last."""
 
     def __init__(
         self,
@@ -150,11 +150,11 @@ class _Run:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
+        """Number of steps of the whole run."""
         return self.settings.epochs * self.loader.steps
 
     def begin(self, start: Start | None, kept: dict[str, NDArray[np.float32]]) -> None:
-        """Prepare a new training; one that starts from a complete network is evaluated first."""
+        """Prepare a new run; one that starts from a complete network is evaluated first."""
         self.kept = kept
         note = self.reporting.on_note
         for sentence in fixed_notes(self.network, self.settings):
@@ -191,7 +191,7 @@ class _Run:
         self.reporting.on_note(f"resumes after epoch {checkpoint.epoch}")
 
     def finish(self) -> Outcome:
-        """Train the epochs that are left."""
+        """Train the remaining epochs."""
         before = self.rows[-1].seconds if self.rows else 0.0
         started = monotonic()
         done = self.checkpoint.epoch
@@ -208,7 +208,7 @@ class _Run:
         return Outcome(self.checkpoint.epoch, self.checkpoint.best_ap, self.out / BEST)
 
     def _save(self, step: int, row: Row) -> None:
-        """Evaluate where it is time, and write the models, the history and the checkpoint of an epoch."""
+        """Evaluate if it is due, and write the models, the history and the checkpoint of an epoch."""
         epoch, best = row.epoch, self.checkpoint.best_ap
         state = {**self.stepper.state(), **self.statistics.state()}
         state |= {f"kept/{name}": values for name, values in self.kept.items()}
@@ -246,7 +246,7 @@ class _Run:
             self.plotted = monotonic()
 
     def _stalled(self) -> bool:
-        """Whether the best average precision is older than the patience."""
+        """Return whether the best average precision is older than the patience."""
         evaluated = [row for row in self.rows if row.ap is not None]
         if not self.settings.patience or not evaluated:
             return False
@@ -279,7 +279,7 @@ class _Run:
         return step, Row(epoch + 1, 0.0, rate, box + objectness + classes, box, objectness, classes)
 
     def _check(self, values: Any, epoch: int, step: int) -> None:
-        """A step that is not finite changes nothing; several in a row end the training."""
+        """Count consecutive steps that are not finite, which change nothing; too many end the run."""
         self.bad_steps = 0 if values[-1] else self.bad_steps + 1
         if self.bad_steps >= _MOST_BAD_STEPS:
             terms = ", ".join(f"{name} {value:g}" for name, value in zip(TERMS, values, strict=False))
@@ -299,7 +299,7 @@ def _resumed(out: Path, identity: Identity) -> tuple[Checkpoint, State]:
     changed = checkpoint.identity.differences(identity)
     if changed:
         raise OutputError(
-            f"{out}: the training there had another {', another '.join(changed)}; resume it as it was begun, "
-            "or start a new one in another --out"
+            f"{out}: the training there had another {', another '.join(changed)}; resume it with the original "
+            "options, or start a new one in another --out"
         )
     return checkpoint, state
