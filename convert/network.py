@@ -141,7 +141,7 @@ def _take(weights: WeightsReader, layer: str, parameter: Parameter) -> NDArray[n
 
 
 def file_order(network: Network, arrays: Arrays, header: Header) -> Iterator[NDArray[np.float32]]:
-    """Return the arrays in the layout of a .weights file with this header: the inverse of `read_arrays`."""
+    """Yield the arrays in the layout of a .weights file with this header: the inverse of `read_arrays`."""
     for layer, values in zip(network.layers, arrays, strict=True):
         for parameter, value in zip(layer.parameters, values, strict=True):
             if parameter.transposable and header.transposed:

@@ -1,4 +1,4 @@
-"""Object detection with Darknet's networks: `Detector.open("yolov3.h5").detect("dog.jpg")`."""
+"""Detect objects with Darknet's networks: `Detector.open("yolov3.h5").detect("dog.jpg")`."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use, so that the command line answers at once.
+    # Imported on first use, so that the command responds at once.
     if name not in _MODULES:
         raise AttributeError(f"module 'detector' has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[name]), name)

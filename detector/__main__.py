@@ -17,7 +17,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
-    """Run the command; the exit code is 0, 1 (the work failed), 2 (the input was wrong) or 130 (interrupted)."""
+    """Run the command; return 0 (success), 1 (the work failed), 2 (wrong input) or 130 (interrupted)."""
     try:
         _open_closed_streams()
         _install_signal_handlers()
@@ -50,7 +50,7 @@ def main() -> None:
             raise
         # Whatever is still to be printed has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if error.errno != errno.EPIPE:  # a reader that has seen enough, such as `head`, needs no message
+        if error.errno != errno.EPIPE:  # a reader that has closed the pipe, such as `head`, needs no message
             print(f"error: standard output: could not be written ({error.strerror})", file=sys.stderr)
         sys.exit(WORK_FAILED)
 
@@ -58,7 +58,7 @@ def main() -> None:
 def _open_closed_streams() -> None:
     """Open the null device for each standard stream that is closed (`>&-`).
 
-    Otherwise the next file opened would take its number, and what libraries print would land in it.
+    Otherwise the next file opened would get its number, and the messages of libraries would be written to it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -84,7 +84,7 @@ def _ignore_signals() -> None:
 
 
 def _escape_what_cannot_be_shown() -> None:
-    """Print names that the terminal cannot show with escapes, instead of failing."""
+    """Print characters that the terminal cannot show as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

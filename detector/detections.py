@@ -1,4 +1,4 @@
-"""Detections: what was found in one picture, as parallel arrays, best first."""
+"""Hold the detections of one image as parallel arrays, best first."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The boxes found in one picture, best first.
+    """The boxes detected in one image, best first. Iterate for `(xyxy, confidence, class_id, name)`.
 
-    Iterate for `(xyxy, confidence, class_id, name)`. Index with a number, a slice, a mask or an array of indices, all
-    of which give `Detections` again. The attributes have the names of the supervision library; `to_supervision` makes
-    its own object of them.
+    Index with a number, a slice, a mask or an array of indices, all of which give `Detections` again. The attributes
+    have the names of the supervision library; `to_supervision` makes its own object of them.
     """
 
     xyxy: NDArray[np.float32]
-    """(n, 4): left, top, right, bottom in pixels of the picture as displayed, clipped to it."""
+    """(n, 4): left, top, right, bottom in pixels of the image as displayed, clipped to it."""
 
     confidence: NDArray[np.float32]
     """(n,): objectness times class probability, 0 to 1."""
@@ -34,19 +33,19 @@ class Detections:
     """(n,): index into `names`."""
 
     names: tuple[str, ...]
-    """All class names of the network, not only those found."""
+    """All class names of the network, not only those of the boxes."""
 
     tracker_id: NDArray[np.int64] | None = None
-    """(n,): which object each box is of, the same through a video; -1 for none; None where nothing is tracked."""
+    """(n,): the number of each box's object, the same throughout a video; -1 for none; None if nothing is tracked."""
 
     def __post_init__(self) -> None:
         if not (len(self.xyxy) == len(self.confidence) == len(self.class_id)):
             raise ValueError(
-                f"xyxy, confidence and class_id must be of one length, "
-                f"not {len(self.xyxy)}, {len(self.confidence)}, {len(self.class_id)}"
+                f"xyxy, confidence and class_id must have equal lengths, not {len(self.xyxy)}, "
+                f"{len(self.confidence)}, {len(self.class_id)}"
             )
         if self.tracker_id is not None and len(self.tracker_id) != len(self.xyxy):
-            raise ValueError(f"tracker_id must be of the length of xyxy, {len(self.xyxy)}, not {len(self.tracker_id)}")
+            raise ValueError(f"tracker_id must have the length of xyxy, {len(self.xyxy)}, not {len(self.tracker_id)}")
 
     @classmethod
     def empty(cls, names: tuple[str, ...] = ()) -> Detections:
@@ -63,7 +62,7 @@ class Detections:
     def __getitem__(self, chosen: int | slice | NDArray[np.bool_] | NDArray[np.intp] | list[int] | list[bool]) -> Self:
         if isinstance(chosen, int | np.integer):
             if not -len(self) <= chosen < len(self):
-                raise IndexError(f"there are {len(self)} boxes, and none with the index {chosen}")
+                raise IndexError(f"there are {len(self)} boxes, but none with the index {chosen}")
             chosen = slice(int(chosen), int(chosen) + 1 or None)
         return replace(
             self,
@@ -83,13 +82,13 @@ class Detections:
         return [self.names[class_id] for class_id in self.class_id]
 
     def to_json(self) -> str:
-        """The boxes as a JSON array of objects; see `as_records`."""
+        """Return the boxes as a JSON array of objects; see `as_records`."""
         return json.dumps(self.as_records(), ensure_ascii=False)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """A pandas data frame with a row per box.
+        """Return a pandas data frame with a row per box.
 
-        Its columns are xmin, ymin, xmax, ymax (pixels), confidence, class_id, name, and tracker_id where boxes are
+        Its columns are xmin, ymin, xmax, ymax (pixels), confidence, class_id, name, and tracker_id if boxes are
         tracked. Needs pandas.
         """
         import pandas as pd
@@ -101,7 +100,7 @@ class Detections:
         return pd.DataFrame(columns)
 
     def to_supervision(self) -> sv.Detections:
-        """A `supervision.Detections` with the class names where its annotators expect them. Needs supervision."""
+        """Return a `supervision.Detections`, with class names where its annotators expect them. Needs supervision."""
         import supervision as sv
 
         return sv.Detections(
@@ -113,7 +112,7 @@ class Detections:
         )
 
     def as_records(self) -> list[dict[str, object]]:
-        """One JSON-ready object per box: class_id, name, confidence (4 decimals), box (2 decimals, pixels).
+        """Return one JSON-ready object per box: class_id, name, confidence (4 decimals), box (2 decimals, pixels).
 
         A box that is tracked has its `track` too.
         """

@@ -1,4 +1,4 @@
-"""The detector: a model file opened once, then a picture in, boxes out."""
+"""Detect objects in images with a model file that is opened once."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from detector.tiling import merge
 from detector.video.frames import Frame, VideoInfo
 
 Picture = PictureSource | Planes
-"""Anything that `Detector.detect` takes for a picture."""
+"""Anything that `Detector.detect` accepts as an image."""
 
 _LARGEST_BATCH = 64
-"""Tiles that go through the engine at once; more take memory and gain nothing."""
+"""Number of tiles that go through the engine at once; more take memory without being faster."""
 
 
 class Detector:
-    """Detects objects in pictures with one network; keeps no state from one picture to the next.
+    """Detects objects in images with one network; keeps no state from one image to the next.
 
     `Detector.open("yolov3.h5")` opens a model file; the constructor takes the parts, for tests and other engines. A
     detector that was opened from a file can be pickled: the copy opens the file again.
@@ -58,13 +58,13 @@ class Detector:
         self.engine = engine
         self.settings = settings or Settings()
         self.stopwatch = stopwatch or Stopwatch()
-        """How long resizing, the network and decoding its output took so far."""
+        """Seconds that resizing, the network and decoding its output have taken so far."""
         self.model = model
-        """The file that the network is from; None where it was not opened from one."""
+        """The file of the network; None if it was not opened from a file."""
         self._width, self._height = self.settings.input_size(description)
         self._resize: Resize = self.settings.resize or cast(Resize, description.resize)
         self._class_ids = self.settings.class_ids(description)
-        # Darknet takes the kind of suppression from the last layer of the cfg.
+        # Darknet uses the kind of suppression of the last layer of the cfg.
         self._last_head = max(description.heads, key=lambda head: head.layer)
 
     @classmethod
@@ -82,7 +82,7 @@ class Detector:
 
             Detector.open("yolov3.h5", classes=["person"], size=(608, 352), confidence=0.5)
 
-        `on_note` is called with the engine picked and before anything slow. `workers` is the number of threads that
+        `on_note` is called with the chosen engine and before anything slow. `workers` is the number of threads that
         will detect at a time (see `open_engine`). Raises `ModelFileError` for a file that is not a model with boxes,
         `SettingsError` for an option out of range, and `EngineError` for an engine that is not installed or cannot run
         the network.
@@ -92,7 +92,7 @@ class Detector:
         settings = settings or Settings(**options)
         opened = model if isinstance(model, OpenedModel) else OpenedModel.read(os.fspath(model))
         _check_detects(opened)
-        # What the settings ask of the network is checked before the engine takes its seconds to start.
+        # Settings are checked against the network before the engine takes its seconds to start.
         settings.input_size(opened.description)
         settings.class_ids(opened.description)
         engine = open_engine(settings.engine, opened, threads=settings.threads, workers=workers, on_note=on_note)
@@ -108,13 +108,13 @@ class Detector:
         return f"Detector({name}, {len(self.names)} classes, {self._width}x{self._height}, {self.engine.name})"
 
     def prepare(self, info: VideoInfo) -> None:
-        """Get ready for the frames of a video before memory fills with them."""
+        """Prepare for the frames of a video before memory fills with them."""
         fit = self.fit(info.width, info.height, pixel_aspect=float(info.pixel_aspect))
         self.engine.prepare(fit.height, fit.width, self.description.channels)
 
     @property
     def workers(self) -> int:
-        """How many threads may detect at a time and gain from it; the engine decides."""
+        """How many threads can usefully detect at a time; the engine decides."""
         return self.engine.workers
 
     @property
@@ -145,23 +145,23 @@ class Detector:
         pixel_aspect: float = 1.0,
         tiles: Tiles | None = None,
     ) -> PictureDetections | list[PictureDetections]:
-        """Detect objects in a picture, or in each of a list of pictures.
+        """Detect objects in an image, or in each of a list of images.
 
-        A picture is a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, a video's planes,
-        or an array: uint8 (height, width, 3), red first. OpenCV's arrays (`cv2.imread`, `VideoCapture.read`) have blue
-        first: pass `bgr=True` for them. `pixel_aspect` is a pixel's width over its height as displayed; boxes are in
-        the picture's own pixels. `tiles` finds smaller objects with one more run of the network for each tile; without
-        it, the settings decide. Raises `PictureError` for what cannot be read as a picture.
+        An image is a path, an http(s) address, a file's bytes, an open binary file, a Pillow image, a video's planes,
+        or an array: uint8 (height, width, 3), RGB. OpenCV's arrays (`cv2.imread`, `VideoCapture.read`) are BGR: pass
+        `bgr=True` for them. `pixel_aspect` is a pixel's width over its height as displayed; boxes are in the image's
+        own pixels. `tiles` finds smaller objects with one more run of the network for each tile; by default, the
+        settings decide. Raise `PictureError` for a source that cannot be read as an image.
         """
         if isinstance(picture, list | tuple):
             return [self.detect(one, bgr=bgr, pixel_aspect=pixel_aspect, tiles=tiles) for one in picture]
         if isinstance(picture, Planes):
             return self._with_source(self._detect(picture, pixel_aspect, tiles), picture, bgr=False)
         if bgr and not isinstance(picture, np.ndarray):
-            raise TypeError("bgr=True is for arrays; files and Pillow images know the order of their channels")
+            raise TypeError("bgr=True is for arrays; the channel order of files and Pillow images is known")
         pixels = self.read(picture)
         found = self._detect(np.ascontiguousarray(pixels[..., ::-1]) if bgr else pixels, pixel_aspect, tiles)
-        # What can be read only once, or only over the network, is kept; a file is read again when it is drawn.
+        # A source that can be read only once, or only over the network, is kept; a file is read again for drawing.
         kept = picture if isinstance(picture, bytes | os.PathLike | np.ndarray) or _is_path(picture) else pixels
         return self._with_source(found, kept, bgr=bgr)
 
@@ -189,7 +189,7 @@ class Detector:
             return merged[: self.settings.max_detections]
 
     def _views(self, width: int, height: int, tiles: Tiles | None) -> list[View]:
-        """The whole picture, and its tiles unless there is only one."""
+        """Return the whole image, and its tiles unless there is only one."""
         whole = (0, 0, width, height)
         if tiles is None:
             return [whole]
@@ -197,7 +197,7 @@ class Detector:
         return [whole] if len(cut) == 1 else [whole, *cut]
 
     def _run(self, inputs: Sequence[NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
-        """The raw heads for each input; inputs of one shape go through the engine as one batch."""
+        """Return the raw heads for each input; inputs of one shape go through the engine as one batch."""
         outputs: list[list[NDArray[np.float32]]] = [[] for _ in inputs]
         shapes: dict[tuple[int, ...], list[int]] = {}
         for index, one in enumerate(inputs):
@@ -217,11 +217,11 @@ class Detector:
         )
 
     def read(self, picture: PictureSource) -> NDArray[np.uint8]:
-        """A picture as RGB uint8 (height, width, 3), decoded as the settings ask; arrays are returned as they are."""
+        """Return an image as RGB uint8 (height, width, 3), decoded as the settings say; arrays are unchanged."""
         return read_picture(picture, as_darknet=self.settings.interpolation == "darknet")
 
     def fit(self, picture_width: int, picture_height: int, *, pixel_aspect: float = 1.0) -> Fit:
-        """How a picture of this size is laid into the network's input, in the shape in which it is displayed."""
+        """Return how an image of this size is fitted into the network's input, at its displayed aspect ratio."""
         fit = fit_picture(
             max(1, round(picture_width * pixel_aspect)),
             picture_height,
@@ -234,7 +234,7 @@ class Detector:
         return replace(fit, picture_width=picture_width)
 
     def interpret(self, outputs: list[NDArray[np.float32]], fit: Fit) -> Detections:
-        """The boxes that one picture's raw heads, each (rows, columns, channels), mean."""
+        """Return the boxes decoded from one image's raw heads, each (rows, columns, channels)."""
         candidates = decode(
             outputs,
             self.description.heads,
@@ -263,21 +263,21 @@ class Detector:
 
 
 def _check_detects(opened: OpenedModel) -> None:
-    """Raise `ModelFileError` unless the model finds boxes in RGB pictures."""
+    """Raise `ModelFileError` unless the model detects boxes in RGB images."""
     model, description = opened.path, opened.description
     if not description.heads:
         raise ModelFileError(
-            f"{model}: a classifier; it names whole pictures and finds no objects in them. "
-            f"Use `yolo3 classify PICTURE --model {model}`, or give a network with [yolo] heads"
+            f"{model}: is a classifier, which classifies whole pictures and detects no objects. Use `yolo3 classify "
+            f"PICTURE --model {model}`, or give a network with [yolo] heads"
         )
     for head in description.heads:
         if head.tree_file and not head.tree:
             raise ModelFileError(
-                f"{model}: its classes are a hierarchy, and {head.tree_file} was not there when it was converted; "
-                "put that file beside the cfg and convert again"
+                f"{model}: its classes are a hierarchy, but {head.tree_file} was missing when it was converted; put "
+                "that file beside the cfg and convert again"
             )
     if description.channels != 3:
-        raise ModelFileError(f"{model}: takes pictures of {description.channels} channels; expected 3 (RGB)")
+        raise ModelFileError(f"{model}: accepts pictures of {description.channels} channels; expected 3 (RGB)")
 
 
 def _reopen(path: str, settings: Settings, workers: int) -> Detector:

@@ -1,4 +1,4 @@
-"""What can go wrong while finding objects; continues the tree of `convert.errors`.
+"""Define the errors of detecting objects; continues the tree of `convert.errors`.
 
 Yolo3Error
 ├── InputError            the input or the command was wrong       (exit code 2)
@@ -48,11 +48,11 @@ class SettingsError(InputError):
 
 
 class PictureError(InputError):
-    """A picture cannot be opened: missing, truncated, not a picture, or dangerously large."""
+    """An image cannot be opened: missing, truncated, not an image, or dangerously large."""
 
 
 class VideoError(InputError):
-    """A video cannot be opened or holds no frames."""
+    """A video cannot be opened or contains no frames."""
 
 
 class CameraError(InputError):
@@ -60,15 +60,15 @@ class CameraError(InputError):
 
 
 class LogError(InputError):
-    """A frame log cannot be opened or understood, or is not the one of this video."""
+    """A frame log cannot be opened or parsed, or is not of this video."""
 
 
 class DatasetError(InputError):
-    """Labelled pictures cannot be trained on; the message has a line for each mistake."""
+    """Labelled images cannot be trained on; the message has a line for each mistake."""
 
 
 class ZonesError(InputError):
-    """A file of zones, or a condition, cannot be understood or does not fit the picture or the classes."""
+    """A file of zones, or a condition, is invalid or does not fit the image or the classes."""
 
 
 class StreamError(WorkError):
@@ -76,4 +76,4 @@ class StreamError(WorkError):
 
 
 class TrainingError(WorkError):
-    """A training broke off; its last good checkpoint is kept."""
+    """A training run failed; its last good checkpoint is kept."""

@@ -1,4 +1,4 @@
-"""What was found in one picture, with the means to show it: `detector.detect("dog.jpg").save("found.png")`."""
+"""Hold the detections of one image and draw them: `detector.detect("dog.jpg").save("found.png")`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from detector.images.reading import PictureSource, read_picture, write_picture
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PictureDetections(Detections):
-    """`Detections` that know their picture."""
+    """`Detections` that know their image."""
 
     source: PictureSource | Planes | None = field(default=None, kw_only=True)
-    """The picture as it was given to `detect`; a file is read again when it is drawn."""
+    """The image as it was passed to `detect`; a file is read again for drawing."""
 
     bgr: bool = field(default=False, kw_only=True)
-    """Whether `source` is an array of blue, green, red."""
+    """Whether `source` is an array in blue, green, red order."""
 
     def plot(
         self,
@@ -31,15 +31,15 @@ class PictureDetections(Detections):
         labels: bool = True,
         confidence: bool = True,
     ) -> NDArray[np.uint8]:
-        """A copy of the picture with the boxes drawn on it, RGB (height, width, 3) uint8.
+        """Return a copy of the image with the boxes drawn on it, RGB (height, width, 3) uint8.
 
-        `line_width` and `text_size` are in pixels and follow the picture's size unless given. For a picture that was
-        given as BGR the copy is BGR too. Raises `PictureError` when the file of the picture can no longer be read.
+        `line_width` and `text_size` are in pixels and depend on the image's size unless given. For an image passed as
+        BGR the copy is BGR too. Raise `PictureError` when the image file can no longer be read.
         """
-        from detector.drawing.boxes import draw  # text and its fonts take a tenth of the start
+        from detector.drawing.boxes import draw  # text rendering and its fonts take a tenth of the start-up time
 
         if self.source is None:
-            raise ValueError("these detections belong to no picture; draw them with detector.drawing.boxes.draw")
+            raise ValueError("these detections have no picture; draw them with detector.drawing.boxes.draw")
         picture = np.array(self.source.rgb if isinstance(self.source, Planes) else read_picture(self.source))
         if self.bgr:
             picture = np.ascontiguousarray(picture[..., ::-1])
@@ -47,9 +47,9 @@ class PictureDetections(Detections):
         return np.ascontiguousarray(picture[..., ::-1]) if self.bgr else picture
 
     def save(self, path: str | os.PathLike[str], *, labels: bool = True, confidence: bool = True) -> None:
-        """Write the picture with its boxes as JPEG, PNG or WEBP, as the suffix says; an existing file is replaced.
+        """Write the image with its boxes as JPEG, PNG or WEBP, according to the suffix; an existing file is replaced.
 
-        Raises `OutputError` where nothing can be written, `WriteError` where writing fails.
+        Raise `OutputError` if nothing can be written, `WriteError` if writing fails.
         """
         picture = self.plot(labels=labels, confidence=confidence)
         write_picture(path, np.ascontiguousarray(picture[..., ::-1]) if self.bgr else picture)

@@ -1,4 +1,4 @@
-"""Where the time of a run goes, stage by stage."""
+"""Measure the time of each stage of a run."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Stopwatch:
         self._stages: dict[str, Stage] = {}
 
     def __getitem__(self, name: str) -> Stage:
-        """The stage of this name, to be entered with `with`."""
+        """Return the stage with this name, to be entered with `with`."""
         return self._stages.setdefault(name, Stage())
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What each stage took so far."""
+        """The seconds of each stage so far."""
         return {name: stage.seconds for name, stage in self._stages.items()}
 
 
 def milliseconds(seconds: Mapping[str, float], frames: int) -> dict[str, float]:
-    """Milliseconds per frame for each stage."""
+    """Return the milliseconds per frame of each stage."""
     return {name: round(1000 * taken / max(1, frames), 3) for name, taken in seconds.items()}
 
 
@@ -53,18 +53,18 @@ TRACKS = {
     "finding": ("resize", "network", "boxes"),
     "writing": ("draw", "show", "encode", "log"),
 }
-"""The threads of the frame loop, which overlap, and the stages that each goes through."""
+"""The threads of the frame loop, which overlap, and their stages."""
 
 _FILLS = "█▓▒░"
 _BAR_CELLS = 60
 
 
 def bars(stage_ms: Mapping[str, float], frame_ms: float, *, workers: int = 1) -> list[str]:
-    """Lines that show how each thread spent the time of one frame: stages as bars, waiting as dots.
+    """Return lines that show how each thread spent the time of one frame: stages as bars, waiting as dots.
 
-    Times are means for a frame, in milliseconds. `workers` threads were detecting, each in its own frame.
+    Times are means for a frame, in milliseconds. `workers` threads detected, each in its own frame.
     """
-    lines = [f"{frame_ms:.2f} ms a frame; the three rows overlap"]
+    lines = [f"{frame_ms:.2f} ms per frame; the three rows overlap"]
     for track, stages in TRACKS.items():
         parts = [(stage, stage_ms[stage]) for stage in stages if stage in stage_ms]
         if not parts:

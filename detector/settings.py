@@ -1,4 +1,4 @@
-"""How to detect: one frozen dataclass, which the command's options are made from."""
+"""Define the detection settings: one frozen dataclass, from which the command's options are made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
 
 LARGEST_INPUT_PIXELS = 4096 * 4096
-"""The largest network input; larger ones run out of memory."""
+"""Maximum sides of a network input; larger ones run out of memory."""
 
 MOST_THREADS = 512
 
@@ -33,7 +33,7 @@ _CHOICES = {
 }
 _FEW_NAMES = 20
 _LOGGED_ONLY_WHEN_SET = ("max_detections", "agnostic", "tiles", "tile_overlap")
-"""Settings that frame logs of earlier versions do not have."""
+"""Settings that frame logs of earlier versions do not contain."""
 
 
 class Options(TypedDict, total=False):
@@ -56,9 +56,9 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices that change which objects are found, or how fast; each field's `help` describes it.
+    """Settings that affect which objects are detected, or how fast; each field's `help` describes it.
 
-    Raises `SettingsError` for a value that is out of range.
+    Raise `SettingsError` for a value that is out of range.
     """
 
     confidence: float = field(
@@ -142,11 +142,11 @@ class Settings:
 
     @property
     def tiling(self) -> Tiles | None:
-        """How pictures are cut; None when only the whole picture is looked at."""
+        """How images are cut into tiles; None to process only the whole image."""
         return None if self.tiles is None else Tiles.parse(str(self.tiles), self.tile_overlap)
 
     def as_json(self) -> dict[str, Any]:
-        """A JSON-ready object, as the frame log holds it."""
+        """Return a JSON-ready object, as stored in the frame log."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         for item in fields(self):
             if item.name in _LOGGED_ONLY_WHEN_SET and record[item.name] == item.default:
@@ -156,15 +156,15 @@ class Settings:
         return record
 
     def input_size(self, description: Description) -> Size:
-        """The size to run the network at; raises `SettingsError` when it cannot run at it."""
+        """Return the size at which to run the network; raise `SettingsError` if it does not accept that size."""
         own = Size(description.width, description.height)
         wanted = own if self.size is None else parse_size(self.size)
         if self.size is not None and wanted.pixels > LARGEST_INPUT_PIXELS:
             raise SettingsError(f"size {self.size} is too large; expected at most 4096x4096 pixels in all")
         if description.fixed_size and (wanted != own or self.shape != "square"):
             raise SettingsError(
-                f"this network takes pictures of {own} only ({description.fixed_size}); "
-                "leave size and shape as they are"
+                f"this network accepts pictures of {own} only ({description.fixed_size}); leave size and shape at "
+                "their defaults"
             )
         stride = description.stride
         if wanted != own and (min(wanted) < stride or wanted.width % stride or wanted.height % stride):
@@ -175,9 +175,9 @@ class Settings:
         return wanted
 
     def class_ids(self, description: Description) -> NDArray[np.intp] | None:
-        """The ids of the classes to detect, sorted, or None for all.
+        """Return the ids of the classes to detect, sorted, or None for all.
 
-        A number is an id, unless the network has a class of that name. Raises `SettingsError` for a class that the
+        A number is an id, unless the network has a class with that name. Raise `SettingsError` for a class that the
         network does not have.
         """
         import numpy as np
@@ -206,7 +206,7 @@ def _class_id(item: str | int, ids: dict[str, int], names: Sequence[str]) -> int
 
 
 def suggestions(name: str, names: Sequence[str]) -> str:
-    """The number of class names, and those most like a name that is not among them; all of them when they are few."""
+    """Return the number of class names, and those most similar to an unknown name; all of them when they are few."""
     if len(names) <= _FEW_NAMES:
         return f"{len(names)}: {', '.join(names)}"
     lower = {other.lower(): other for other in names}

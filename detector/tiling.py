@@ -1,6 +1,6 @@
-"""The boxes of overlapping tiles of a picture merged, so that each object is one box.
+"""Merge the boxes of overlapping tiles of an image, so that each object is one box.
 
-Pure geometry: no network. The whole picture is always looked at too, because tiles cut large objects apart.
+Pure geometry: no network. The whole image is always processed too, because tiles cut large objects apart.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from detector.images.tiles import View
 
 MERGE_OVERLAP = 0.5
 """Two boxes of one class in different views are of one object when they overlap by more than this: intersection over
-the smaller where a tile's edge has cut one of them, else over the union."""
+the smaller if a tile's edge has cut one of them, else over the union."""
 
 LARGEST_FROM_TILES = 1 / 6
-"""Objects larger than this part of the picture (square roots of the areas) are left to the view of the whole picture.
-A tile shows parts of them, which look like other objects."""
+"""Objects larger than this fraction of the image (square roots of the areas) are left to the view of the whole image. A
+tile shows parts of them, which resemble other objects."""
 
 _EDGE_PART = 0.02
-"""A box that comes so near to the edge of its tile, in parts of the tile's longer side, is cut by it."""
+"""A box this close to the edge of its tile, as a fraction of the tile's longer side, is cut by it."""
 
 
 def merge(found: Sequence[Detections], views: Sequence[View], *, class_agnostic: bool = False) -> Detections:
-    """The boxes of several views of one picture, in its own pixels, each object once, best first.
+    """Return the boxes of several views of one image, in its own pixels, each object once, best first.
 
-    `found` are each view's detections in the view's own pixels; the first view is the whole picture. Greedily, the best
-    box takes in the boxes of its class in other views that are of the same object (`MERGE_OVERLAP`). It keeps its
-    edges, unless its tile has cut it: then it takes those of the best that is not cut, and the hull of all where every
-    one is. With `class_agnostic` it takes in boxes of other classes as well.
+    `found` are each view's detections in the view's own pixels; the first view is the whole image. Greedily, the best
+    box absorbs the boxes of its class in other views that are of the same object (`MERGE_OVERLAP`). It keeps its edges
+    unless its tile has cut it: then it gets those of the best uncut box, or the hull of all if every box is cut. With
+    `class_agnostic` it absorbs boxes of other classes as well.
     """
     boxes, confidence, class_id, view, cut = _in_picture(found, views)
     kept = []
@@ -57,14 +57,14 @@ def merge(found: Sequence[Detections], views: Sequence[View], *, class_agnostic:
 def _in_picture(
     found: Sequence[Detections], views: Sequence[View]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.intp], NDArray[np.bool_]]:
-    """Boxes in the picture's pixels, confidence, class id, number of the view, whether the view cuts it; best first."""
+    """Return boxes in the image's pixels, confidence, class id, view, and whether the view cuts it; best first."""
     whole = views[0]
     largest = LARGEST_FROM_TILES * math.sqrt((whole[2] - whole[0]) * (whole[3] - whole[1]))
     parts = []
     for number, (one, (left, top, right, bottom)) in enumerate(zip(found, views, strict=True)):
         boxes = one.xyxy + np.array([left, top, left, top], np.float32)
         margin = _EDGE_PART * max(right - left, bottom - top)
-        # Where a view ends at the picture's own edge, nothing is cut.
+        # At the image's own edge, nothing is cut.
         inner = np.array([left > whole[0], top > whole[1], right < whole[2], bottom < whole[3]])
         near = np.abs(boxes - np.array([left, top, right, bottom], np.float32)) <= margin
         cut = (near & inner).any(axis=1)
@@ -76,7 +76,7 @@ def _in_picture(
 
 
 def over_smaller(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection of a box (4,) with others (n, 4), over the area of the smaller of each pair; 0 for empty ones."""
+    """Return the intersection of a box (4,) with others (n, 4) over the smaller area of each pair; 0 if empty."""
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     shared = np.maximum(sides, 0).prod(axis=1)
     smaller = np.minimum(_areas(box[None]), _areas(others))
@@ -90,5 +90,5 @@ def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _hull(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The smallest box around some (n, 4)."""
+    """Return the smallest box around (n, 4) others."""
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])

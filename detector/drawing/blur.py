@@ -42,7 +42,7 @@ def hide_all(image: Image) -> None:
 
 
 def whole_pixels(boxes: NDArray[np.floating], image: Image) -> Iterator[tuple[int, int, int, int]]:
-    """Return the boxes widened to whole pixels of the image, at least one wide and high."""
+    """Yield the boxes widened to whole pixels of the image, at least one wide and high."""
     height, width = image.shape[:2]
     for left, top, right, bottom in boxes.tolist():
         x, y = min(max(int(left), 0), width - 1), min(max(int(top), 0), height - 1)

@@ -44,7 +44,7 @@ class FreeSpace:
 
 
 def label_places(box: Box, width: int, height: int, picture_width: int, picture_height: int) -> Iterator[Box]:
-    """Return the possible places for a label of this size, the best first: at a corner of its box, within the image."""
+    """Yield the possible places for a label of this size, the best first: at a corner of its box, within the image."""
     left, top, right, bottom = box
     column, right_end = min(left, picture_width - width), max(0, right - width)
     above, below, inside = top - height, bottom, min(top, picture_height - height)
@@ -67,7 +67,7 @@ def label_places(box: Box, width: int, height: int, picture_width: int, picture_
 
 
 def corner_places(width: int, height: int, picture_width: int, picture_height: int) -> Iterator[Box]:
-    """Return the corners of an image, for elements that belong to no box."""
+    """Yield the corners of an image, for elements that belong to no box."""
     for y in (picture_height - height, 0):
         for x in (0, picture_width - width):
             yield x, y, x + width, y + height

@@ -83,7 +83,7 @@ def test_supervision(found):
 
 
 def test_parts_of_different_lengths_are_refused():
-    with pytest.raises(ValueError, match="of one length, not 1, 0, 1"):
+    with pytest.raises(ValueError, match="equal lengths, not 1, 0, 1"):
         Detections(np.zeros((1, 4), np.float32), np.zeros(0, np.float32), np.zeros(1, np.int64), NAMES)
     with pytest.raises(ValueError, match="tracker_id"):
         Detections(

@@ -132,7 +132,7 @@ class Demuxer:
         return None if self._broken is None else f"reading failed: {reason(self._broken)}"
 
     def decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        """Yield the frames that a packet completes; with None, those that remain in the decoder."""
+        """Return the frames that a packet completes; with None, those that remain in the decoder."""
         try:
             return self.stream.decode(packet)
         except EOFError:

@@ -104,7 +104,7 @@ class _PlaylistDemuxer(Demuxer):
         return self._is_over and bool(self._again)
 
     def decode_packet(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        """Yield the frames that a packet completes, without those that were read before."""
+        """Return the frames that a packet completes, without those that were read before."""
         if packet is not None and self.is_playlist:
             self._is_over = self.container.duration is not None
             # A playlist that has ended meanwhile begins at its first segment, perhaps long before the loss.

@@ -106,7 +106,7 @@ class CopiedAudio:
                 yield packet
 
     def finish(self) -> Iterator[av.Packet[av.AudioStream]]:
-        """Yield the remaining packets: none."""
+        """Return the remaining packets: none."""
         return iter(())
 
     def _wants(self, packet: av.Packet[Any]) -> bool:

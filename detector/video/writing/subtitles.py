@@ -77,7 +77,7 @@ class CopiedSubtitles:
             yield made
 
     def finish(self) -> Iterator[av.Packet[Any]]:
-        """Yield the remaining packets: none."""
+        """Return the remaining packets: none."""
         return iter(())
 
     def _made(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:

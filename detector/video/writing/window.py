@@ -76,7 +76,7 @@ class Window(Sink):
 
     @property
     def frames_per_second(self) -> float:
-        """Return the rate of the last frames shown."""
+        """The rate at which the last frames were shown."""
         if len(self._shown_at) < 2:
             return 0.0
         return (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)

@@ -54,7 +54,7 @@ def test_a_reader_that_has_seen_enough_ends_the_run_quietly(colour_model, colour
     [
         (("export", "MODEL", "-"), "standard output"),
         (("export", "MODEL", "-", "--to", "litert"), "standard output"),
-        (("export", "LOG", "-", "--to", "yolo"), "yolo is no text"),
+        (("export", "LOG", "-", "--to", "yolo"), "yolo is not a text format"),
         (("track", "LOG", "-"), "standard output"),
         (("video", "CLIP", "--log", "-", "--resume"), "cannot be resumed"),
         (("video", "CLIP", "--log", "-", "--events", "-", "--track", "sort"), "both go to standard output"),

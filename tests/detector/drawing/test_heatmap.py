@@ -28,7 +28,7 @@ def test_warmer_is_more_opaque():
 
 
 def test_sizes_must_agree():
-    with pytest.raises(ValueError, match="does not cover"):
+    with pytest.raises(ValueError, match="does not have the size of"):
         overlay(GREY, np.zeros((40, 61), np.float32))
 
 

@@ -281,7 +281,7 @@ PICTURE = Image.effect_noise((64, 64), 80).convert("RGB")
         (b"\x89PNG\r\n\x1a\n", "header is damaged"),
         *[(encoded(PICTURE, kind)[:1500], "damaged") for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")],
         (png(30_000, 30_000, 8, 2, b""), "more than 178 million pixels"),
-        (png(13_000, 13_000, 8, 2, b""), "cut off or damaged"),
+        (png(13_000, 13_000, 8, 2, b""), "truncated or damaged"),
         (png(1, 178_000_000, 8, 2, b""), "262,144 on one side"),
         (png(400_000, 1, 8, 2, b""), "262,144 on one side"),
     ],

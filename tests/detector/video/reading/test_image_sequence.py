@@ -67,7 +67,7 @@ def test_rates(text, rate):
 
 @pytest.mark.parametrize("text", ["0", "-5", "1001", "25/0", "fast", "", "nan", "1/2/3"])
 def test_what_is_no_rate(text):
-    with pytest.raises(SettingsError, match="is no frame rate"):
+    with pytest.raises(SettingsError, match="is not a frame rate"):
         parse_rate(text)
 
 

@@ -74,7 +74,10 @@ def test_cut_off_file_gives_its_frames_then_says_so(clips, tmp_path):
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     numbers = []
-    with VideoFile(cut) as video, pytest.raises(StreamError, match=r"cut\.mp4: damaged or truncated; \d+ frames") as told:
+    with (
+        VideoFile(cut) as video,
+        pytest.raises(StreamError, match=r"cut\.mp4: damaged or truncated; \d+ frames") as told,
+    ):
         for frame in video:
             numbers.append(clips.number(frame.picture))
     assert 10 < len(numbers) < 60
