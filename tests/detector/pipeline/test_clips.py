@@ -177,7 +177,7 @@ def test_another_video_is_refused_and_nothing_left(clips, logged, tmp_path):
         ("person", {"joined": "all.avi"}, OutputError, r"use one of \.mp4"),
         ("person", {"joined": "log.jsonl"}, OutputError, "cannot write a video"),
         ("person", {"folder": "taken"}, OutputError, "is not empty"),
-        ("person", {"folder": "taken", "overwrite": True}, OutputError, r"holds mine\.txt"),
+        ("person", {"folder": "taken", "overwrite": True}, OutputError, r"contains mine\.txt"),
         ("person", {"folder": "log.jsonl"}, OutputError, "is a file; name a folder"),
     ],
 )
@@ -229,4 +229,4 @@ def test_ctrl_c_keeps_the_clips_that_are_whole(logged, tmp_path):
     rows = list(csv.DictReader((tmp_path / "clips" / "clips.csv").read_text().splitlines()))
     assert {row["clip"] for row in rows} == clips_left < {"clip_0001.mp4", "clip_0002.mp4", "clip_0003.mp4"}
     assert names == clips_left | {name.replace("mp4", "jpg") for name in clips_left} | {"index.html", "clips.csv"}
-    assert any("holds" in note for note in result.notes)
+    assert any("contains" in note for note in result.notes)

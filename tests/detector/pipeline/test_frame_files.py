@@ -55,7 +55,7 @@ def test_a_folder_is_replaced_only_when_asked_and_only_if_it_holds_frames(logged
         written(logged, tmp_path / "images")
     assert written(logged, tmp_path / "images", every=6, overwrite=True)[1] == 2
     (tmp_path / "images/mine.txt").write_text("")
-    with pytest.raises(OutputError, match=r"holds mine\.txt"):
+    with pytest.raises(OutputError, match=r"contains mine\.txt"):
         written(logged, tmp_path / "images", overwrite=True)
 
 
