@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Unpack, cast, overload
 
 import numpy as np
@@ -95,7 +96,12 @@ class Detector:
         # Settings are checked against the network before the engine takes its seconds to start.
         settings.input_size(opened.description)
         settings.class_ids(opened.description)
-        engine = open_engine(settings.engine, opened, threads=settings.threads, workers=workers, on_note=on_note)
+        if settings.precision == "float":
+            engine = open_engine(settings.engine, opened, threads=settings.threads, workers=workers, on_note=on_note)
+        else:
+            from detector.precision.choosing import Choice
+
+            engine = Choice(opened, settings, partial(cls, opened.description), workers, on_note).open()
         return cls(opened.description, engine, settings, stopwatch=stopwatch, model=opened)
 
     def __reduce__(self) -> tuple[Callable[..., Detector], tuple[str, Settings, int]]:

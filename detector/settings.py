@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from convert.model_file import Description
 
 EngineName = Literal["auto", "keras", "litert", "onnxruntime", "openvino"]
+Precision = Literal["auto", "float", "int8", "bf16"]
 
 LARGEST_INPUT_PIXELS = 4096 * 4096
 """Maximum sides of a network input; larger ones run out of memory."""
@@ -30,9 +32,10 @@ _CHOICES = {
     "shape": get_args(Shape),
     "interpolation": get_args(Interpolation),
     "engine": get_args(EngineName),
+    "precision": get_args(Precision),
 }
 _FEW_NAMES = 20
-_LOGGED_ONLY_WHEN_SET = ("max_detections", "agnostic", "tiles", "tile_overlap")
+_LOGGED_ONLY_WHEN_SET = ("precision", "calibrate", "max_detections", "agnostic", "tiles", "tile_overlap")
 """Settings that frame logs of earlier versions do not contain."""
 
 
@@ -47,6 +50,8 @@ class Options(TypedDict, total=False):
     interpolation: Interpolation
     classes: str | Sequence[str | int] | None
     engine: EngineName
+    precision: Precision
+    calibrate: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
     threads: int | None
     max_detections: int | None
     agnostic: bool
@@ -95,6 +100,21 @@ class Settings:
         metadata={"help": "detect only these classes, by name or id: person,car or 0,2", "option": str | None},
     )
     engine: EngineName = field(default="auto", metadata={"help": "the runtime for the network"})
+    precision: Precision = field(
+        default="float",
+        metadata={
+            "help": "numbers of the network: int8 and bf16 are faster where the processor has them, and move boxes a "
+            "little; auto compares them with float and takes the fastest that agrees"
+        },
+    )
+    calibrate: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = field(
+        default=None,
+        metadata={
+            "help": "with --precision: pictures to calibrate and compare on, a folder or a video; "
+            "default: those at hand",
+            "option": str | None,
+        },
+    )
     threads: int | None = field(default=None, metadata={"help": "CPU threads for the network; default: all cores"})
     max_detections: int | None = field(default=None, metadata={"help": "keep at most this many boxes, the best ones"})
     agnostic: bool = field(default=False, metadata={"help": "also suppress overlapping boxes of different classes"})
@@ -120,6 +140,9 @@ class Settings:
             raise SettingsError(f"max_detections {self.max_detections} is out of range; expected 1 or more")
         if isinstance(self.size, Sequence) and not isinstance(self.size, str):
             object.__setattr__(self, "size", str(parse_size(self.size)))
+        if self.calibrate is not None and not isinstance(self.calibrate, str):
+            given = [self.calibrate] if isinstance(self.calibrate, os.PathLike) else self.calibrate
+            object.__setattr__(self, "calibrate", tuple(map(os.fspath, given)))
         if isinstance(self.tiles, Tiles):
             object.__setattr__(self, "tile_overlap", self.tiles.overlap)
             object.__setattr__(self, "tiles", str(self.tiles))
@@ -140,6 +163,12 @@ class Settings:
             )
         object.__setattr__(self, "classes", tuple(self.classes))
 
+    def calibrated_on(self, sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Settings:
+        """The settings with these pictures, or this video, to calibrate on, unless others are named or none needed."""
+        if self.precision == "float" or self.calibrate is not None:
+            return self
+        return replace(self, calibrate=sources)
+
     @property
     def tiling(self) -> Tiles | None:
         """How images are cut into tiles; None to process only the whole image."""
@@ -151,9 +180,7 @@ class Settings:
         for item in fields(self):
             if item.name in _LOGGED_ONLY_WHEN_SET and record[item.name] == item.default:
                 del record[item.name]
-        if isinstance(self.classes, tuple):
-            record["classes"] = list(self.classes)
-        return record
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
     def input_size(self, description: Description) -> Size:
         """Return the size at which to run the network; raise `SettingsError` if it does not accept that size."""

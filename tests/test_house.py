@@ -12,7 +12,8 @@ FLOORS = (
     "convert detector.detections detector.errors detector.profiling",
     "detector.images detector.engines detector.heads detector.datasets",
     "detector.drawing detector.tiling detector.video detector.settings",
-    "detector.detector detector.picture_detections detector.logs detector.tracking detector.recognition",
+    "detector.detector detector.precision detector.picture_detections"
+    " detector.logs detector.tracking detector.recognition",
     "detector.pipeline detector.evaluation",
     "detector.training detector.service detector.archive",
     "detector.cli",

@@ -80,7 +80,7 @@ def image_verb(
         written = copies.paths.values() if copies else ()
         lines = json_file(Path(json), overwrite=overwrite, inputs=[*sources, model, *written])
     with lines as json_lines:
-        opened = functools.cache(lambda: Detector.open(model, settings, on_note=on_note))
+        opened = functools.cache(lambda: Detector.open(model, settings.calibrated_on(sources), on_note=on_note))
         if len(sources) > 1:  # a single picture is read before the network
             opened()
         failed = run_batch(

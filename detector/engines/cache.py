@@ -13,8 +13,6 @@ import contextlib
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,12 +21,16 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from convert.files import file_sha256, replacing
+from detector.engines.child import last_line, run_module
 from detector.errors import EngineError, ModelFileError, WriteError
 
 VERSION = 1
 """Increased when networks are compiled differently: files compiled by older versions are then stale."""
 
-SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
+COMPILED = {"litert": ("litert", "float32"), "litert_int8": ("litert", "int8"), "onnx": ("onnx", "float32")}
+"""Kind -> format and precision of the weights."""
+
+SUFFIXES = {"litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx", "quantised": ".npz"}
 
 _DIGITS = 32  # of 64: enough to avoid collisions, and short enough to read
 _STALE_SECONDS = 3600
@@ -43,19 +45,29 @@ def compiled(
     kind: str,
     *,
     sha256: str | None = None,
+    variant: str = "",
     on_note: Callable[[str], object] = lambda note: None,
     folder: Path | None = None,
     build: Callable[[Path, str, Path], None] | None = None,
 ) -> Path:
+<<<<<<< HEAD
     """Return the path of a model file compiled to `litert` or `onnx`, compiling it if no intact copy is cached.
 
     `sha256` is the model file's digest, if known. `folder` and `build`, a function of the model, the kind and the
     output file, are for tests. Raise `EngineError` when the network cannot be compiled, `ModelFileError` when the model
     cannot be read or changes meanwhile, and `WriteError` when the disk is full.
+=======
+    """The path of a model file compiled to a kind of `SUFFIXES`, compiling it now if no good copy is kept.
+
+    `sha256` is the model file's digest, where the caller has it. `variant` names what else the result depends on, in
+    letters, digits, dots and underscores. `build` makes it, from the model, the kind and the file to write; by default
+    the compiler of `COMPILED`. `folder` is for tests. Raises `EngineError` when the network cannot be compiled,
+    `ModelFileError` when the model cannot be read or changes meanwhile, and `WriteError` when the disk is full.
+>>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
     """
     folder = folder or user_cache_path("yolo3", appauthor=False)
     digest = (sha256 or _digest(model))[:_DIGITS]
-    stem, suffix = f"{digest}-{kind}-", SUFFIXES[kind]
+    stem, suffix = f"{digest}-{kind}{variant and '_'}{variant}-", SUFFIXES[kind]
     pattern = f"{stem}{VERSION}-*{suffix}"
     kept = _good_copy(folder, pattern)
     if kept:
@@ -64,7 +76,8 @@ def compiled(
     kept = _good_copy(folder, pattern)
     if kept:
         return kept
-    on_note(f"compiling {model.name} for {'LiteRT' if kind == 'litert' else 'ONNX'}, once ...")
+    if kind in COMPILED:
+        on_note(f"compiling {model.name} for {'ONNX' if kind == 'onnx' else 'LiteRT'}, once ...")
     if note:
         on_note(note)
     _forget(folder, stem)
@@ -105,6 +118,7 @@ def _content(kept: Path) -> str:
 
 
 def _build(model: Path, kind: str, out: Path) -> None:
+<<<<<<< HEAD
     """Compile in a separate process, so that TensorFlow's half a gigabyte is released.
 
     Its standard input is a pipe that nothing is written to. The pipe closes when this process ends, which ends the
@@ -131,11 +145,14 @@ def _build(model: Path, kind: str, out: Path) -> None:
     finally:
         os.close(read_end)
         os.close(write_end)
+=======
+    to, precision = COMPILED[kind]
+    run = run_module("detector.engines.compiling", model.resolve(), to, out.resolve(), precision)
+    if run.returncode == _WRITE_FAILED:
+        raise WriteError(f"{out.parent}: the compiled network could not be written ({last_line(run)})")
+>>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
     if run.returncode:
-        lines = run.stderr.strip().splitlines() or [f"it ended with {run.returncode}"]
-        if run.returncode == _WRITE_FAILED:
-            raise WriteError(f"{out.parent}: the compiled network could not be written ({lines[-1]})")
-        raise EngineError(f"{model}: cannot be compiled to {kind} ({lines[-1]}); --engine keras runs it")
+        raise EngineError(f"{model}: cannot be compiled to {kind} ({last_line(run)}); --engine keras runs it")
 
 
 def _writable(folder: Path) -> tuple[Path, str]:

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from convert.files import check_output, replacing
 from convert.folders import private_folder, take_place
 from convert.keras_import import held_back_stderr, import_keras
 from convert.model_file import Description, read_description
+from detector.engines.child import end_with_the_parent
 from detector.engines.flatbuffer import convert_to_litert
 from detector.engines.folding import fold
 from detector.engines.keras import load_model
@@ -196,6 +196,7 @@ def _function(folded: Any) -> Any:
     return tf.function(lambda picture: [tf.identity(head) for head in tf.nest.flatten(folded(picture, training=False))])
 
 
+<<<<<<< HEAD
 def _end_with_the_parent() -> None:
     """End this process when its parent ends: then standard input, a pipe held by the parent, is closed."""
 
@@ -207,10 +208,12 @@ def _end_with_the_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
+=======
+>>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
 if __name__ == "__main__":
-    _end_with_the_parent()
+    end_with_the_parent()
     try:
-        write_network(Path(sys.argv[1]), Path(sys.argv[3]), to=sys.argv[2])
+        write_network(Path(sys.argv[1]), Path(sys.argv[3]), to=sys.argv[2], precision=cast(Precision, sys.argv[4]))
     except Yolo3Error as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -21,6 +21,10 @@ PACKAGES = {
 OnNote = Callable[[str], object]
 
 
+def ignore_note(note: str) -> None:
+    """Take a note for the user and do nothing with it."""
+
+
 @dataclass(frozen=True)
 class Cores:
     """How an engine may use the processor."""
@@ -29,7 +33,11 @@ class Cores:
     """Threads in all."""
 
     workers: int = 1
+<<<<<<< HEAD
     """Number of threads that run images at the same time; LiteRT divides its threads among them."""
+=======
+    """Callers that run pictures at the same time, among which LiteRT and OpenVINO divide the threads."""
+>>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
 
 
 def open_engine(
@@ -38,13 +46,20 @@ def open_engine(
     *,
     threads: int | None = None,
     workers: int = 1,
-    on_note: OnNote = lambda note: None,
+    on_note: OnNote = ignore_note,
 ) -> Engine:
     """Open a model with the named engine; `auto` is LiteRT if it is installed, else Keras.
 
+<<<<<<< HEAD
     `threads` is for the CPU, all of its cores by default. `workers` callers run images at the same time; LiteRT divides
     the threads among them, other engines serve them one by one. `on_note` is called with the choice of `auto` and
     before anything slow. Raise `EngineError` for an engine that is not installed or cannot run this network.
+=======
+    `threads` is for the CPU, all of its cores by default. `workers` callers will run pictures at the same time; LiteRT
+    and OpenVINO divide the threads among them, other engines serve one after another. `on_note` is called with what
+    `auto` picked and before anything slow. Raises `EngineError` for an engine that is not installed or cannot run this
+    network.
+>>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
     """
     cores = Cores(threads or available_cores(), workers)
     if name != "auto":
@@ -88,7 +103,7 @@ def _make(name: str, model: OpenedModel, cores: Cores, on_note: OnNote) -> Engin
     if name == "openvino":
         from detector.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(file, threads=cores.threads)
+        return OpenVinoEngine(file, threads=cores.threads, workers=cores.workers)
     from detector.engines.litert import LitertEngine
 
     return LitertEngine(file, threads=max(1, cores.threads // cores.workers), workers=cores.workers)

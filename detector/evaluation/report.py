@@ -73,7 +73,9 @@ def evaluate_models(
     examples = dataset.valid
     readers = [picture_reader(example) for example in examples]
     truths = [example_truth(example) for example in examples]
-    detectors = {str(model): Detector.open(model, settings) for model in models}
+    # The training pictures, where there are others: the pictures that a network is measured on must not shape it.
+    calibrated = settings.calibrated_on([example.path for example in dataset.train or examples])
+    detectors = {str(model): Detector.open(model, calibrated) for model in models}
     labels = model_labels(list(detectors))
     translations = {name: translation(one.names, dataset.names, name) for name, one in detectors.items()}
     scores: dict[str, Score] = {}

@@ -191,7 +191,8 @@ def _run(job: _Job, tracking: LiveTracking, *, bar: Bar, on_note: OnNote, open_d
     # Frames that depend on the ones before them are processed one after another.
     in_order = point.progress is not None or skips
     workers = 1 if in_order else workers_for(options.model, options.settings)
-    detector = open_detector(job.model, options.settings, on_note=on_note, stopwatch=stopwatch, workers=workers)
+    settings = options.settings.calibrated_on(options.source)
+    detector = open_detector(job.model, settings, on_note=on_note, stopwatch=stopwatch, workers=workers)
     detector.prepare(video.info)
     detect: Detect = known_or(detector.detect_frame)
     frames = ResumedFrames(video, point, job.journal, job.record.classes)
@@ -236,7 +237,7 @@ def workers_for(model: Path, settings: Settings) -> int:
 
     Each worker holds its own copy of the weights, and large networks keep all cores busy with one frame.
     """
-    if settings.engine not in ("auto", "litert") or model.stat().st_size > _LARGEST_SHARED_BYTES:
+    if settings.engine not in ("auto", "litert", "openvino") or model.stat().st_size > _LARGEST_SHARED_BYTES:
         return 1
     return min(settings.threads or available_cores(), _MOST_WORKERS)
 
