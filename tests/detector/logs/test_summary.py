@@ -119,12 +119,12 @@ import resource, sys
 from pathlib import Path
 from detector.logs.summary import digest_log
 from detector.logs.exports import export_log
-from detector.logs.box_filter import Chosen
+from detector.logs.box_filter import BoxFilter
 from detector.pipeline.contact_sheet import eventful_frames
 
 def use(log):
     digest_log(log).lines()
-    eventful_frames(log, Chosen(), count=9)
+    eventful_frames(log, BoxFilter(), count=9)
     for to in ("csv", "coco", "mot", "darknet", "labelstudio"):
         export_log(log, to, log.with_suffix("." + to))
 
