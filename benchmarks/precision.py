@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
 from tqdm import tqdm
 
+from benchmarks.frontier import as_results
 from benchmarks.report import machine, put, table
-from detector import Detections, Detector
-from detector.datasets.dataset import read_dataset
+from detector import Detector
 from detector.engines.base import Engine, available_cores
-from detector.evaluation.average_precision import Truth, score
-from detector.evaluation.ground_truth import example_truth
 from detector.images.reading import read_picture
 
 ROWS = {
@@ -30,6 +32,7 @@ ROWS = {
 
 DRAWS = 30
 RUNS = 30
+Figures = NDArray[np.float64]
 _SECONDS = 20.0
 
 
@@ -37,14 +40,14 @@ def main() -> None:
     """Measure, and write the section `precision` of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/precision")
     parser.add_argument("models", nargs="+", type=Path, help="model files; AP is measured of those with DATA's classes")
-    parser.add_argument("--data", type=Path, required=True, help="labelled pictures that no network is calibrated on")
-    parser.add_argument("--pictures", type=Path, help="the folder of the pictures, where the form names none")
+    parser.add_argument("--annotations", type=Path, required=True, help="COCO's .json of pictures to measure AP on")
+    parser.add_argument("--pictures", type=Path, required=True, help="their folder")
     parser.add_argument("--calibrate", type=Path, required=True, help="other pictures, a folder or a video")
     parser.add_argument("--without-ap", nargs="*", default=[], metavar="NAME", help="models whose weights are random")
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
-    examples = read_dataset(options.data, pictures=options.pictures).valid
-    truths = [example_truth(example) for example in examples]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(options.annotations)
     parts = []
     for model in options.models:
         detectors = {
@@ -59,13 +62,11 @@ def main() -> None:
             for name, settings in ROWS.items()
         }
         milliseconds = times({name: detector.engine for name, detector in detectors.items()}, detectors)
-        found: dict[str, list[Detections]] = {}
+        found: dict[str, list[dict[str, Any]]] = {}
         if model.stem not in options.without_ap:
             for name, detector in detectors.items():
-                pictures = tqdm(examples, desc=f"{model.stem} {name}")
-                found[name] = [detector.detect(read_picture(example.path)) for example in pictures]
-        names = next(iter(detectors.values())).names
-        parts.append(f"### {model.stem}\n\n{_table(milliseconds, truths, found, names)}")
+                found[name] = _results(detector, truth, options.pictures, f"{model.stem} {name}")
+        parts.append(f"### {model.stem}\n\n{_table(milliseconds, truth, found)}")
     put("precision", f"{_INTRODUCTION}\n\n" + "\n\n".join(parts) + f"\n\n{options.threads} threads. {machine()}")
 
 
@@ -94,16 +95,20 @@ def times(engines: dict[str, Engine], detectors: dict[str, Detector]) -> dict[st
     return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
 
 
-def _table(
-    milliseconds: dict[str, float],
-    truths: Sequence[Truth],
-    found: dict[str, list[Detections]],
-    names: tuple[str, ...],
-) -> str:
+def _results(detector: Detector, truth: Any, pictures: Path, what: str) -> list[dict[str, Any]]:
+    """Detections in all pictures in COCO's results format."""
+    categories = sorted(truth.getCatIds())
+    results: list[dict[str, Any]] = []
+    for image in tqdm(truth.loadImgs(truth.getImgIds()), desc=what):
+        results += as_results(detector.detect(read_picture(pictures / image["file_name"])), image["id"], categories)
+    return results
+
+
+def _table(milliseconds: dict[str, float], truth: Any, found: dict[str, list[dict[str, Any]]]) -> str:
     first = next(iter(milliseconds.values()))
     head = ["precision", "ms", "ratio", *(["AP", "AP50", "AP - float", "AP50 - float"] if found else [])]
     rows = []
-    figures = {name: _figures(truths, one, names) for name, one in tqdm(found.items(), desc="average precision")}
+    figures = {name: _figures(truth, one) for name, one in found.items()}
     for name, value in milliseconds.items():
         row = [name, f"{value:.1f}", f"{value / first:.2f}"]
         if found:
@@ -116,18 +121,30 @@ def _table(
     return table(head, rows)
 
 
-def _figures(
-    truths: Sequence[Truth], found: list[Detections], names: tuple[str, ...]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+def _figures(truth: Any, results: list[dict[str, Any]]) -> tuple[Figures, Figures]:
     """AP and AP50 of all pictures, (2,), and of each draw, (DRAWS, 2)."""
-    random = np.random.default_rng(0)
+    from pycocotools.cocoeval import COCOeval
 
-    def ap(indices: Sequence[int]) -> tuple[float, float]:
-        measured = score([truths[index] for index in indices], [found[index] for index in indices], names)
-        return measured.ap, measured.ap50
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = evaluation.params.areaRng[:1], ["all"]
+        evaluation.params.maxDets = [100]
+        evaluation.evaluate()
+        whole = _accumulated(evaluation)
+        pictures = len(evaluation.params.imgIds)
+        by_class = np.array(evaluation.evalImgs, object).reshape(-1, pictures)
+        random = np.random.default_rng(1)
+        draws = []
+        for _ in range(DRAWS):
+            evaluation.evalImgs = by_class[:, random.integers(0, pictures, pictures)].reshape(-1).tolist()
+            draws.append(_accumulated(evaluation))
+    return np.array(whole), np.array(draws)
 
-    draws = [ap(random.integers(0, len(truths), len(truths)).tolist()) for _ in range(DRAWS)]
-    return np.array(ap(range(len(truths)))), np.array(draws)
+
+def _accumulated(evaluation: Any) -> tuple[float, float]:
+    evaluation.accumulate()
+    precision = evaluation.eval["precision"]
+    return float(precision[precision > -1].mean()), float(precision[0][precision[0] > -1].mean())
 
 
 if __name__ == "__main__":
