@@ -50,20 +50,12 @@ def compiled(
     folder: Path | None = None,
     build: Callable[[Path, str, Path], None] | None = None,
 ) -> Path:
-<<<<<<< HEAD
-    """Return the path of a model file compiled to `litert` or `onnx`, compiling it if no intact copy is cached.
+    """Return the path of a model file compiled to a kind of `SUFFIXES`, compiling it if no intact copy is cached.
 
-    `sha256` is the model file's digest, if known. `folder` and `build`, a function of the model, the kind and the
-    output file, are for tests. Raise `EngineError` when the network cannot be compiled, `ModelFileError` when the model
-    cannot be read or changes meanwhile, and `WriteError` when the disk is full.
-=======
-    """The path of a model file compiled to a kind of `SUFFIXES`, compiling it now if no good copy is kept.
-
-    `sha256` is the model file's digest, where the caller has it. `variant` names what else the result depends on, in
-    letters, digits, dots and underscores. `build` makes it, from the model, the kind and the file to write; by default
-    the compiler of `COMPILED`. `folder` is for tests. Raises `EngineError` when the network cannot be compiled,
-    `ModelFileError` when the model cannot be read or changes meanwhile, and `WriteError` when the disk is full.
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
+    `sha256` is the model file's digest, if known. `variant` names what else the result depends on, in letters, digits,
+    dots and underscores. `build` makes the file, given the model, the kind and the output file; by default the compiler
+    of `COMPILED`. `folder` is for tests. Raise `EngineError` when the network cannot be compiled, `ModelFileError` when
+    the model cannot be read or changes meanwhile, and `WriteError` when the disk is full.
     """
     folder = folder or user_cache_path("yolo3", appauthor=False)
     digest = (sha256 or _digest(model))[:_DIGITS]
@@ -118,39 +110,10 @@ def _content(kept: Path) -> str:
 
 
 def _build(model: Path, kind: str, out: Path) -> None:
-<<<<<<< HEAD
-    """Compile in a separate process, so that TensorFlow's half a gigabyte is released.
-
-    Its standard input is a pipe that nothing is written to. The pipe closes when this process ends, which ends the
-    other one.
-    """
-    package = Path(__file__).parents[2]
-    read_end, write_end = os.pipe()
-    try:
-        run = subprocess.run(
-            [sys.executable, "-P", "-m", "detector.engines.compiling", model.resolve(), kind, out.resolve()],
-            env={
-                **os.environ,
-                "KERAS_BACKEND": "tensorflow",
-                "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")])),
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-            },
-            stdin=read_end,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    finally:
-        os.close(read_end)
-        os.close(write_end)
-=======
     to, precision = COMPILED[kind]
     run = run_module("detector.engines.compiling", model.resolve(), to, out.resolve(), precision)
     if run.returncode == _WRITE_FAILED:
         raise WriteError(f"{out.parent}: the compiled network could not be written ({last_line(run)})")
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
     if run.returncode:
         raise EngineError(f"{model}: cannot be compiled to {kind} ({last_line(run)}); --engine keras runs it")
 

@@ -1,4 +1,4 @@
-"""A module run as a program of its own: what it takes of memory goes when it ends, and it ends with this process."""
+"""Run a module in a separate process: its memory is released when it ends, and it ends with this process."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def run_module(module: str, *arguments: Path | str) -> subprocess.CompletedProce
 
 
 def last_line(run: subprocess.CompletedProcess[str]) -> str:
-    """The end of what a module said on standard error: its reason for failing."""
+    """Return the last line of a module's standard error: its reason for failing."""
     lines = run.stderr.strip().splitlines() or [f"it ended with {run.returncode}"]
     return lines[-1][:300]
 
 
 def end_with_the_parent() -> None:
-    """End this process when the one that started it does: then standard input, a pipe that it holds, is closed."""
+    """End this process when its parent ends: then standard input, a pipe held by the parent, is closed."""
 
     def wait() -> None:
-        # Not through sys.stdin: a thread that holds its lock aborts the interpreter on its way out.
+        # Not through sys.stdin: a thread that holds its lock aborts the interpreter at exit.
         os.read(0, 1)
         os._exit(1)
 

@@ -196,20 +196,6 @@ def _function(folded: Any) -> Any:
     return tf.function(lambda picture: [tf.identity(head) for head in tf.nest.flatten(folded(picture, training=False))])
 
 
-<<<<<<< HEAD
-def _end_with_the_parent() -> None:
-    """End this process when its parent ends: then standard input, a pipe held by the parent, is closed."""
-
-    def wait() -> None:
-        # Not through sys.stdin: a thread that holds its lock aborts the interpreter at exit.
-        os.read(0, 1)
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
-
-
-=======
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
 if __name__ == "__main__":
     end_with_the_parent()
     try:

@@ -33,11 +33,7 @@ class Cores:
     """Threads in all."""
 
     workers: int = 1
-<<<<<<< HEAD
-    """Number of threads that run images at the same time; LiteRT divides its threads among them."""
-=======
-    """Callers that run pictures at the same time, among which LiteRT and OpenVINO divide the threads."""
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
+    """Number of threads that run images at the same time; LiteRT and OpenVINO divide their threads among them."""
 
 
 def open_engine(
@@ -50,16 +46,9 @@ def open_engine(
 ) -> Engine:
     """Open a model with the named engine; `auto` is LiteRT if it is installed, else Keras.
 
-<<<<<<< HEAD
-    `threads` is for the CPU, all of its cores by default. `workers` callers run images at the same time; LiteRT divides
-    the threads among them, other engines serve them one by one. `on_note` is called with the choice of `auto` and
-    before anything slow. Raise `EngineError` for an engine that is not installed or cannot run this network.
-=======
-    `threads` is for the CPU, all of its cores by default. `workers` callers will run pictures at the same time; LiteRT
-    and OpenVINO divide the threads among them, other engines serve one after another. `on_note` is called with what
-    `auto` picked and before anything slow. Raises `EngineError` for an engine that is not installed or cannot run this
-    network.
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
+    `threads` is for the CPU, all of its cores by default. `workers` callers run images at the same time; LiteRT and
+    OpenVINO divide the threads among them, other engines serve them one by one. `on_note` is called with the choice of
+    `auto` and before anything slow. Raise `EngineError` for an engine that is not installed or cannot run this network.
     """
     cores = Cores(threads or available_cores(), workers)
     if name != "auto":

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Run networks with OpenVINO, an optional extra, from the file compiled for LiteRT."""
-=======
-"""OpenVINO, an optional extra; it reads the network that was compiled for LiteRT, or one of 8-bit integers."""
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
+"""Run networks with OpenVINO, an optional extra: the file compiled for LiteRT, or an int8 network."""
 
 from __future__ import annotations
 
@@ -26,15 +22,11 @@ _MOST_SHAPES = 4
 
 
 class OpenVinoEngine(Engine):
-<<<<<<< HEAD
-    """A compiled network on the CPU; the first image of each input size takes longer."""
-=======
-    """A compiled network, on the CPU; the first picture of each input size takes longer.
+    """A compiled network on the CPU; the first image of each input size takes longer.
 
-    `compiled` is a file for LiteRT, or the bytes of OpenVINO's own .xml and .bin. `workers` pictures are run at a time
+    `compiled` is a file for LiteRT, or the bytes of OpenVINO's own .xml and .bin. `workers` images run at the same time
     and share the `threads`.
     """
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
 
     name = "openvino"
 
@@ -50,13 +42,9 @@ class OpenVinoEngine(Engine):
         self.precision = precision
         self._options = {
             "INFERENCE_NUM_THREADS": threads,
-<<<<<<< HEAD
-            "INFERENCE_PRECISION_HINT": "f32",  # otherwise bfloat16 on processors that have it, which changes boxes
-=======
-            # Without a hint, OpenVINO computes in bfloat16 where the processor can, which moves boxes. The integers of
-            # an int8 network stay integers with any hint; the rest of it is float.
+            # Without a hint, OpenVINO computes in bfloat16 on processors that have it, which changes boxes. The hint is
+            # for what an int8 network leaves in floats.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": workers,
         }
@@ -74,32 +62,22 @@ class OpenVinoEngine(Engine):
         self._requests((1, height, width, channels))
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-<<<<<<< HEAD
         """Compute the raw heads, coarsest first."""
-        with self._lock:
-            return one_by_one(self._run, batch)
-
-    def _run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        # The input is shared, because the array outlives the call; heads are copied, because the next image overwrites
-        # them.
-        heads = self._request.infer([picture], share_inputs=True, share_outputs=False)
-        return [heads[index] for index in range(len(heads))]
-=======
-        """The raw heads, coarsest first."""
         return one_by_one(self._run, batch)
 
     def _run(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         free = self._requests(picture.shape)
         request = free.get()
         try:
-            # Shared in, because the array outlives the call; copied out, because the next picture overwrites the heads.
+            # The input is shared, because the array outlives the call; heads are copied, because the next image
+            # overwrites them.
             heads = request.infer([picture], share_inputs=True, share_outputs=False)
             return [heads[index] for index in range(len(heads))]
         finally:
             free.put(request)
 
     def _requests(self, shape: tuple[int, ...]) -> SimpleQueue[Any]:
-        """What runs pictures of a shape, one per worker. The first few shapes have their own, further ones share."""
+        """Return the requests for images of a shape, one per worker; all shapes after the first few share theirs."""
         with self._lock:
             if shape not in self._free and len(self._free) >= _MOST_SHAPES:
                 shape = ()
@@ -119,27 +97,21 @@ class OpenVinoEngine(Engine):
         try:
             return self._core.compile_model(model, "CPU", self._options)
         except RuntimeError as error:
-            raise EngineError(
-                f"OpenVINO cannot compile the network ({_first_line(error)}); try --engine keras"
-            ) from None
+            raise EngineError(f"OpenVINO cannot compile it ({_first_line(error)}); try --engine keras") from None
 
     def _read(self, compiled: Path | tuple[bytes, bytes]) -> Any:
         if isinstance(compiled, Path):
             return self._core.read_model(compiled)
         xml, weights = compiled
-        tensor = (
-            openvino.Tensor(np.frombuffer(weights, np.uint8)) if weights else openvino.Tensor(np.zeros(0, np.uint8))
-        )
-        return self._core.read_model(model=xml, weights=tensor)
+        return self._core.read_model(model=xml, weights=openvino.Tensor(np.frombuffer(weights, np.uint8)))
 
 
 def capabilities() -> frozenset[str]:
-    """The number formats that OpenVINO computes fast on this processor, such as FP32, BF16 and INT8."""
+    """Return the number formats that OpenVINO computes fast on this processor, such as FP32, BF16 and INT8."""
     return frozenset(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def _first_line(error: Exception) -> str:
-    """What OpenVINO says of an error, without the places in its source."""
+    """Return the message of an error without the places in OpenVINO's source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
     return lines[0][:200] if lines else type(error).__name__
->>>>>>> bce7be3 (Networks run in bfloat16 or int8: made for pictures at hand, compared with floats, kept)
