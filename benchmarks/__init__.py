@@ -1,1 +1,1 @@
-"""The measurements of docs/performance.md and docs/video.md; not part of the package."""
+"""Measure the figures of docs/performance.md and docs/video.md; not part of the package."""

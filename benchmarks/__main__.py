@@ -1,4 +1,4 @@
-"""Compare this project with its peers, forward pass and video, and write docs/performance.md."""
+"""Compare this project with its peers, in forward passes and videos, and write docs/performance.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--picture", type=Path, help="a photo for the stages and whole processes")
     parser.add_argument("--video", type=Path, help="a video for the end-to-end part")
-    parser.add_argument("--frames", type=int, default=0, help="use only so many frames for networks over 10 GFLOP")
+    parser.add_argument("--frames", type=int, default=0, help="use only this many frames for networks over 10 GFLOP")
     parser.add_argument("--rounds", type=int, default=3, help="of the video")
     parser.add_argument("--seconds", type=float, default=60, help="seconds of forward passes per network")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="measure only these")

@@ -1,4 +1,4 @@
-"""Encoder presets compared: time, bytes and similarity for the same frames."""
+"""Compare encoder presets: time, bytes and similarity for the same frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COMPARED_EVERY = 5
 
 
 def measure(video: Path, folder: Path, *, rounds: int) -> str:
-    """A table of the presets of H.264 at its usual quality, every preset in every round."""
+    """Return a table of the presets of H.264 at its usual quality, every preset in every round."""
     used: dict[str | None, list[float]] = {preset: [] for preset in PRESETS}
     for _ in range(rounds):
         for preset, seconds in used.items():
@@ -50,7 +50,7 @@ def measure(video: Path, folder: Path, *, rounds: int) -> str:
 
 
 def _encode(video: Path, path: Path, preset: str | None) -> float:
-    """CPU seconds a frame to read and to write."""
+    """Return the CPU seconds per frame to read and to write."""
     began = time.process_time()
     with VideoFile(video) as source:
         writer = VideoWriter(path, source.info, settings=VideoSettings(preset=preset), overwrite=True)
@@ -61,7 +61,7 @@ def _encode(video: Path, path: Path, preset: str | None) -> float:
 
 
 def likeness(video: Path, copy: Path) -> tuple[float, float]:
-    """Peak signal-to-noise ratio in decibels, and structural similarity, of the brightness of two videos' frames."""
+    """Return the peak signal-to-noise ratio in decibels, and the structural similarity, of two videos' luma."""
     errors, similarities = [], []
     with VideoFile(video) as one, VideoFile(copy) as other:
         pairs = zip(islice(one, FRAMES), other, strict=True)
@@ -73,7 +73,7 @@ def likeness(video: Path, copy: Path) -> tuple[float, float]:
 
 
 def _similarity(old: Plane, new: Plane) -> float:
-    """SSIM (Wang et al. 2004): a Gaussian window of 11 pixels, its two constants for 8 bits."""
+    """Return the SSIM (Wang et al. 2004): a Gaussian window of 11 pixels, its two constants for 8 bits."""
     first, second = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
     def mean(plane: Any) -> Any:

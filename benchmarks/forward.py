@@ -1,4 +1,4 @@
-"""The forward pass alone: this project's engines and their peers, alternating."""
+"""Measure the forward pass alone: this project's engines and their peers, alternating."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from detector.engines.opening import open_engine
 
 Picture = NDArray[np.float32]
 Contender = tuple[str, Callable[[Picture], Any]]
-"""What runs a (1, height, width, 3) picture, and its name; a peer's begins with a capital."""
+"""A function that runs a (1, height, width, 3) image, and its name; a peer's begins with a capital."""
 
 ENGINES = ("litert", "openvino", "onnxruntime", "keras")
 
 
 def contenders(network: Measured, threads: int, skip: Collection[str] = ()) -> Iterator[Contender]:
-    """Everything but what is skipped; each is opened when it is asked for."""
+    """Yield all contenders that are not skipped; each is opened when it is requested."""
     peers = {"OpenCV, Darknet importer": _opencv, "ONNX Runtime": _onnxruntime, "OpenVINO, from ONNX": _openvino}
     for name in ENGINES:
         if name not in skip:
@@ -85,7 +85,7 @@ def _tensorflow(network: Measured) -> Iterator[Contender]:
 def measure(
     network: Measured, threads: int, seconds: float, *, skip: Collection[str] = ()
 ) -> tuple[str, dict[str, float]]:
-    """A table for one network, and each contender's median in milliseconds."""
+    """Return a table for one network, and each contender's median in milliseconds."""
     picture = np.random.default_rng(3).uniform(0, 1, (1, network.size, network.size, 3)).astype(np.float32)
     runs = dict(contenders(network, threads, skip))
     wall: dict[str, list[float]] = {name: [] for name in runs}
@@ -96,7 +96,7 @@ def measure(
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for name, run in runs.items():
-            run(picture)  # a thread pool that another one just displaced needs a call to come back
+            run(picture)  # a thread pool that was just displaced by another one needs a call to recover
             began = time.perf_counter()
             for _ in range(10):
                 start, used = time.perf_counter(), time.process_time()
@@ -110,7 +110,7 @@ def measure(
 
 
 def plot(medians: dict[str, dict[str, float]], path: Path) -> None:
-    """Bars of each network's contenders, against the best peer."""
+    """Plot bars of each network's contenders, against the best peer."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4 * len(medians), 3.2), layout="constrained")
@@ -160,7 +160,7 @@ def _table(network: Measured, wall: dict[str, list[float]], processor: dict[str,
 
 
 def sgemm_gigaflops(side: int = 1536) -> float:
-    """What matrix multiplication reaches on one core at its best of twelve, by processor time."""
+    """Return the GFLOP/s of matrix multiplication on one core: the best of twelve, by processor time."""
     matrix = np.random.default_rng(0).standard_normal((side, side), np.float32)
     best = float("inf")
     for _ in range(12):
@@ -171,7 +171,7 @@ def sgemm_gigaflops(side: int = 1536) -> float:
 
 
 def peak_megabytes(network: Measured, engine: str, threads: int) -> float:
-    """The most memory that a process holds which opens an engine, its network compiled before, and runs it twice."""
+    """Return the peak memory of a process that opens an engine, with its network compiled before, and runs it twice."""
     program = """
 import sys
 import numpy as np

@@ -1,4 +1,4 @@
-"""Average precision against time over shapes and sizes, on pictures labelled as COCO labels them."""
+"""Measure average precision against time over shapes and sizes, on images with COCO labels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RESAMPLINGS = 30
 
 @dataclass
 class Setting:
-    """One shape and size of one network, and what was measured of it."""
+    """One shape and size of one network, and its measurements."""
 
     shape: str
     size: int
@@ -43,14 +43,14 @@ class Setting:
     seconds: list[float] = field(default_factory=list)
     pixels: list[int] = field(default_factory=list)
     last: tuple[int, int] = 0, 0
-    """The network input's width and height for the last picture."""
+    """Return the network input's width and height for the last image."""
 
     ap: float = 0.0
     resampled: Any = None
 
     @property
     def milliseconds(self) -> float:
-        """The median time of the network."""
+        """The median milliseconds of the network."""
         return float(np.median(self.seconds)) * 1e3
 
 
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def planes_against_rgb(models: Sequence[Path], truth: Any, pictures: Path) -> str:
-    """A table: average precision on pictures in video planes, resized as planes or after conversion to RGB."""
+    """Return a table: average precision on images in video planes, resized as planes or after conversion to RGB."""
     colours = Colours(matrix=5, full_range=False)
     categories = sorted(truth.getCatIds())
     rows = []
@@ -101,7 +101,7 @@ def planes_against_rgb(models: Sequence[Path], truth: Any, pictures: Path) -> st
 
 
 def measure(model: Path, truth: Any, options: argparse.Namespace, *, crop: bool) -> list[Setting]:
-    """Run every setting on every picture, alternating, so that load on the machine slows all alike."""
+    """Run every setting on every image, alternating, so that load on the machine slows all equally."""
     settings = [
         Setting(shape, size, Detector.open(model, size=str(size), confidence=0.005, threads=options.threads, **choice))
         for shape, choice in SHAPES.items()
@@ -131,14 +131,14 @@ def measure(model: Path, truth: Any, options: argparse.Namespace, *, crop: bool)
 
 
 def as_results(found: Detections, image_id: int, categories: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Detections in COCO's results format."""
+    """Yield detections in COCO's results format."""
     for (left, top, right, bottom), confidence, class_id, _ in found:
         box = [float(left), float(top), float(right - left), float(bottom - top)]
         yield {"image_id": image_id, "category_id": categories[class_id], "bbox": box, "score": float(confidence)}
 
 
 def average_precision(truth: Any, results: list[dict[str, Any]]) -> tuple[float, Any]:
-    """AP at IoU 0.50:0.95, and of resampled pictures; the same resamples for every setting."""
+    """Return AP at IoU 0.50:0.95, also of resampled images; the resamples are the same for every setting."""
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -164,13 +164,13 @@ def _accumulated(evaluation: Any) -> float:
 
 
 def middle(width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the largest 16:9 part in the middle."""
+    """Return left, top, width and height of the largest central 16:9 part."""
     new_width, new_height = (width, width * 9 // 16) if width * 9 < height * 16 else (height * 16 // 9, height)
     return (width - new_width) // 2, (height - new_height) // 2, new_width, new_height
 
 
 def wide(truth: Any) -> Any:
-    """The labels of the pictures cropped to 16:9; boxes cut by more than half are ignored."""
+    """Return the labels of the images cropped to 16:9; boxes cut by more than half are ignored."""
     cropped = copy.deepcopy(truth)
     for annotation in cropped.anns.values():
         image = cropped.imgs[annotation["image_id"]]
@@ -186,7 +186,7 @@ def wide(truth: Any) -> Any:
 
 
 def plot(measured: dict[tuple[str, str], list[Setting]]) -> None:
-    """docs/frontier.png: a panel for each network and set of pictures."""
+    """Plot docs/frontier.png: a panel for each network and set of images."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -209,7 +209,7 @@ def plot(measured: dict[tuple[str, str], list[Setting]]) -> None:
 
 
 def report(measured: dict[tuple[str, str], list[Setting]]) -> str:
-    """The section's text: a table for each network and set of pictures."""
+    """Return the section's text: a table for each network and set of images."""
     pictures = len(next(iter(measured.values()))[0].pixels)
     parts = [
         "## Shapes and sizes",

@@ -1,7 +1,7 @@
 """Read damaged copies of videos: `python -m benchmarks.fuzz_video VIDEO... [--copies 1000] [--seed 1]`.
 
-Each copy must end in frames and perhaps one error of ours, within seconds. Copies are read in a process apart, so that
-one that crashes FFmpeg is counted and the others are still read.
+Each copy must yield frames and at most one of this project's errors, within seconds. Copies are read in a separate
+process, so that one that crashes FFmpeg is counted and the others are still read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BATCH = 50
 
 
 def mutated(content: bytes, dice: random.Random) -> bytes:
-    """A damaged copy: bytes flipped, a block zeroed, cut off, or several of these."""
+    """Return a damaged copy: bytes flipped, a block zeroed, cut off, or several of these."""
     damaged = bytearray(content)
     for _ in range(dice.randint(1, 3)):
         if not damaged:
@@ -45,7 +45,7 @@ def mutated(content: bytes, dice: random.Random) -> bytes:
 
 
 def read(path: Path) -> str:
-    """How a video ends: `frames`, or the name of the error of ours that it ends with."""
+    """Return how a video ends: `frames`, or the name of this project's error that it ends with."""
     from detector.video.reading.video_file import VideoFile
 
     try:
@@ -58,7 +58,7 @@ def read(path: Path) -> str:
 
 
 def fuzz(videos: Sequence[Path], *, copies: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Read so many damaged copies of the videos in turn: how they ended, and which did not end as they should."""
+    """Read this many damaged copies of the videos in turn; return how they ended, and which ended badly."""
     endings: Counter[str] = Counter()
     bad: list[str] = []
     contents = [video.read_bytes() for video in videos]
@@ -88,14 +88,14 @@ def fuzz(videos: Sequence[Path], *, copies: int, seed: int) -> tuple[Counter[str
 
 
 def _read_apart(paths: Sequence[Path]) -> list[str]:
-    """How each video ended, up to the first that took the process with it."""
+    """Return how each video ended, up to the first that crashed the process."""
     command = [sys.executable, "-m", "benchmarks.fuzz_video", "--read", *map(str, paths)]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     return told.stdout.split()
 
 
 def main() -> None:
-    """Print how the copies ended; exit code 1 if any ended badly."""
+    """Print how the copies ended; return 1 if any ended badly."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--copies", type=int, default=1000)

@@ -1,6 +1,6 @@
 """Latency of live video, as a Markdown table: `python -m benchmarks.latency [SECONDS]`.
 
-Pictures carry the time they were made at, 25 a second, in black and white squares; the detector sleeps for 200 ms.
+Images contain their creation time, 25 per second, in black and white squares; the detector sleeps for 200 ms.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ _BITS = 24
 _SQUARE = 24
 _SIZE = (1280, 720)
 _START_FRAMES = 3
-"""Frames at the start that are not counted: encoders, decoders and threads are being made."""
+"""Frames at the start that are not counted: encoders, decoders and threads are starting."""
 
 
 def stamped(picture: Picture, milliseconds: int) -> Picture:
-    """Write a time into the picture's first rows."""
+    """Write a time into the image's first rows."""
     for bit in range(_BITS):
         picture[:_SQUARE, bit * _SQUARE : (bit + 1) * _SQUARE] = 255 * (milliseconds >> bit & 1)
     return picture
 
 
 def stamp_of(picture: Picture) -> int:
-    """The time in a picture, in milliseconds, which starts over after some hours."""
+    """Return the time in an image, in milliseconds, which wraps around after some hours."""
     middles = picture[_SQUARE // 2, _SQUARE // 2 : _BITS * _SQUARE : _SQUARE].mean(axis=1)
     return sum(1 << bit for bit, middle in enumerate(middles) if middle > 128)
 
 
 def pictures() -> Iterator[Picture]:
-    """Pictures as a camera makes them, stamped with the time at which they are given out."""
+    """Images as a camera makes them, timestamped when they are delivered."""
     noise = np.random.default_rng(1)
     small = noise.integers(0, 255, (_SIZE[1] // 16, _SIZE[0] // 16, 3), np.uint8)
     scene = np.asarray(cv2.resize(small, _SIZE, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
@@ -65,7 +65,7 @@ def pictures() -> Iterator[Picture]:
 
 
 class Made(Source):
-    """Frames that this program makes itself, for so many seconds."""
+    """Frames that this program makes itself, for this many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._count = round(seconds * RATE)
@@ -77,7 +77,7 @@ class Made(Source):
 
 
 class Ages(Sink):
-    """Notes how old each frame is, by its arrival and by the time in its picture, in milliseconds."""
+    """Records how old each frame is, by its arrival and by the time in its image, in milliseconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,13 +95,13 @@ class Ages(Sink):
 
 
 class Screen(Ages):
-    """The same in the place of a window."""
+    """The same in place of a window."""
 
     main_thread = True
 
 
 def measure(source: Source, sinks: list[Sink], seconds: float) -> RunResult:
-    """Run over the source for so many seconds."""
+    """Run over the source for this many seconds."""
     end = monotonic() + seconds
     return run(source, _detect, sinks, LoopOptions(buffer="latest", stop=lambda: monotonic() > end))
 
@@ -183,7 +183,7 @@ def _from_another_program(kind: Literal["mjpeg", "rtsp"]) -> Iterator[LiveStream
 
 
 def row(name: str, ages: Ages, summary: RunResult) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     cells = [name, str(summary.received), f"{summary.frames} + {summary.dropped}"]
     for values in (ages.since_arrival[_START_FRAMES:], ages.since_made[_START_FRAMES:]):
         cells += [f"{median(values):.0f}", f"{max(values):.0f}"]

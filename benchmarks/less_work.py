@@ -1,4 +1,4 @@
-"""What `--every` and `--skip-still` cost in average precision and save in CPU time on videos."""
+"""Measure what `--every` and `--skip-still` cost in average precision and save in CPU time on videos."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Way:
     """Frames, or the equivalent number of input pixels."""
 
     def take(self, frame: Frame) -> None:
-        """Answer the next frame."""
+        """Return the boxes of the next frame."""
         began = time.thread_time()
         found = self.detect(frame)
         self.seconds += time.thread_time() - began
@@ -66,12 +66,12 @@ class Result:
     """A row of the table."""
 
     detected: float
-    """Share of the frames."""
+    """Fraction of the frames."""
 
     ap50: float
     ap: float
     milliseconds: float
-    """CPU time per frame of the video: the network and everything else its boxes take."""
+    """CPU time per frame of the video: the network and everything else that computes boxes."""
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
         "--network", action="append", nargs=3, metavar=("CFG", "SIZE", "WEIGHTS"), required=True, help="may be repeated"
     )
     parser.add_argument("--videos", nargs="+", type=Path, required=True)
-    parser.add_argument("--rejected", action="store_true", help="measure what was tried and not kept, into its section")
+    parser.add_argument("--rejected", action="store_true", help="also measure rejected methods, into their own section")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     measured: dict[str, dict[str, dict[str, Result]]] = {}
@@ -120,7 +120,7 @@ def measure(open_one: Callable[[], Detector], video: Path, others: dict[str, Any
 
 
 def weighted(figures: Score) -> tuple[float, float]:
-    """AP50 and AP, averaged over classes by number of boxes, so that a few frames of a wrong class do not dominate."""
+    """Return AP50 and AP, averaged over classes by number of boxes, so that rare wrong classes do not dominate."""
     classes = [one for one in figures.classes.values() if one.boxes]
     boxes = sum(one.boxes for one in classes)
     ap50, ap = (sum(getattr(one, name) * one.boxes for one in classes) / max(boxes, 1) for name in ("ap50", "ap"))
@@ -128,7 +128,7 @@ def weighted(figures: Score) -> tuple[float, float]:
 
 
 def report(measured: dict[str, dict[str, dict[str, Result]]]) -> str:
-    """The section's text: a table for each network."""
+    """Return the section's text: a table for each network."""
     parts = [
         "## Frame skipping",
         "Written by `scripts/less_work`. Ground truth is what the same network detects in every frame at a confidence "
@@ -143,7 +143,7 @@ def report(measured: dict[str, dict[str, dict[str, Result]]]) -> str:
 
 
 def rejected_report(measured: dict[str, dict[str, dict[str, Result]]]) -> str:
-    """The section's text: rejected methods beside those that were kept."""
+    """Return the section's text: rejected methods beside those that were kept."""
     parts = ["### Frame skipping: what was tried and rejected", (rejected.__doc__ or "").strip()]
     for network, videos in measured.items():
         parts += [f"#### {network}", _rows(videos, [ALL, *BESIDE, *rejected.WAYS])]
@@ -172,7 +172,7 @@ def _rows(videos: dict[str, dict[str, Result]], names: Iterable[str]) -> str:
 
 
 def plot(measured: dict[str, dict[str, dict[str, Result]]]) -> None:
-    """docs/less_work.png: a panel for each network, a colour for each video."""
+    """Plot docs/less_work.png: a panel for each network, a colour for each video."""
     import matplotlib
 
     matplotlib.use("Agg")

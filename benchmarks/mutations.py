@@ -1,4 +1,4 @@
-"""Seeded accidents for the files that yolo3 reads: cfgs, weights and .h5 models, by bytes and by structure.
+"""Mutate the files that yolo3 reads, by seed: cfgs, weights and .h5 models, by bytes and by structure.
 
 Each function gets a `random.Random`, so that a seed gives the same file again.
 """
@@ -86,7 +86,7 @@ JSON_VALUES: tuple[Any, ...] = (
 
 
 def mutated_cfg(rng: random.Random) -> bytes:
-    """The cfg with one to four accidents."""
+    """Return the cfg with one to four mutations."""
     lines = CFG.split("\n")
     for _ in range(rng.randint(1, 4)):
         accident, at = rng.randrange(9), rng.randrange(len(lines))
@@ -119,7 +119,7 @@ def mutated_cfg(rng: random.Random) -> bytes:
 
 
 def mutated_weights(rng: random.Random, sound: bytes) -> bytes:
-    """The sound file after an accident."""
+    """Return the valid file after a mutation."""
     data = bytearray(sound)
     accident, at = rng.randrange(8), rng.randrange(len(data))
     if accident == 0:
@@ -144,7 +144,7 @@ def mutated_weights(rng: random.Random, sound: bytes) -> bytes:
 
 
 def mutated_bytes(rng: random.Random, sound: bytes) -> bytes:
-    """A file after an accident with its bytes: cut, flipped, overwritten, shifted, emptied in a part."""
+    """Return a file with mutated bytes: cut, flipped, overwritten, shifted, or partly emptied."""
     data = bytearray(sound)
     accident, at = rng.randrange(7), rng.randrange(len(data))
     if accident == 0:
@@ -169,7 +169,7 @@ def mutated_bytes(rng: random.Random, sound: bytes) -> bytes:
 
 
 def mutate_model(rng: random.Random, path: Path) -> None:
-    """An accident with the structure of a sound .h5 model: its groups, arrays, attributes, description or layers."""
+    """Mutate the structure of a valid .h5 model: its groups, arrays, attributes, description or layers."""
     with h5py.File(path, "r+") as file:
         rng.choice(MODEL_ACCIDENTS)(rng, file)
 
@@ -283,4 +283,4 @@ MODEL_ACCIDENTS: tuple[Callable[[random.Random, h5py.File], None], ...] = (
     _in_json("model_config"),
     _in_json("model_config"),
 )
-"""What can happen to a model; those with most variety are listed twice."""
+"""The mutations of a model; those with most variety are listed twice."""

@@ -1,4 +1,4 @@
-"""The networks to measure: real ones by path, or generated weights for a cfg of this project."""
+"""Prepare the networks to measure: real ones by path, or generated weights for a cfg of this project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclass(frozen=True)
 class Measured:
-    """One network, converted, and what peers read of it."""
+    """One converted network, and the files that peers read."""
 
     name: str
     cfg: Path
@@ -25,11 +25,11 @@ class Measured:
     model: Path
     size: int
     gigaflops: float
-    """Multiplications and additions for one square picture."""
+    """Multiplications and additions for one square image."""
 
 
 def prepare(cfg: Path, weights: Path | None, size: int, folder: Path) -> Measured:
-    """Convert a network into `folder`; without weights it gets generated ones."""
+    """Convert a network into `folder`, with generated weights if none are given."""
     network = plan(read_cfg(cfg))
     if weights is None:
         weights = folder / f"{cfg.stem}.weights"
@@ -43,7 +43,7 @@ def prepare(cfg: Path, weights: Path | None, size: int, folder: Path) -> Measure
 
 
 def generate(network: Network, path: Path) -> None:
-    """Seeded weights that keep numbers near 1 and see no object anywhere: speed does not depend on them."""
+    """Write seeded weights that keep numbers near 1 and detect nothing: speed does not depend on them."""
     random = np.random.default_rng(7)
     before_head = {layer.index - 1 for layer in network.layers if layer.head}
     arrays = []

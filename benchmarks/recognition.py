@@ -1,4 +1,4 @@
-"""Heat maps and tiles measured on labelled pictures, written into docs/recognition.md (scripts/explain_figures)."""
+"""Measure heat maps and tiles on labelled images, for docs/recognition.md (scripts/explain_figures)."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "recognition.md"
 Picture = NDArray[np.uint8]
 
 SMALL_AREA = 32 * 32
-"""Pixels; COCO calls objects below it small."""
+"""Maximum side in pixels of objects that COCO calls small."""
 
 TILES = {"none": None, "`2x2`": Tiles(2, 2), "`4x3`": Tiles(4, 3), "`auto`": Tiles.parse("auto")}
 
 WALL_SIZE = 4000, 3000
 WALL_CELLS = 6, 6
-"""Columns and rows of labelled pictures in a composed one."""
+"""Columns and rows of labelled images in a composed one."""
 
 PASSES = 30
 
@@ -46,8 +46,8 @@ def main() -> None:
     """Measure, and write the sections `heat` and `tiles` of docs/recognition.md."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/explain_figures")
     parser.add_argument("model", type=Path, help="a detector with the classes of the labelled pictures")
-    parser.add_argument("data", type=Path, help="labelled pictures: see yolo3 dataset --help for the forms")
-    parser.add_argument("--pictures", type=Path, help="the folder of the pictures, where the form names none")
+    parser.add_argument("data", type=Path, help="labelled pictures: see yolo3 dataset --help for the formats")
+    parser.add_argument("--pictures", type=Path, help="the folder of the pictures, if the labels do not state it")
     parser.add_argument("--masks", type=int, default=1000, help="of D-RISE")
     parser.add_argument("--d-rise-pictures", type=int, default=10)
     options = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def heat_report(model: Path, examples: tuple[Example, ...], with_d_rise: int, masks: int) -> str:
-    """How much of the heat is in the box, how well the methods agree, and how long one takes."""
+    """Return how much of the heat is in the box, how well the methods agree, and how long one takes."""
     detector = Detector.open(model, confidence=0.5)
     shares: list[float] = []
     correlations: list[float] = []
@@ -82,7 +82,7 @@ def heat_report(model: Path, examples: tuple[Example, ...], with_d_rise: int, ma
 
 
 def rank_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Spearman's rank correlation of two maps, averaged to 32x32 first."""
+    """Return Spearman's rank correlation of two maps, averaged to 32x32 first."""
     from scipy.stats import spearmanr
 
     small = [cv2.resize(heat, (32, 32), interpolation=cv2.INTER_AREA).ravel() for heat in (one, other)]
@@ -90,7 +90,7 @@ def rank_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> fl
 
 
 def time_ratio(detector: Detector, model: Path, picture: Picture) -> float:
-    """Median time of explaining one detection, over that of one pass forward and back through the same network."""
+    """Return the median time of explaining one detection, over that of one forward and backward pass."""
     import tensorflow as tf
 
     (detection, *_) = detector.detect(picture)
@@ -119,7 +119,7 @@ def time_ratio(detector: Detector, model: Path, picture: Picture) -> float:
 
 
 def tiles_table(model: Path, examples: tuple[Example, ...]) -> str:
-    """AP with and without tiles on the pictures as they are, and recall on large pictures composed of them."""
+    """Return AP with and without tiles on the images themselves, and recall on large images composed of them."""
     precision = [
         [label, *(f"{figure:.3f}" for figure in (score.ap, score.ap50, score.small, score.medium, score.large))]
         for label, score in ((label, precision_with(model, examples, TILES[label])) for label in ("none", "`2x2`"))
@@ -139,14 +139,14 @@ def tiles_table(model: Path, examples: tuple[Example, ...]) -> str:
 
 
 def precision_with(model: Path, examples: tuple[Example, ...], tiles: Tiles | None) -> Score:
-    """Average precision on the pictures as they are."""
+    """Return average precision on the images themselves."""
     detector = Detector.open(model, confidence=0.001, tiles=tiles)
     readers, truths = [picture_reader(one) for one in examples], [example_truth(one) for one in examples]
     return evaluate(readers, truths, detector.detect, detector.names, progress=tqdm)[0]
 
 
 def recall_with(model: Path, pictures: Sequence[tuple[Picture, Truth]], tiles: Tiles | None) -> tuple[float, float]:
-    """The parts of the small and of the larger true objects that a detection of their class overlaps well enough."""
+    """Return the recall of small and of larger objects: a detection of their class overlaps them well enough."""
     detector = Detector.open(model, tiles=tiles)
     hits, objects = [0, 0], [0, 0]
     for picture, truth in pictures:
@@ -161,7 +161,7 @@ def recall_with(model: Path, pictures: Sequence[tuple[Picture, Truth]], tiles: T
 
 
 def composed(examples: tuple[Example, ...]) -> Iterator[tuple[Picture, Truth]]:
-    """Large pictures made of labelled ones side by side, each shrunk to fit its cell, and their boxes."""
+    """Yield large images composed of labelled ones side by side, each shrunk to its cell, and their boxes."""
     columns, rows = WALL_CELLS
     cell = WALL_SIZE[0] // columns, WALL_SIZE[1] // rows
     for first in range(0, len(examples) - columns * rows + 1, columns * rows):

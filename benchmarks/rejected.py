@@ -1,8 +1,8 @@
-"""Ways to reduce the work per video that lost to those that were kept.
+"""Try ways to reduce the work per video that were rejected.
 
-Boxes at constant velocity, or moved by dense flow (DIS), instead of by flow at points; and detection only in the
-region that moved, where "detected" counts pixels of the network's input. Regions have an engine of their own; the time
-it takes to change its input size is included.
+Boxes at constant velocity, or moved by dense flow (DIS), instead of by flow at points; and detection only in the region
+that moved, where "detected" counts pixels of the network's input. Regions have a separate engine; the time it takes to
+change its input size is included.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from detector.video.frames import Detect, Frame, Image
 
 
 class ConstantVelocity:
-    """Between detections, each edge moves on as it did between the last two (an alpha-beta filter)."""
+    """Between detections, each edge moves as it did between the last two (an alpha-beta filter)."""
 
     alpha = 0.7
 
@@ -74,7 +74,7 @@ class DenseFlow:
         self.detected = 0
 
     def __call__(self, frame: Frame) -> Detections:
-        """Detect, or move the boxes of the frame before."""
+        """Detect, or move the boxes of the previous frame."""
         looks, self._number = self._number % self._every == 0, self._number + 1
         image = frame.image
         luma = motion.luma_of(image)
@@ -98,10 +98,10 @@ class DenseFlow:
 
 
 class Regions:
-    """If only a part moved, the network sees a rectangle of whole strides around it, at the scale of the whole picture.
+    """If only a part moved, detect in a rectangle of whole strides around it, at the scale of the whole image.
 
-    Boxes kept from before that reach into the part are looked for anew with it, so that none is cut or doubled. More
-    than `most` of the input moved: the whole picture is detected in. `margin` is in pixels of the input.
+    Kept boxes that reach into that part are detected again with it, so that none is cut or doubled. If more than `most`
+    of the input moved, the whole image is processed. `margin` is in pixels of the input.
     """
 
     def __init__(self, detector: Detector, *, margin: int, most: float) -> None:
@@ -140,7 +140,7 @@ class Regions:
         return np.asarray(change > np.clip(6 * 1.4826 * np.median(change), 8, 15))
 
     def _part(self, moved: NDArray[np.bool_], fit: Fit) -> tuple[NDArray[np.float64], list[int]]:
-        """The region of whole strides around what moved and the boxes that overlap it, in pixels of the input."""
+        """Return the region of whole strides around the motion and the boxes overlapping it, in pixels of the input."""
         assert self._last is not None
         y, x = np.nonzero(moved)
         scale = np.array([fit.width, fit.height] * 2) / np.array([*moved.shape[::-1]] * 2)

@@ -1,4 +1,4 @@
-"""Sections of pages in docs/: each is replaced by the program that measures it, the rest of the page stays."""
+"""Replace sections of pages in docs/ with new measurements; the rest of the page stays."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def put(section: str, text: str, *, page: Path = PAGE) -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; the first column is left-aligned, the others right-aligned."""
+    """Return a Markdown table; the first column is left-aligned, the others right-aligned."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def machine() -> str:
-    """The processor, its cores and its load, in a sentence."""
+    """Return the processor, its cores and its load, in a sentence."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

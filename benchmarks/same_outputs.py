@@ -3,8 +3,8 @@
     python -m benchmarks.same_outputs record CHECKOUT ASSETS OUT.json
     python -m benchmarks.same_outputs compare BEFORE.json AFTER.json
 
-`ASSETS` holds folders `weights`, `names`, `images` and `videos`. Each command runs in an empty folder with relative
-names, so that paths inside logs are the same in both.
+`ASSETS` contains the folders `weights`, `names`, `images` and `videos`. Each command runs in an empty folder with
+relative names, so that paths inside logs are the same in both.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RENAMED = {b'"carried":true': b'"propagated":true'}
 
 
 def commands(assets: Path) -> Iterator[tuple[str, ...]]:
-    """Every command to run, in order; later ones use what earlier ones wrote."""
+    """Yield every command to run, in order; later ones use the output of earlier ones."""
     for network, names in NETWORKS.items():
         source = f"assets/weights/{network}"
         yield (
@@ -72,7 +72,7 @@ def commands(assets: Path) -> Iterator[tuple[str, ...]]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes; of a video, of its packets and their timestamps."""
+    """Return the SHA-256 of a file's bytes; of a video, of its packets and their timestamps."""
     if path.suffix in (".mp4", ".webm"):
         found = hashlib.sha256()
         with av.open(str(path)) as video:
@@ -89,7 +89,7 @@ def digest(path: Path) -> str:
 
 
 def record(checkout: Path, assets: Path) -> dict[str, str]:
-    """Run every command of a checkout; digests of what it wrote and printed, by name."""
+    """Run every command of a checkout; return digests of what it wrote and printed, by name."""
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -116,7 +116,7 @@ def record(checkout: Path, assets: Path) -> dict[str, str]:
 
 
 def compare(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """A line for each thing that is not the same."""
+    """Return a line for each difference."""
     return [
         f"{name}: {before.get(name, 'missing')} before, {after.get(name, 'missing')} after"
         for name in sorted({*before, *after})
@@ -125,14 +125,14 @@ def compare(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 def main() -> None:
-    """Run the command line above; exit code 1 where something differs."""
+    """Run the command line above; return 1 if anything differs."""
     match sys.argv[1:]:
         case ["record", checkout, assets, out]:
             Path(out).write_text(json.dumps(record(Path(checkout), Path(assets)), indent=1))
         case ["compare", before, after]:
             first, second = (json.loads(Path(name).read_text()) for name in (before, after))
             different = compare(first, second)
-            print("\n".join(different) or f"all {len(first)} are the same")
+            print("\n".join(different) or f"all {len(first)} are equal")
             sys.exit(bool(different))
         case _:
             sys.exit(__doc__)

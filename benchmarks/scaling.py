@@ -1,4 +1,4 @@
-"""How the cost of a frame depends on picture size, position in the video and number of sources."""
+"""Measure how the cost of a frame depends on image size, position in the video and number of sources."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WARM_UP = 100
 
 
 def picture_sizes(network: Measured, folder: Path, *, frames: int = 120) -> str:
-    """A table of CPU time against the size of a generated video's pictures."""
+    """Return a table of CPU time against the size of a generated video's images."""
     rows = []
     for width, height in SIZES:
         video = _generated(folder / f"{width}x{height}.mp4", width, height, frames)
@@ -58,7 +58,7 @@ def picture_sizes(network: Measured, folder: Path, *, frames: int = 120) -> str:
 
 
 def place_in_video(network: Measured, folder: Path) -> str:
-    """A table of CPU time along a video of 20,000 frames, its pictures the same over and over."""
+    """Return a table of CPU time along a video of 20,000 frames, whose images repeat."""
     video = _generated(folder / "loop.mp4", 320, 180, 200)
     with VideoFile(video) as source:
         info, images = source.info, [frame.image for frame in source]
@@ -92,7 +92,7 @@ def place_in_video(network: Measured, folder: Path) -> str:
 
 
 def sources(network: Measured, folder: Path) -> str:
-    """A table of several live sources of 25 frames a second that share one detector."""
+    """Return a table of several live sources of 25 frames per second that share one detector."""
     video = _generated(folder / "live.mp4", 640, 360, 250)
     rows = []
     for count in SOURCES:
@@ -110,7 +110,7 @@ def sources(network: Measured, folder: Path) -> str:
 
 
 def memory(network: Measured, video: Path) -> str:
-    """A sentence on the most memory that `yolo3 video` holds, in a process of its own."""
+    """Return a sentence on the peak memory of `yolo3 video`, in a separate process."""
     program = """
 import contextlib, sys
 from pathlib import Path
@@ -141,7 +141,7 @@ print([line.split()[1] for line in Path("/proc/self/status").read_text().splitli
 
 
 class Repeated(Source):
-    """Copies of the same images over and over, as drawing changes them."""
+    """Yield copies of the same images over and over, because drawing changes them."""
 
     def __init__(self, info: VideoInfo, images: list[Image]) -> None:
         self._info, self._images = info, images
@@ -155,7 +155,7 @@ class Repeated(Source):
 
 
 def _generated(path: Path, width: int, height: int, frames: int) -> Path:
-    """A film of soft shapes that drift, with some noise."""
+    """Write a video of soft shapes that drift, with some noise."""
     random = np.random.default_rng(5)
     wide = cv2.resize(random.integers(0, 256, (9, 32, 3), np.uint8), (2 * width, height), interpolation=cv2.INTER_CUBIC)
     info = VideoInfo(

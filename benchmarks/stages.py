@@ -1,4 +1,4 @@
-"""Everything around the network: the stages of one picture, and the time of whole processes."""
+"""Measure everything around the network: the stages of one image, and the time of whole processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPETITIONS = 100
 
 
 def stages(network: Measured, picture: Path, threads: int) -> tuple[str, ...]:
-    """A row: milliseconds of each stage of `Detector.detect`, and the part that is not the network."""
+    """Return a row: milliseconds of each stage of `Detector.detect`, and the part that is not the network."""
     detector = Detector.open(network.model, engine="litert", size=str(network.size), shape="rect", threads=threads)
     rgb = read_picture(picture)
     fit = detector.fit(rgb.shape[1], rgb.shape[0])
@@ -48,7 +48,7 @@ def stages(network: Measured, picture: Path, threads: int) -> tuple[str, ...]:
 
 
 def stage_table(rows: list[tuple[str, ...]]) -> str:
-    """The rows of `stages` as a table."""
+    """Return the rows of `stages` as a table."""
     head = (
         "rect, milliseconds", "resize, linear", "resize, darknet", "network", "decode", "decode to boxes", "boxes",
         "all but the network",
@@ -57,7 +57,7 @@ def stage_table(rows: list[tuple[str, ...]]) -> str:
 
 
 def processes(network: Measured, picture: Path, largest: Measured, folder: Path, *, rounds: int = 9) -> str:
-    """A table of whole processes, from start to exit: seconds and the most memory held."""
+    """Return a table of whole processes, from start to exit: seconds and peak memory."""
     convert = ["convert", largest.cfg, largest.weights, folder / "again.h5", "--quiet"]
     commands: dict[str, tuple[int, list[object]]] = {
         "yolo3 --help": (rounds, ["--help"]),
@@ -75,7 +75,7 @@ def processes(network: Measured, picture: Path, largest: Measured, folder: Path,
 
 
 def _process(program: str, arguments: Sequence[object]) -> tuple[float, float]:
-    """Seconds that a Python program takes, and the most memory that it holds, in MB of a million bytes."""
+    """Return the seconds that a Python program takes, and its peak memory, in MB of a million bytes."""
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", _TELLING + program, *map(str, arguments)],

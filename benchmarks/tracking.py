@@ -1,4 +1,4 @@
-"""Measure tracks: against true identities, how fast they are found, and how much memory a day of them takes.
+"""Measure tracks: accuracy against true identities, speed, and the memory for a day of them.
 
 The tables of docs/tracking.md come from here:
 
@@ -61,7 +61,7 @@ to = [0.5, 0]
 
 @dataclass(frozen=True)
 class Score:
-    """How tracks compare with the truth (motmetrics)."""
+    """Figures of tracks compared with the true ones (motmetrics)."""
 
     idf1: float
     mota: float
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def accuracy(sequences: Sequence[Path], folder: Path) -> str:
-    """IDF1 and MOTA of every way to track, by sequence."""
+    """Return IDF1 and MOTA of every way to track, by sequence."""
     ways: dict[str, TrackOptions] = {
         **{f"`--track {name}`": TrackOptions(name, forward_only=True) for name in get_args(TrackerName)},
         **{f"`yolo3 track --tracker {name}`": TrackOptions(name) for name in get_args(TrackerName)},
@@ -108,7 +108,7 @@ def accuracy(sequences: Sequence[Path], folder: Path) -> str:
 
 
 def sensitivity(sequences: Sequence[Path], folder: Path) -> str:
-    """How far the means move when one parameter of the offline tracks is halved or doubled."""
+    """Return how far the means move when one parameter of the offline tracks is halved or doubled."""
     usual = OfflineSettings()
     settings: dict[str, Callable[[float], OfflineSettings]] = {
         f"{part} {name}".replace("_", " ").strip(): _varied(usual, part, name)
@@ -147,7 +147,7 @@ def _varied(usual: OfflineSettings, part: str, name: str) -> Callable[[float], O
 
 
 def scored(sequence: Path, options: TrackOptions, folder: Path) -> Score:
-    """Track a sequence and compare with the truth."""
+    """Track a sequence and compare with the true tracks."""
     log, tracked = folder / "log.jsonl", folder / "tracked.jsonl"
     log_of_mot(sequence, log)
     track_log(log, tracked, options, overwrite=True, bar=no_bar)
@@ -159,7 +159,7 @@ def scored(sequence: Path, options: TrackOptions, folder: Path) -> Score:
 
 
 def compared(truth: Mapping[int, Sequence[tuple[int, Any]]], found: Mapping[int, Sequence[tuple[int, Any]]]) -> Score:
-    """IDF1 and MOTA of tracks, by frame, as pairs of number and box; half of two boxes must overlap."""
+    """Return IDF1 and MOTA of tracks, by frame, as pairs of number and box; half of two boxes must overlap."""
     import motmetrics
 
     with warnings.catch_warnings():
@@ -177,7 +177,7 @@ def compared(truth: Mapping[int, Sequence[tuple[int, Any]]], found: Mapping[int,
 
 
 def log_of_mot(sequence: Path, log: Path) -> None:
-    """A sequence's detections as a frame log."""
+    """Write a sequence's detections as a frame log."""
     info = configparser.ConfigParser()
     info.read(sequence / "seqinfo.ini")
     section = info["Sequence"]
@@ -195,7 +195,7 @@ def log_of_mot(sequence: Path, log: Path) -> None:
 
 
 def truth_of_mot(sequence: Path) -> dict[int, list[tuple[int, tuple[float, float, float, float]]]]:
-    """A sequence's true tracks by frame: those that count."""
+    """Return a sequence's true tracks by frame: those that count."""
     found: dict[int, list[tuple[int, tuple[float, float, float, float]]]] = {}
     for line in (sequence / "gt.txt").read_text().splitlines():
         frame, number, left, top, width, height, counts = (float(cell) for cell in line.split(",")[:7])
@@ -205,7 +205,7 @@ def truth_of_mot(sequence: Path) -> dict[int, list[tuple[int, tuple[float, float
 
 
 def _log_lines(frames: Iterator[list[dict[str, object]]], *, rate: int, size: tuple[int, int]) -> Iterator[str]:
-    """A frame log of some frames' detections."""
+    """Write a frame log of some frames' detections."""
     width, height = size
     head: dict[str, object] = {"type": "run", "schema": 1, "source": "made", "width": width, "height": height}
     yield json_line(
@@ -226,7 +226,7 @@ def _log_lines(frames: Iterator[list[dict[str, object]]], *, rate: int, size: tu
 
 
 def walkers(count: Callable[[int], int], *, seed: int = 1) -> Iterator[list[dict[str, object]]]:
-    """Detections of people who walk across a picture, `count` of them in each frame; one in ten is missed."""
+    """Yield detections of people who walk across an image, `count` of them in each frame; one in ten is missed."""
     dice = random.Random(seed)
     width, height = _SIZE
     people: list[list[float]] = []
@@ -259,7 +259,7 @@ def walkers(count: Callable[[int], int], *, seed: int = 1) -> Iterator[list[dict
 
 
 def speed(video: Path, folder: Path) -> str:
-    """Milliseconds a frame, of processor time, for 20 objects."""
+    """Return the milliseconds of processor time per frame, for 20 objects."""
     log = folder / "log.jsonl"
     with log.open("w") as file:
         file.writelines(_log_lines(islice(walkers(lambda _: OBJECTS), _MEASURED_FRAMES), rate=RATE, size=_SIZE))
@@ -293,7 +293,7 @@ def _online(log: Path, name: TrackerName) -> float:
 
 
 def _counted_and_drawn(log: Path, video: Path) -> tuple[float, float]:
-    """Milliseconds for events, and for drawing onto the planes of a video's frame."""
+    """Return the milliseconds for events, and for drawing onto the planes of a video's frame."""
     run, frames = open_log(log)
     with open_video(video) as opened:
         image = next(iter(opened)).image
@@ -320,7 +320,7 @@ def _counted_and_drawn(log: Path, video: Path) -> tuple[float, float]:
 
 
 def day(folder: Path, frames: int) -> str:
-    """Time and memory of what is done with a day's log, of none to ten people at a time; files stay in `folder`."""
+    """Return time and memory of processing a day's log, of none to ten people at a time; files stay in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     log, tracked, zones = folder / "day.jsonl", folder / "day-tracked.jsonl", folder / "zones.toml"
     zones.write_text(_ZONES)
@@ -343,7 +343,7 @@ def day(folder: Path, frames: int) -> str:
 
 
 def _measured(arguments: Sequence[str]) -> tuple[float, float]:
-    """Processor seconds and peak memory of a command, run by a process that has run no other."""
+    """Return processor seconds and peak memory of a command, run by a process that has run no other."""
     code = (
         "import json, resource, subprocess, sys\n"
         "subprocess.run([sys.executable, '-m', 'detector', *sys.argv[1:], '--quiet'], check=True, "

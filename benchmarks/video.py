@@ -1,4 +1,4 @@
-"""A video from file to file: this project's frame loop compared with the usual OpenCV loop."""
+"""Measure a video from file to file: this project's frame loop against the usual OpenCV loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from detector.settings import Settings
 
 
 def measure(network: Measured, video: Path, folder: Path, *, rounds: int, threads: int) -> str:
-    """A table of frames per second, every way in every round."""
+    """Return a table of frames per second, every way in every round."""
     size = str(network.size)
     ways: dict[str, Any] = {
         "OpenCV 4, sequential, square": lambda: sequential(network, video, folder / "theirs.mp4", threads),
@@ -68,9 +68,9 @@ def measure(network: Measured, video: Path, folder: Path, *, rounds: int, thread
 def ours(
     network: Measured, video: Path, folder: Path, threads: int, *, annotated: bool = True, **choice: Any
 ) -> tuple[float, float]:
-    """Frames per second of `yolo3 video`, annotated H.264 and the log, or the log alone.
+    """Return the frames per second of `yolo3 video`, annotated H.264 and the log, or the log alone.
 
-    The second number is the part of the time in which the loop did not wait for the network.
+    The second number is the fraction of the time in which the loop did not wait for the network.
     """
     outputs = Outputs(folder / "ours.mp4" if annotated else None, folder / "ours.jsonl", overwrite=True)
     settings = Settings(engine="litert", threads=threads, **choice)
@@ -80,7 +80,7 @@ def ours(
 
 
 def sequential(network: Measured, video: Path, out: Path, threads: int) -> tuple[float, float]:
-    """The same of: read, stretch, forward, decode, NMS, draw, write mp4v, log; one after the other."""
+    """Return the same figures for: read, stretch, forward, decode, NMS, draw, write mp4v, log; one after the other."""
     import cv2
 
     cv2.setNumThreads(threads)
@@ -124,7 +124,7 @@ def sequential(network: Measured, video: Path, out: Path, threads: int) -> tuple
 
 
 def frame_count(video: Path) -> int:
-    """The frames that a video holds."""
+    """Return the number of frames of a video."""
     import av
 
     with av.open(str(video)) as source:
@@ -132,7 +132,7 @@ def frame_count(video: Path) -> int:
 
 
 def shortened(video: Path, frames: int, folder: Path) -> Path:
-    """The first so many frames of a video, copied, not encoded again."""
+    """Copy the first frames of a video, without re-encoding."""
     import av
 
     path = folder / f"first-{frames}-{video.name}"

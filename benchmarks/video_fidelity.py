@@ -1,4 +1,4 @@
-"""Fidelity of copied videos, as a Markdown table: `python -m benchmarks.video_fidelity FOLDER`."""
+"""Measure the fidelity of copied videos, as a Markdown table: `python -m benchmarks.video_fidelity FOLDER`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from detector.video.writing.codecs import VideoSettings
 from detector.video.writing.video_writer import VideoWriter
 
 _HIGH_QUALITY = 16
-"""The `--quality` at which pictures are compared."""
+"""The `--quality` at which images are compared."""
 
 _COMPARED_EVERY = 10
-"""Frames from one that is compared to the next."""
+"""Frames between two compared frames."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Measured:
     times: tuple[Fraction, ...]
     sound_packets: int
     video_seconds: Fraction
-    """From the first frame's timestamp to the last one's end."""
+    """Seconds from the first frame's timestamp to the end of the last."""
 
 
 def measure(path: Path) -> Measured:
-    """Read a video with PyAV alone; frames that cannot be decoded are passed over."""
+    """Read a video with PyAV alone; frames that cannot be decoded are skipped."""
     times: list[Fraction] = []
     sound = 0
     last = Fraction(0)
@@ -70,7 +70,7 @@ def measure(path: Path) -> Measured:
 
 
 def mean_difference(path: Path, copy: Path) -> float:
-    """How far the pixels of a copy are off on average, of 255, in RGB by FFmpeg's own conversion."""
+    """Return the mean difference of a copy's pixels, of 255, in RGB by FFmpeg's own conversion."""
     differences = []
     with av.open(str(path), metadata_errors="replace") as before, av.open(str(copy)) as after:
         for number, (old, new) in enumerate(zip(_pictures(before), _pictures(after), strict=False)):
@@ -81,7 +81,7 @@ def mean_difference(path: Path, copy: Path) -> float:
 
 
 def _pictures(video: av.container.InputContainer) -> Iterator[NDArray[np.uint8]]:
-    """Every frame that can be decoded, in RGB and upright."""
+    """Yield every frame that can be decoded, in RGB and upright."""
     for packet in video.demux(video.streams.video[0]):
         with suppress(*DAMAGE):
             for frame in packet.decode():
@@ -91,7 +91,7 @@ def _pictures(video: av.container.InputContainer) -> Iterator[NDArray[np.uint8]]
 
 
 def row(path: Path, folder: Path) -> str:
-    """One video's line of the table."""
+    """Return one video's line of the table."""
     target = folder / f"{path.stem}.mp4"
     try:
         with VideoFile(path) as video:
@@ -114,7 +114,7 @@ def row(path: Path, folder: Path) -> str:
 
 
 def main() -> None:
-    """Print the table of the videos in the folders named."""
+    """Print the table of the videos in the given folders."""
     print(
         "| video | run | frames in / out | largest timestamp error, µs | sound packets in / out | seconds in / out "
         "| mean difference, of 255 |"

@@ -39,11 +39,11 @@ class TrackingOptions:
     events: Path | None = None
     """A .jsonl file to which events are written as they happen; `-` is standard output."""
     blur: tuple[str, ...] = ()
-    """Classes to hide in the picture."""
+    """Classes to hide in the image."""
     webhook: str | None = None
     """An address to which each event is posted as it happens."""
     mqtt: str | None = None
-    """A topic of a broker for the same."""
+    """An MQTT topic to which each event is published."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.trails_seconds <= 3600:
@@ -75,7 +75,7 @@ class TrackingOptions:
         return cls(tracker, seconds, zones, events, classes, webhook, mqtt)
 
     def check_live(self) -> None:
-        """Raise `SettingsError` for what needs identities that a video without a tracker does not have."""
+        """Raise `SettingsError` for options that need identities if the video has no tracker."""
         needs = {
             "--trails": bool(self.trails_seconds),
             "--zones": bool(self.zones),
@@ -122,9 +122,9 @@ class LiveTracking:
         on_new_event: Callable[[Event], object] = lambda event: None,
         draws: bool = True,
     ) -> None:
-        """`on_new_event` does not hear of what happened in frames that are passed over.
+        """`on_new_event` is not called for events in skipped frames of an earlier run.
 
-        Every frame that is refined must be annotated too, unless nothing is drawn.
+        Every refined frame must be annotated too, unless nothing is drawn.
 
         Raise `SettingsError` or `ZonesError` if the options do not fit the video.
         """
@@ -186,7 +186,7 @@ class LiveTracking:
         return detections
 
     def _tracked(self, frame: Frame, detections: Detections) -> tuple[Detections, list[Event]]:
-        # What the log holds, to the digit: its events are then those of this run, and a resumed run goes on alike.
+        # Rounded as in the log: its events are then those of this run, and a resumed run continues identically.
         boxes = np.asarray(detections.xyxy, np.float64).round(2)
         time = round(float(frame.time), 6)
         if self._tracker is not None:
@@ -220,7 +220,7 @@ def live_tracking(
     on_note: OnNote,
     draws: bool,
 ) -> Iterator[LiveTracking]:
-    """A `LiveTracking` whose events go where the options say, until the block ends."""
+    """Yield a `LiveTracking` whose events go where the options say."""
     with (
         event_output(options.events, overwrite=overwrite, inputs=inputs) as on_event,
         _sent(options, info, on_note) as on_new_event,
@@ -231,7 +231,7 @@ def live_tracking(
 def _sent(
     options: TrackingOptions, info: VideoInfo, on_note: OnNote
 ) -> AbstractContextManager[Callable[[Event], object]]:
-    """Where events are sent to, if anywhere: only then are the modules of the network imported."""
+    """Open the destinations of events; the modules of the network are imported only if there is one."""
     if options.webhook is None and options.mqtt is None:
         return nullcontext(lambda event: None)
     from detector.pipeline.webhook import event_senders

@@ -1,4 +1,4 @@
-"""A cartoon street drawn from a seed: pictures and clips with exact boxes."""
+"""Draw a cartoon street from a seed: images and clips with exact boxes."""
 
 from scripts.street.clip import Clip
 from scripts.street.render import NAMES, Shot, draw_shot

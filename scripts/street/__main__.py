@@ -1,4 +1,4 @@
-"""Make the demo network from nothing: draw the pictures, train, evaluate, write the weights (scripts/train_street)."""
+"""Train the demo network from scratch: draw the images, train, evaluate, write the weights (scripts/train_street)."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Plan:
     """What to make, and where."""
 
     out: Path
-    """Folder for pictures, state, history and evaluation."""
+    """Folder for images, state, history and evaluation."""
 
     weights: Path
     counts: dict[str, int]
-    """Pictures of each part: train, valid and test."""
+    """Number of images of each part: train, valid and test."""
 
     settings: TrainSettings
 
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def make(todo: Plan) -> None:
-    """Draw, train, write the weights, and evaluate on pictures that were not trained on."""
+    """Draw, train, write the weights, and evaluate on images that were not trained on."""
     progress = functools.partial(_bar, desc="drawing", unit="picture")
     data = write_folder(todo.out / "data", todo.counts, progress=progress)
     dataset = read_dataset(data)
@@ -99,7 +99,7 @@ def make(todo: Plan) -> None:
 
 
 def write_darknet_weights(model: Path, weights: Path) -> None:
-    """Write a model's parameters in Darknet's form."""
+    """Write a model's parameters in Darknet's format."""
     description = read_description(model)
     arrays = get_arrays(plan(parse_cfg(description.cfg, str(model))), read_variables(model))
     data = io.BytesIO()

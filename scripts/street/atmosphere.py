@@ -1,4 +1,4 @@
-"""Light and weather: palettes, rain and snow."""
+"""Apply light and weather: palettes, rain and snow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OVERCAST: Colour = (176, 186, 198)
 
 
 def make_palette(light: str, weather: str) -> Palette:
-    """The colours of a time of day and its weather. The night tint darkens the sky as well."""
+    """Return the colours of a time of day and its weather. The night tint darkens the sky as well."""
     top, bottom, tint = _SKIES[light]
     grey = 0.0 if weather == "clear" else 0.75
     dim = {"clear": 1.0, "rain": 0.86, "snow": 0.98, "fog": 0.96}[weather]
@@ -42,7 +42,7 @@ def make_palette(light: str, weather: str) -> Palette:
 
 
 def between(one: Palette, other: Palette, part: float) -> Palette:
-    """A palette between two; rain or snow begins on the way."""
+    """Return a palette between two; rain or snow begins on the way."""
     if part <= 0 or part >= 1:
         return one if part <= 0 else other
     nearer = one if part < 0.5 else other
@@ -84,7 +84,7 @@ def light_up(
 
 
 def fall(picture: NDArray[np.uint8], palette: Palette, *, seed: int, time: float) -> NDArray[np.uint8]:
-    """Draw rain or snow over the picture at a time in seconds."""
+    """Draw rain or snow over the image at a time in seconds."""
     if palette.weather not in ("rain", "snow"):
         return picture
     height, width = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""The backdrop: sky, houses, trees, pavements, the road and its markings."""
+"""Draw the backdrop: sky, houses, trees, pavements, the road and its markings."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Palette:
     sky_top: Colour
     sky_bottom: Colour
     tint: tuple[float, float, float]
-    """What is left of red, green and blue."""
+    """Factors for red, green and blue."""
 
     haze: Colour
     haze_far: float
-    """How much of the haze's colour the far pavement takes on, 0 to 1; what is nearer takes less."""
+    """Fraction of the haze's colour on the far pavement, 0 to 1; nearer objects have less."""
 
     lamps: float
-    """How brightly lamps shine, 0 to 1."""
+    """Brightness of the lamps, 0 to 1."""
 
     falling: float = 1.0
-    """How much of the rain or snow falls, 0 to 1."""
+    """Amount of the rain or snow, 0 to 1."""
 
     @property
     def lit(self) -> bool:
@@ -67,15 +67,15 @@ class View:
     """Where the road ends."""
 
     def scale(self, row: float) -> float:
-        """Pixels per metre for an object that stands on this row."""
+        """Return the pixels per metre for an object that stands on this row."""
         return (row - self.horizon) / self.camera_height
 
     def column(self, x: float, row: float) -> float:
-        """Column of a point `x` metres right of the centre."""
+        """Return the column of a point `x` metres right of the centre."""
         return self.width / 2 + x * self.scale(row)
 
     def between(self, part: float) -> float:
-        """Row at a fraction of the way, in metres, from the far kerb (0) to the near one (1)."""
+        """Return the row at a fraction of the way, in metres, from the far kerb (0) to the near one (1)."""
         far, near = 1 / (self.kerb_row - self.horizon), 1 / (self.near_row - self.horizon)
         return self.horizon + 1 / (far + (near - far) * part)
 

@@ -1,4 +1,4 @@
-"""A brush that paints one object, in metres, onto a transparent sprite, antialiased."""
+"""Paint one object, in metres, onto a transparent sprite, antialiased."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Sprite:
     """A painted object; it stands at the centre of its bottom edge, `below` pixels above it."""
 
     image: Image.Image
-    """RGBA; what is less than half opaque (shadows) is not part of the thing."""
+    """RGBA; pixels less than half opaque (shadows) are not part of the object."""
 
     light: Image.Image | None
-    """RGB light that it gives off, None by day."""
+    """Emitted RGB light, None by day."""
 
     below: int
-    """Rows of the image under the ground line."""
+    """Rows of the image below the ground line."""
 
 
 class Brush:
@@ -49,7 +49,7 @@ class Brush:
         self._glow = ImageDraw.Draw(self._light) if self._light else None
 
     def finish(self, *, mirrored: bool = False) -> Sprite:
-        """The sprite, facing left if `mirrored`."""
+        """Return the sprite, facing left if `mirrored`."""
         image = self._image.reduce(self._times)
         light = self._light.reduce(self._times) if self._light else None
         if mirrored:
@@ -58,13 +58,13 @@ class Brush:
         return Sprite(image, light, image.height - round(self._ground / self._times))
 
     def shape(self, points: Sequence[Point], colour: Colour, *, soft: int = 0) -> None:
-        """A filled polygon, its corners cut `soft` times."""
+        """Fill a polygon, its corners cut `soft` times."""
         for _ in range(soft):
             points = cut_corners(points)
         self._draw.polygon([self._place(*point) for point in points], fill=colour)
 
     def box(self, left: float, bottom: float, right: float, top: float, colour: Colour, *, round_by: float = 0) -> None:
-        """A filled rectangle, its corners rounded by a radius."""
+        """Fill a rectangle, its corners rounded by a radius."""
         area = (*self._place(left, top), *self._place(right, bottom))
         if round_by * self._unit > 1:
             self._draw.rounded_rectangle(area, round_by * self._unit, fill=colour)
@@ -72,7 +72,7 @@ class Brush:
             self._draw.rectangle(area, fill=colour)
 
     def disc(self, x: float, y: float, radius: float, colour: Colour, *, height: float | None = None) -> None:
-        """A filled ellipse; a circle unless `height`, half its own, is given."""
+        """Fill an ellipse; a circle unless `height`, half its own, is given."""
         height = radius if height is None else height
         self._draw.ellipse((*self._place(x - radius, y + height), *self._place(x + radius, y - height)), fill=colour)
 
@@ -82,7 +82,7 @@ class Brush:
         self._draw.ellipse(area, outline=colour, width=max(2, round(width * self._unit)))
 
     def line(self, points: Sequence[Point], width: float, colour: Colour) -> None:
-        """A line with round ends and joints."""
+        """Draw a line with round ends and joints."""
         places = [self._place(*point) for point in points]
         thick = max(2, round(width * self._unit))
         self._draw.line(places, fill=colour, width=thick, joint="curve")
@@ -91,18 +91,18 @@ class Brush:
             self._draw.ellipse((x - half, y - half, x + half, y + half), fill=colour)
 
     def shadow(self, left: float, right: float) -> None:
-        """A soft shadow on the ground, which is not part of the object."""
+        """Draw a soft shadow on the ground, which is not part of the object."""
         for alpha, grow in ((40, 0.12), (70, 0.0)):
             area = (*self._place(left - grow, 0.08 + grow / 2), *self._place(right + grow, -0.08 - grow / 2))
             self._draw.ellipse(area, fill=(12, 14, 24, alpha))
 
     def shine(self, left: float, bottom: float, right: float, top: float, colour: Colour) -> None:
-        """An ellipse of light, seen at dusk and night."""
+        """Draw an ellipse of light, visible at dusk and night."""
         if self._glow:
             self._glow.ellipse((*self._place(left, top), *self._place(right, bottom)), fill=colour)
 
     def shine_box(self, left: float, bottom: float, right: float, top: float, colour: Colour) -> None:
-        """A rectangle of light, seen at dusk and night."""
+        """Draw a rectangle of light, visible at dusk and night."""
         if self._glow:
             self._glow.rectangle((*self._place(left, top), *self._place(right, bottom)), fill=colour)
 
@@ -111,7 +111,7 @@ class Brush:
 
 
 def cut_corners(points: Sequence[Point]) -> list[Point]:
-    """A smoother polygon: each corner replaced by two points on its sides (Chaikin's scheme)."""
+    """Return a smoother polygon: each corner replaced by two points on its sides (Chaikin's scheme)."""
     cut: list[Point] = []
     for (x, y), (next_x, next_y) in zip(points, [*points[1:], points[0]], strict=True):
         cut.append((x * 0.75 + next_x * 0.25, y * 0.75 + next_y * 0.25))
@@ -120,11 +120,11 @@ def cut_corners(points: Sequence[Point]) -> list[Point]:
 
 
 def mix(one: Colour, other: Colour, part: float) -> Colour:
-    """A mix of two colours; `part` is the fraction of the second."""
+    """Return a mix of two colours; `part` is the fraction of the second."""
     red, green, blue = (round(a + (b - a) * part) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def shade(colour: Colour, by: float) -> Colour:
-    """A darker colour (`by` below 0, to -1 for black) or a lighter one (to 1 for white)."""
+    """Return a darker colour (`by` below 0, to -1 for black) or a lighter one (to 1 for white)."""
     return mix(colour, (0, 0, 0) if by < 0 else (255, 255, 255), abs(by))

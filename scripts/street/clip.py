@@ -1,4 +1,4 @@
-"""An animated street: traffic that keeps its distance and stops at red, people who cross, day turning into night."""
+"""Animate a street: traffic that keeps its distance and stops at red, people who cross, day turning into night."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scripts.street.vehicles import make_bicycle
 
 _LANES = 4
 _STOP_METRES = 3.0
-"""Before the middle of the zebra crossing."""
+"""Metres before the middle of the zebra crossing."""
 
 _BEFORE_LINE_METRES = 0.5
 _MOODS = (("day", "clear"), ("dusk", "clear"), ("night", "rain"))
@@ -37,7 +37,7 @@ class Signal:
     green: float = 0.8
 
     def state(self, part: float) -> str:
-        """`red`, `amber` or `green`."""
+        """Return `red`, `amber` or `green`."""
         if self.red <= part < self.green:
             return "red"
         return "amber" if self.amber <= part < self.red else "green"
@@ -125,7 +125,7 @@ class _Animation:
         return draw_shot(street, time=seconds, backdrop=backdrop, paint=kept)
 
     def _mood(self, part: float) -> tuple[Palette, tuple[Image.Image, Image.Image]]:
-        """The palette at a time: each mood is held for a while, then changes to the next."""
+        """Return the palette at a time: each mood is held for a while, then changes to the next."""
         place = part * (len(self.moods) - 1)
         first = min(int(place), len(self.moods) - 2)
         share = min(1.0, max(0.0, (place - first - 0.25) / 0.5))
@@ -137,7 +137,7 @@ class _Animation:
         return palette, (still, light)
 
     def _row(self, lane: int) -> float:
-        """Row of a lane; the last two lanes are for bicycles, at the far and the near kerb."""
+        """Return the row of a lane; the last two lanes are for bicycles, at the far and the near kerb."""
         if lane >= _LANES:
             return self.street.view.between((0.03, 0.985)[lane - _LANES])
         return self.street.lane_row(lane)
@@ -156,7 +156,7 @@ class _Animation:
         return _Driver(self.keys, kind, VEHICLES[kind](rng), None, way, speed, speed)
 
     def _fill(self, lane: int) -> list[_Driver]:
-        """The initial traffic, the foremost vehicle first."""
+        """Return the initial traffic, the foremost vehicle first."""
         reach = self.street.reach(self._row(lane))
         drivers: list[_Driver] = []
         way = reach - self.rng.uniform(0, 12)
@@ -168,7 +168,7 @@ class _Animation:
         return drivers
 
     def _drive(self, lane: int, seconds: float, part: float) -> None:
-        """One step of the intelligent driver model (Treiber, Hennecke and Helbing, arXiv:cond-mat/0002177)."""
+        """Do one step of the intelligent driver model (Treiber, Hennecke and Helbing, arXiv:cond-mat/0002177)."""
         reach = self.street.reach(self._row(lane))
         crossing = self.street.crossing or 0.0
         stop = (crossing if self._right(lane) else -crossing) - _STOP_METRES
@@ -269,5 +269,5 @@ class _Animation:
 
 
 def _quantised(angle: float, period: float, phases: int) -> float:
-    """The angle rounded to one of so many steps, so that sprites can be reused."""
+    """Return the angle rounded to one of this many steps, so that sprites can be reused."""
     return math.floor(angle % period / period * phases) * period / phases

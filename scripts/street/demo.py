@@ -1,4 +1,4 @@
-"""The demo: draw an animated street, detect in it, and compare with the true boxes (scripts/demo)."""
+"""Run the demo: draw an animated street, detect in it, and compare with the true boxes (scripts/demo)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Places:
 
     @property
     def clip(self) -> Path:
-        """The clip as it was drawn."""
+        """The clip as drawn."""
         return self.out / "clip.mp4"
 
     @property
@@ -71,7 +71,7 @@ class Places:
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Places.out, help="folder for what is made")
+    parser.add_argument("--out", type=Path, default=Places.out, help="folder for the outputs")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the clip")
     given = parser.parse_args()
     try:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def show(places: Places, clip: Clip) -> Iterator[str]:
-    """Run all steps; yields a line for each."""
+    """Run all steps; yield a line for each."""
     places.out.mkdir(parents=True, exist_ok=True)
     if not _converted(places):
         cfg = configs_folder() / "street.cfg"
@@ -158,7 +158,7 @@ def find(places: Places) -> tuple[RunResult, Score, Counter[str]]:
 
 
 class ContactSheet(Sink):
-    """A contact sheet of frames from the whole video."""
+    """Makes a contact sheet of frames from the whole video."""
 
     def __init__(self, path: Path, frames: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class ContactSheet(Sink):
         self._kept: list[NDArray[np.uint8]] = []
 
     def write(self, frame: Frame, detections: Detections) -> None:
-        """Keep the frame if it is one of those to show."""
+        """Keep the frame if it is one of the frames to show."""
         if frame.index in self._wanted:
             height, width = frame.picture.shape[:2]
             size = _SHEET_WIDTH, round(height * _SHEET_WIDTH / width)
@@ -190,7 +190,7 @@ def _truth(line: FrameRecord) -> Truth:
 
 
 def _converted(places: Places) -> bool:
-    """Whether the model exists and was converted from these weights and this cfg."""
+    """Return whether the model exists and was converted from these weights and this cfg."""
     with contextlib.suppress(ModelFileError, OSError):
         description = read_description(places.model)
         text = (configs_folder() / "street.cfg").read_text("utf-8")
@@ -199,7 +199,7 @@ def _converted(places: Places) -> bool:
 
 
 def _drawn(places: Places, clip: Clip) -> bool:
-    """Whether the clip exists, is complete, and was drawn by the present code."""
+    """Return whether the clip exists, is complete, and was drawn by the present code."""
     if not places.clip.exists():
         return False
     with contextlib.suppress(InputError):
@@ -211,7 +211,7 @@ def _drawn(places: Places, clip: Clip) -> bool:
 
 
 def _code() -> str:
-    """Digest of the code that draws the clip."""
+    """Return a digest of the code that draws the clip."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The README's pictures of a heat map and of tiled detection, from the embedded network (scripts/explain_street)."""
+"""Make the README's images of a heat map and of tiled detection, with the demo network (scripts/explain_street)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def heat_map(detector: Detector) -> NDArray[np.uint8]:
-    """A street with its boxes, and the heat of its two best detections of different classes."""
+    """Draw a street with its boxes, and the heat of its two best detections of different classes."""
     picture = draw_shot(random_street(HEAT_SEED)).picture
     found = detector.detect(picture)
     chosen = _best_of_two_classes(found)
@@ -71,7 +71,7 @@ def heat_map(detector: Detector) -> NDArray[np.uint8]:
 
 
 def wall(detector: Detector) -> tuple[NDArray[np.uint8], Detections, Detections]:
-    """A wall of monitors, each with a street; what is found in it at once, and with a tile for each monitor."""
+    """Draw a wall of monitors, each with a street; detect in it at once, and with a tile for each monitor."""
     columns, rows = WALL
     streets = [draw_shot(random_street(WALL_SEED + number)).picture for number in range(columns * rows)]
     picture = np.concatenate(
@@ -81,7 +81,7 @@ def wall(detector: Detector) -> tuple[NDArray[np.uint8], Detections, Detections]
 
 
 def side_by_side(picture: NDArray[np.uint8], plain: Detections, tiled: Detections) -> NDArray[np.uint8]:
-    """The picture with each of two detections drawn on it, captioned."""
+    """Return the image with each of two detections drawn on it, captioned."""
     parts = []
     for found, caption in (
         (plain, f"whole picture: {len(plain)} objects"),

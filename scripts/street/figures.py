@@ -1,4 +1,4 @@
-"""People, on foot and on bicycles, and traffic lights."""
+"""Paint people, on foot and on bicycles, and traffic lights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Figure:
 
 
 def make_person(rng: np.random.Generator) -> Figure:
-    """A random adult, sometimes a child."""
+    """Return a random adult, sometimes a child."""
     height = rng.uniform(1.15, 1.4) if rng.random() < 0.15 else rng.uniform(1.6, 1.9)
     return Figure(
         height,
@@ -175,7 +175,7 @@ def _head(brush: Brush, middle: Point, tall: float, look: Mapping[str, Any]) -> 
 
 
 def _knee(hip: Point, foot: Point, bone: float) -> Point:
-    """The position of the knee, in front of the line from hip to foot; both bones have one length."""
+    """Return the position of the knee, in front of the line from hip to foot; both bones have one length."""
     dx, dy = foot[0] - hip[0], foot[1] - hip[1]
     reach = math.hypot(dx, dy)
     bend = math.sqrt(max(0.0, bone**2 - (reach / 2) ** 2))

@@ -1,4 +1,4 @@
-"""Drawn streets as a folder of labelled pictures in Darknet's form."""
+"""Write drawn streets as a folder of labelled images in Darknet's format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = ((640, 360), (640, 360), (640, 360), (960, 540), (480, 270))
 """Several sizes, so that scaling down to the network's input aliases in different ways."""
 
 PARTS = {"train": 0, "valid": 1_000_000, "test": 2_000_000}
-"""The first seed of each part, so that no picture is in two."""
+"""The first seed of each part, so that no image is in two."""
 
 
 def write_folder(
@@ -27,7 +27,7 @@ def write_folder(
     *,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Path:
-    """Draw the pictures of each of `PARTS` and return the `.data` file; existing pictures are kept."""
+    """Draw the images of each of `PARTS` and return the `.data` file; existing images are kept."""
     pictures, labels = folder / "images", folder / "labels"
     for place in (pictures, labels):
         make_folder(place)
@@ -57,7 +57,7 @@ def _write(folder: Path, seed: int) -> None:
         size = (right - left) / width, (bottom - top) / height
         lines.append(" ".join([str(class_id), *(f"{part:.6f}" for part in (*centre, *size))]))
     write_picture(folder / "images" / f"{seed}.jpg", shot.picture)
-    # The labels are written last: a picture without them is drawn again.
+    # The labels are written last: an image without them is drawn again.
     _write_text(folder / "labels" / f"{seed}.txt", "".join(line + "\n" for line in lines))
 
 

@@ -1,4 +1,4 @@
-"""A street at one moment as a picture, with the exact boxes of all actors."""
+"""Render a street at one moment as an image, with the exact boxes of all actors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NAMES = ("person", "bicycle", "car", "bus", "truck", "traffic light")
 """The classes of a street, in the order of their ids; COCO's names."""
 
 LEAST_VISIBLE = 0.3
-"""A thing of which less is seen, because others stand before it or it leaves the picture, has no box."""
+"""Minimum visible fraction of an object: more hidden ones, or ones cut by the image's edge, get no box."""
 
 LEAST_SIDE = 1 / 110
-"""Nor has a thing whose visible part is narrower or lower than this part of the picture's width."""
+"""Minimum visible width and height of an object with a box, as a fraction of the image's width."""
 
 _SOLID = 128
 _BEAM: Colour = (74, 68, 46)
@@ -34,13 +34,13 @@ Paint = Callable[[Actor, float], Sprite]
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A picture and its true boxes."""
+    """An image and its true boxes."""
 
     picture: NDArray[np.uint8]
     """(height, width, 3) RGB."""
 
     xyxy: NDArray[np.float32]
-    """(n, 4) left, top, right, bottom in pixels: the hull of what is visible of each thing."""
+    """(n, 4) left, top, right, bottom in pixels: the hull of the visible part of each object."""
 
     class_id: NDArray[np.int64]
     """(n,) index into `NAMES`."""
@@ -81,13 +81,13 @@ def draw_shot(
 
 
 def draw_backdrop(street: Street) -> tuple[Image.Image, Image.Image]:
-    """The backdrop of a street, and its lights."""
+    """Return the backdrop of a street, and its lights."""
     rng = np.random.default_rng([street.seed, 2])
     return paint_backdrop(street.view, street.palette, rng, workers=street.workers, crossing=street.crossing)
 
 
 def painter(palette: Palette) -> Paint:
-    """A function that paints an actor at a scale of pixels per metre."""
+    """Return a function that paints an actor at a scale of pixels per metre."""
     return lambda actor, scale: _brush(actor, scale, palette.lit).finish(mirrored=not actor.right)
 
 
@@ -121,7 +121,7 @@ def _hazed(sprite: Image.Image, actor: Actor, view: View, palette: Palette) -> t
 
 
 def _claim(owner: NDArray[np.uint8], solid: NDArray[np.bool_], left: int, top: int, number: int) -> int:
-    """Mark the pixels that an object covers; returns its whole area, visible or not."""
+    """Mark the pixels that an object covers; return its whole area, visible or not."""
     rows, columns = solid.shape
     bottom, right = min(owner.shape[0], top + rows), min(owner.shape[1], left + columns)
     from_row, from_column = max(0, top), max(0, left)
@@ -147,7 +147,7 @@ def _boxes(owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]) -> tuple[N
 
 
 def _beam(actor: Actor, view: View, scale: float) -> list[tuple[float, float]]:
-    """The light of a vehicle's headlights on the road: a flat ellipse in front of it."""
+    """Return the light of a vehicle's headlights on the road: a flat ellipse in front of it."""
     way = 1 if actor.right else -1
     front = view.column(actor.x, actor.row) + way * actor.look.length / 2 * scale
     reach, flat = 2.2 * scale, 0.28 * scale

@@ -1,4 +1,4 @@
-"""The sound of the street: a slow tune, traffic, the ticking of the crossing, rain at the end."""
+"""Make the sound of the street: a slow tune, traffic, the ticking of the crossing, rain at the end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_sound(path: Path, clip: Clip) -> None:
 
 
 def make_sound(clip: Clip) -> NDArray[np.float32]:
-    """Samples of the whole clip, -1 to 1."""
+    """Return the samples of the whole clip, -1 to 1."""
     count = round(len(clip) / clip.rate * RATE)
     time = np.arange(count) / RATE
     part = np.arange(count) / max(1, count)
@@ -43,7 +43,7 @@ def make_sound(clip: Clip) -> NDArray[np.float32]:
 
 
 def _tune(time: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The tune: chords of two and a half seconds, their notes plucked one after the other."""
+    """Return the tune: chords of two and a half seconds, their notes plucked one after the other."""
     tune = np.zeros_like(time)
     for number, chord in enumerate(_CHORDS):
         within = time % 10 - number * 2.5
@@ -56,7 +56,7 @@ def _tune(time: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """A moving average, as a low-pass filter."""
+    """Return a moving average, as a low-pass filter."""
     total = np.cumsum(np.concatenate([values, np.zeros(width)]))
     mean: NDArray[np.float64] = (total[width:] - total[:-width]) / width
     return mean

@@ -1,4 +1,4 @@
-"""Actors and their places: streets generated from a seed."""
+"""Place actors: streets generated from a seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Actor:
     """One object at one moment. `kind` is a class name, or `pole`, which has no box."""
 
     key: int
-    """The same for one thing through a clip."""
+    """The object's number, the same throughout a clip."""
 
     kind: str
     look: Any
@@ -38,7 +38,7 @@ class Actor:
     """Which way it faces."""
 
     phase: float = 0.0
-    """Radians: of the wheels, or of the step."""
+    """Phase in radians of the wheels or of the step."""
 
     state: str = ""
     """`red`, `amber`, `green` of a traffic light; `braking` of a vehicle; `riding` of a person on a bicycle."""
@@ -47,7 +47,7 @@ class Actor:
     """Metres above the ground."""
 
     order: float = 0.0
-    """Among things on one row the higher is in front."""
+    """Depth among objects on one row: the higher is in front."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,20 @@ class Street:
     actors: tuple[Actor, ...] = field(default=())
 
     def lane_row(self, lane: int) -> float:
-        """Row on which the wheels of a lane's vehicles stand; lane 0 is the farthest."""
+        """Return the row on which the wheels of a lane's vehicles stand; lane 0 is the farthest."""
         return self.view.between((lane + 0.74) / self.workers)
 
     def lane_right(self, lane: int) -> bool:
-        """Whether a lane's traffic drives to the right, as the near half does."""
+        """Return whether a lane's traffic drives to the right, as in the near half."""
         return lane >= self.workers // 2
 
     def reach(self, row: float) -> float:
-        """Metres from the middle to the picture's edge on a row."""
+        """Return the metres from the middle to the image's edge on a row."""
         return self.view.width / 2 / self.view.scale(row)
 
 
 def random_view(rng: np.random.Generator, width: int, height: int) -> View:
-    """A random camera for a picture of this size."""
+    """Return a random camera for an image of this size."""
     horizon, near = height * rng.uniform(0.34, 0.46), height * rng.uniform(0.84, 0.95)
     far_scale = height / 360 * rng.uniform(17, 27)
     near_scale = far_scale * rng.uniform(1.7, 2.6)
@@ -85,7 +85,7 @@ def random_view(rng: np.random.Generator, width: int, height: int) -> View:
 
 
 def random_street(seed: int, width: int = 640, height: int = 360) -> Street:
-    """A random street with its actors, for a single picture."""
+    """Return a random street with its actors, for a single image."""
     rng = np.random.default_rng([seed, 1])
     light = LIGHTS[int(rng.choice(3, p=(0.55, 0.2, 0.25)))]
     weather = WEATHERS[int(rng.choice(4, p=(0.5, 0.2, 0.16, 0.14)))]
@@ -132,7 +132,7 @@ class _Cast:
                     x += rng.uniform(3, 8)
 
     def crowded(self, x: float, row: float) -> bool:
-        """Whether a person or bicycle is too near for another one to be distinguishable."""
+        """Return whether a person or bicycle is too near for another one to be distinguishable."""
         view = self.street.view
         return any(
             one.kind in ("person", "bicycle")

@@ -1,4 +1,4 @@
-"""Cars, buses, trucks and bicycles, seen from the side."""
+"""Paint cars, buses, trucks and bicycles, seen from the side."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _pick(rng: np.random.Generator, things: Sequence[Any]) -> Any:
 
 
 def make_car(rng: np.random.Generator) -> Make:
-    """A random hatchback, saloon, estate or off-road car."""
+    """Return a random hatchback, saloon, estate or off-road car."""
     body = _pick(rng, ("hatch", "saloon", "estate", "suv", "mini"))
     length = {"hatch": 3.9, "saloon": 4.6, "estate": 4.6, "suv": 4.5, "mini": 3.3}[body] * rng.uniform(0.95, 1.06)
     height = {"hatch": 1.5, "saloon": 1.45, "estate": 1.5, "suv": 1.75, "mini": 1.55}[body] * rng.uniform(0.97, 1.05)
@@ -64,7 +64,7 @@ def make_car(rng: np.random.Generator) -> Make:
 
 
 def make_bus(rng: np.random.Generator) -> Make:
-    """A random city bus, sometimes with two decks."""
+    """Return a random city bus, sometimes with two decks."""
     double = rng.random() < 0.3
     height = 4.1 if double else 3.05
     length = rng.uniform(8.6, 9.6) if double else rng.uniform(8.8, 11.4)
@@ -78,14 +78,14 @@ def make_bus(rng: np.random.Generator) -> Make:
 
 
 def make_truck(rng: np.random.Generator) -> Make:
-    """A random truck with a box, a tank or an open bed."""
+    """Return a random truck with a box, a tank or an open bed."""
     load = _pick(rng, ("box", "box", "tank", "bed"))
     options = {"paint": _pick(rng, PAINTS), "second": _pick(rng, PAINTS), "load": load, "stripe": rng.random() < 0.5}
     return Make(rng.uniform(6.2, 8.6), rng.uniform(2.9, 3.4), options)
 
 
 def make_bicycle(rng: np.random.Generator) -> Make:
-    """A random bicycle, sometimes with a basket."""
+    """Return a random bicycle, sometimes with a basket."""
     return Make(1.75, 1.08, {"paint": _pick(rng, PAINTS[:9]), "basket": rng.random() < 0.4})
 
 
@@ -360,7 +360,7 @@ def paint_bicycle(make: Make, scale: float, *, turn: float, lit: bool) -> Brush:
 
 
 def pedal(angle: float) -> Point:
-    """The position of a pedal of the bicycle that `paint_bicycle` draws."""
+    """Return the position of a pedal of the bicycle that `paint_bicycle` draws."""
     return 0.8 + 0.17 * math.cos(angle), 0.32 - 0.17 * math.sin(angle)
 
 
