@@ -186,7 +186,7 @@ class Cfg:
 
 
 def with_classes(cfg: Cfg, classes: int) -> Cfg:
-    """The same cfg for another number of classes, in its text too: heads, and the filters of the layer before each."""
+    """Return the same cfg, text included, for another number of classes: heads, and the filters before each."""
     return _with_changes(cfg, cfg.with_classes(classes), ("classes", "filters"))
 
 

@@ -1,4 +1,4 @@
-"""Importing Keras without TensorFlow's start-up chatter on standard error."""
+"""Import Keras without TensorFlow's start-up messages on standard error."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import Any
 from convert.errors import InputError, WorkError
 
 _BACKENDS = ("jax", "openvino", "torch")
-"""Further backends that Keras knows."""
+"""Other backends that Keras supports."""
 
 LEAST_BYTES = 3 << 30
-"""Address space that a process needs to start TensorFlow; it uses a fifth of it."""
+"""Address space in bytes that a process needs to start TensorFlow, which uses a fifth of it."""
 
 
 def import_keras() -> Any:
-    """The `keras` module; the first call takes some seconds.
+    """Return the `keras` module; the first call takes some seconds.
 
-    Raises `InputError` for settings of Keras that cannot work here, and `WorkError` where the process may not use
-    enough memory: there TensorFlow would end it without a word.
+    Raise `InputError` for settings of Keras that cannot work here, and `WorkError` if the process may not use enough
+    memory: TensorFlow would end it without a message.
     """
     keras = sys.modules.get("keras") or _imported()
     _check_settings(keras)
@@ -53,19 +53,19 @@ def _imported() -> Any:
     with held_back_stderr():
         import absl.logging
 
-        # Keras warns on each .h5 it saves that a newer format exists; .h5 is what this project is about.
+        # Keras warns on each .h5 it saves that a newer format exists, but .h5 is the format of this project.
         absl.logging.set_verbosity(absl.logging.ERROR)
     return keras
 
 
 def _settings_file() -> Path:
-    """Where Keras reads its settings (`keras.src.backend.config`)."""
+    """Return the path of Keras's settings file (`keras.src.backend.config`)."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path("~/.keras").expanduser()) / "keras.json"
 
 
 def _backend() -> tuple[str, str]:
-    """The backend that Keras is to use, and what says so."""
+    """Return the backend that Keras is to use, and the setting that says so."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
     file = _settings_file()
@@ -76,7 +76,7 @@ def _backend() -> tuple[str, str]:
 
 
 def _check_settings(keras: Any) -> None:
-    """Raise `InputError` unless Keras makes layers of the kind that model files hold."""
+    """Raise `InputError` unless Keras makes layers of the kind that model files contain."""
     wrong = (
         ("image_data_format", keras.config.image_data_format(), "channels_last"),
         ("floatx", keras.config.floatx(), "float32"),
@@ -97,8 +97,8 @@ def _check_settings(keras: Any) -> None:
 
 @contextmanager
 def held_back_stderr(*, show: bool = True) -> Iterator[None]:
-    """Hold back what is written to standard error in this block, by C++ too; if the block fails, `show` it."""
-    # TensorFlow's C++ side logs before its log level is read, so only the file descriptor can be held back.
+    """Hide what is written to standard error in this block, also by C++; if the block fails, `show` it."""
+    # TensorFlow's C++ side logs before its log level is read, so only the file descriptor can be redirected.
     try:
         saved = os.dup(2)
     except OSError:  # no standard error at all, as under some services

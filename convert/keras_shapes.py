@@ -1,7 +1,7 @@
-"""The size of a stored Keras model, worked out from its list of layers without Keras.
+"""Compute the size of a stored Keras model from its list of layers, without Keras.
 
-A file of a few kilobytes can describe a network that takes all memory there is. The maps and weights that Keras would
-make are counted here first.
+A file of a few kilobytes can describe a network that exhausts all memory. The maps and weights that Keras would make
+are counted here first.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from convert.layers.layer import LARGEST_MAP
 
 Shape = tuple[int, ...]
-"""Of a map without its batch axis."""
+"""The shape of a map without its batch axis."""
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """One layer of a Keras model, as its file describes it."""
+    """One layer of a Keras model, as described in its file."""
 
     name: str
     kind: str
@@ -28,7 +28,10 @@ class StoredLayer:
 
 
 def read_layers(layers: Sequence[Mapping[str, Any]]) -> list[StoredLayer]:
-    """The layers of a functional model saved by Keras 3. Raises `KeyError`, `TypeError`, `ValueError`, `IndexError`."""
+    """Return the layers of a functional model saved by Keras 3.
+
+    Raise `KeyError`, `TypeError`, `ValueError`, `IndexError`.
+    """
     return [
         StoredLayer(
             str(layer["config"]["name"]),
@@ -74,7 +77,7 @@ def check_sizes(layers: Iterable[StoredLayer], *, height: int, width: int, store
 
 
 def _weights(layer: StoredLayer, shape: Shape) -> int:
-    """Numbers in a layer's kernel."""
+    """Return the number of weights in a layer's kernel."""
     config = layer.config
     if layer.kind == "Conv2D":
         return (
@@ -102,11 +105,11 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _borders(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What is added or cut off before and after the rows, and before and after the columns."""
+    """Return the rows added or cut before and after, and the columns before and after."""
     rows, columns = value if isinstance(value, (list, tuple)) else (value, value)
     (top, bottom), (left, right) = ((one, one) if isinstance(one, int) else one for one in (rows, columns))
     if min(top, bottom, left, right) < 0:
-        raise ValueError(f"{value!r} has a side below 0")
+        raise ValueError(f"{value!r} has a negative side")
     return (top, bottom), (left, right)
 
 
@@ -209,4 +212,5 @@ SHAPES: dict[str, Callable[[Mapping[str, Any], Sequence[Shape]], Shape]] = {
     "UpSampling2D": _upsampled,
     "ZeroPadding2D": _bordered(1, "padding"),
 }
-"""The output's shape of each kind of layer that a model file may hold, from its options and its inputs' shapes."""
+"""The function that computes the output's shape of each supported layer kind, from its options and its inputs' shapes.
+"""

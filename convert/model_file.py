@@ -1,7 +1,7 @@
-"""The self-describing .h5: an ordinary Keras model whose root attribute `yolo3` says what its outputs mean.
+"""Write and read the self-describing .h5: an ordinary Keras model with a description in the root attribute `yolo3`.
 
-Reading the description needs h5py only. Any notebook opens the model itself with
-`keras.models.load_model(path, compile=False)`, without this project.
+Reading the description needs h5py only. Any notebook opens the model itself with `keras.models.load_model(path,
+compile=False)`, without this project.
 """
 
 from __future__ import annotations
@@ -43,26 +43,27 @@ DIGEST = "yolo3_content_sha256"
 DIGESTED = (ATTRIBUTE, CONFIG)
 WEIGHTS = "model_weights"
 KEPT = "darknet_parameters"
-"""The group of arrays from the .weights file that no Keras variable holds as they are."""
+"""The group of arrays from the .weights file that no Keras variable holds unchanged."""
 
 KERAS_MODULES = {"keras", "keras.initializers", "keras.layers"}
-"""Where Keras may import from when it loads a model file."""
+"""The modules from which Keras may import when it loads a model file."""
 
 SIDE = 416
-"""Pixels: the input of a model without a description, to work out its size."""
+"""The input's side in pixels assumed for the size of a model without a description."""
 
 SCHEMA = 1
 RESIZE_MODES = ("letterbox", "stretch")
 LAYER_BYTES = 8192
-"""What an .h5 holds for a layer besides its numbers, at most; for YOLOv3 it is some 3 KB."""
+"""Maximum bytes of an .h5 per layer besides its numbers; for YOLOv3 it is about 3 KB."""
 
 KERAS_LAYERS = frozenset(SHAPES) | {"InputLayer"}
-"""What a model file may hold. Anything else, a Lambda above all, could run code of its own when loaded."""
+"""The layer kinds that a model file may contain. Others, above all a Lambda, could run code of their own when loaded.
+"""
 
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that detection needs to know about a model; kept nowhere else."""
+    """Everything that detection needs to know about a model, stored in the model file only."""
 
     cfg: str
     """The whole text of the .cfg."""
@@ -70,23 +71,23 @@ class Description:
     cfg_sha256: str
     weights_sha256: str
     width: int
-    """Network input in pixels, as the cfg says; most networks take other sizes too."""
+    """Network input in pixels, as in the cfg; most networks accept other sizes too."""
 
     height: int
     channels: int
     resize: str
-    """How the network's training pictures were fitted to its input: `letterbox` or `stretch`."""
+    """How training fitted images to the network's input: `letterbox` or `stretch`."""
 
     names: tuple[str, ...]
     heads: tuple[Head, ...]
-    """Coarsest first, in the order of the model's outputs; empty for a classifier."""
+    """The heads, coarsest first, in the order of the model's outputs; empty for a classifier."""
 
     fixed_size: str = ""
-    """Why the network takes no other input size; empty when it does."""
+    """Why the network accepts only one input size; empty when it accepts any."""
 
     weights_header: Header = field(default_factory=Header)
     batch_norm: Dialect = "alexeyab"
-    """Whose batch normalisation is folded in."""
+    """The batch normalisation formula that is folded in."""
 
     schema: int = SCHEMA
 
@@ -101,14 +102,14 @@ class Description:
         return max((head.stride for head in self.heads), default=1)
 
     def as_json(self) -> str:
-        """The text of the root attribute."""
+        """Return the text of the root attribute."""
         return json.dumps(
             {**asdict(self), "heads": [head.as_json() for head in self.heads]}, ensure_ascii=False, indent=1
         )
 
     @classmethod
     def from_json(cls, text: str) -> Description:
-        """The inverse of `as_json`; `ValueError`, `KeyError` or `TypeError` when it does not fit."""
+        """Return a description from its JSON form; raise `ValueError`, `KeyError` or `TypeError` if it is invalid."""
         data = json.loads(text)
         if data["schema"] > SCHEMA:
             raise ValueError(f"schema {data['schema']} is newer than {SCHEMA}; update yolo3")
@@ -117,7 +118,7 @@ class Description:
         data["heads"] = tuple(Head.from_json(head) for head in data["heads"])
         if not isinstance(data["names"], list):
             raise ValueError("names are no list")
-        # Names end up on terminals and as lines of other files.
+        # Names are printed on terminals and written as lines of other files.
         data["names"] = tuple(map(printable, data["names"]))
         data["weights_header"] = Header(**data["weights_header"])
         description = cls(**data)
@@ -152,7 +153,7 @@ class Description:
 
 
 def read_description(path: Path | str) -> Description:
-    """Read the description of a model file; `ModelFileError` when it is missing, damaged or not ours."""
+    """Read the description of a model file; raise `ModelFileError` when it is missing, damaged or not ours."""
     if is_keras_archive(path):
         raise ModelFileError(
             f"{path}: a .keras file, without the description that yolo3 writes; expected an .h5. If it is a model of "
@@ -169,7 +170,7 @@ def read_description(path: Path | str) -> Description:
 
 
 def is_keras_archive(path: Path | str) -> bool:
-    """Whether a file is a .keras file: a zip archive that holds the weights of a model."""
+    """Return whether a file is a .keras file: a zip archive that contains the weights of a model."""
     try:
         with zipfile.ZipFile(path) as archive:
             return "model.weights.h5" in archive.namelist()
@@ -178,7 +179,7 @@ def is_keras_archive(path: Path | str) -> bool:
 
 
 def _without_description(path: Path | str, file: h5py.File) -> ModelFileError:
-    """What a Keras file of another making is, and the command that takes it over."""
+    """Return the error for a Keras file of other origin, with the command that adopts it."""
     what = f"{path}: a Keras .h5 without the description that yolo3 writes"
     config = file.attrs.get(CONFIG)
     own = str(config if config is not None else list(file.attrs.get("layer_names", ()))[:20])
@@ -220,17 +221,17 @@ def _check_config(path: Path | str, file: h5py.File, arrays: Iterable[h5py.Datas
         found = {(str(layer.get("module", "keras.layers")), str(layer["class_name"])) for layer in layers}
         modules = set(_modules(config))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ModelFileError(f"{path}: holds no Keras model; convert the network again") from None
+        raise ModelFileError(f"{path}: contains no Keras model; convert the network again") from None
     for module, kind in sorted(found):
         if module != "keras.layers" or kind not in KERAS_LAYERS:
             raise ModelFileError(
-                f"{path}: holds a layer of kind {module}.{kind}, which yolo3 never writes; "
-                "it is not loaded, because such a layer can run code of its own"
+                f"{path}: contains a layer of kind {module}.{kind}, which yolo3 never writes; it is not loaded, "
+                "because such a layer can run arbitrary code"
             )
     if modules - KERAS_MODULES:
         raise ModelFileError(
-            f"{path}: refers to {sorted(modules - KERAS_MODULES)[0]}, which yolo3 never does; "
-            "it is not loaded, because that can run code of its own"
+            f"{path}: refers to {sorted(modules - KERAS_MODULES)[0]}, which yolo3 never does; it is not loaded, "
+            "because that can run arbitrary code"
         )
     try:
         description = Description.from_json(str(file.attrs[ATTRIBUTE])) if ATTRIBUTE in file.attrs else None
@@ -247,7 +248,7 @@ def _check_config(path: Path | str, file: h5py.File, arrays: Iterable[h5py.Datas
 
 
 def _modules(config: Any) -> Iterator[str]:
-    """The modules that anything in a configuration is to be imported from."""
+    """Yield the modules from which a configuration would import."""
     if isinstance(config, dict):
         if "module" in config:
             yield str(config["module"])
@@ -262,15 +263,15 @@ def _check_digest(file: h5py.File, arrays: Iterable[h5py.Dataset]) -> None:
     stored = file.attrs.get(DIGEST)
     if stored is not None and str(stored) != content_sha256(file, arrays, DIGESTED):
         raise ModelFileError(
-            f"{file.filename}: its numbers are not those that were written (SHA-256 differs); convert the network "
-            "again, or take a copy of the file that is not damaged"
+            f"{file.filename}: its numbers differ from those that were written (SHA-256 mismatch); convert the "
+            "network again, or use an undamaged copy of the file"
         )
 
 
 def read_variables(path: Path | str, *, digest: bool = True) -> Callable[[str, str], NDArray[np.float32]]:
-    """A function from a Keras layer's and a variable's name to its value; needs no Keras.
+    """Return a function from a Keras layer's and a variable's name to its value; Keras is not needed.
 
-    An empty layer name stands for the arrays that are kept beside the model. The whole file is read at once: every
+    An empty layer name stands for the arrays that are stored beside the model. The whole file is read at once: every
     variable's name is unique in it. Raises `ModelFileError` for a damaged file; `digest` is as for `check_layers`.
     """
     values: dict[tuple[str, str], NDArray[np.float32]] = {}
@@ -297,7 +298,7 @@ def save_model(
     kept: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
     check: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a Keras model and its description; an existing file is replaced when the new one is whole.
+    """Write a Keras model and its description; an existing file is replaced when the new one is complete.
 
     `check` is called with the complete file under a temporary name; if it raises, nothing is written. Raises
     `OutputError` when the folder cannot be written to, `WriteError` when the disk is full.
@@ -322,7 +323,7 @@ def save_model(
 
 
 def rename_classes(model: Path | str, names: Sequence[str], *, out: Path | str | None = None) -> Description:
-    """Give the classes of a model other names, in the file or in a copy `out`; everything else stays as it is.
+    """Rename the classes of a model, in the file or in a copy `out`; everything else is unchanged.
 
     Raises `NamesError` unless there is a name for each class, `ModelFileError` for a file that is damaged, and
     `OutputError` where the file must not be written.
@@ -346,13 +347,13 @@ def rename_classes(model: Path | str, names: Sequence[str], *, out: Path | str |
 
 
 def _reserve(path: Path, model: Any, text: str, kept: Mapping[str, NDArray[np.float32]]) -> None:
-    # A disk that fills up while HDF5 writes can crash the whole process, so the space is reserved beforehand.
+    # A disk that fills up while HDF5 writes can crash the whole process, so the space is reserved first.
     floats = sum(math.prod(variable.shape) for variable in model.variables) + sum(map(np.size, kept.values()))
     size = 4 * floats + LAYER_BYTES * (len(model.layers) + len(kept)) + len(text.encode())
     with path.open("wb") as file:
         try:
             os.posix_fallocate(file.fileno(), 0, size)
-        except AttributeError:  # not on this system
+        except AttributeError:  # not supported on this system
             pass
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

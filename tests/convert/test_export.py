@@ -54,6 +54,6 @@ def test_a_damaged_model_is_refused(small_h5: Path, tmp_path: Path) -> None:
     with h5py.File(path) as file:
         data[file["model_weights/conv_0/conv_0/kernel"].id.get_offset()] ^= 0x40
     path.write_bytes(data)
-    with pytest.raises(ModelFileError, match="its numbers are not those that were written"):
+    with pytest.raises(ModelFileError, match="its numbers differ from those that were written"):
         export_weights(path, tmp_path / "back.cfg", tmp_path / "back.weights")
     assert [file.name for file in tmp_path.iterdir()] == ["model.h5"]

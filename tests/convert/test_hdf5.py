@@ -179,7 +179,7 @@ def test_a_changed_number_is_noticed_unless_it_is_not_asked_for(model: Path) -> 
     with h5py.File(model, "r+") as file:
         file[FIRST][0, 0, 0, 0] += 1e-6
     for read in (check_layers, read_variables):
-        with pytest.raises(ModelFileError, match=r"its numbers are not those that were written \(SHA-256 differs\)"):
+        with pytest.raises(ModelFileError, match=r"differ from those that were written \(SHA-256 mismatch\)"):
             read(model)
         read(model, digest=False)
     assert read_description(model).width == 32

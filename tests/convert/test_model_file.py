@@ -264,7 +264,7 @@ def test_another_keras_model_has_no_description(other_h5: Path) -> None:
 def test_an_hdf5_file_without_a_model_is_told(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     save_empty(path)
-    with refused(path, "holds no Keras model"):
+    with refused(path, "contains no Keras model"):
         check_layers(path)
     with refused(path, "damaged .*model_weights"):
         read_variables(path)
@@ -353,7 +353,7 @@ def test_a_layer_that_may_run_code_is_refused(
     with model_config(path) as layers:
         assert layers[-1]["class_name"] == "Activation"
         layers[-1].update(change)
-    with refused(path, f"holds a layer of kind {kind}, which yolo3 never writes; it is not loaded"):
+    with refused(path, f"contains a layer of kind {kind}, which yolo3 never writes; it is not loaded"):
         check_layers(path)
 
 
@@ -379,7 +379,7 @@ def test_a_model_that_is_described_wrongly_is_refused(config: str, tmp_path: Pat
     path = tmp_path / "model.h5"
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = config
-    with refused(path, "holds no Keras model"):
+    with refused(path, "contains no Keras model"):
         check_layers(path)
 
 
