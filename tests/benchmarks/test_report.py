@@ -8,17 +8,15 @@ from convert.network import plan
 
 
 @pytest.fixture
-def page(tmp_path, monkeypatch):
-    path = tmp_path / "performance.md"
-    monkeypatch.setattr(report, "PAGE", path)
-    return path
+def page(tmp_path):
+    return tmp_path / "performance.md"
 
 
 def test_a_section_is_written_anew_and_the_rest_stays(page):
     page.write_text("# Speed\nby hand\n")
-    report.put("one", r"first \1")
-    report.put("two", "second")
-    report.put("one", "third")
+    report.put("one", r"first \1", page=page)
+    report.put("two", "second", page=page)
+    report.put("one", "third", page=page)
 
     assert page.read_text() == (
         "# Speed\nby hand\n\n<!-- one -->\nthird\n<!-- /one -->\n\n<!-- two -->\nsecond\n<!-- /two -->\n"
@@ -26,7 +24,7 @@ def test_a_section_is_written_anew_and_the_rest_stays(page):
 
 
 def test_a_page_that_is_missing_is_begun(page):
-    report.put("one", "first")
+    report.put("one", "first", page=page)
 
     assert page.read_text().startswith("# ")
 
