@@ -12,6 +12,7 @@ import pytest
 from convert.cfg import parse_cfg
 from convert.network import plan
 from convert.weights import write_weights
+from tests.test_user_scripts import check_types
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +118,7 @@ def test_version(yolo3):
 def test_types_are_announced(yolo3, package):
     code = f"import {package}, pathlib; print((pathlib.Path({package}.__file__).parent / 'py.typed').exists())"
     assert run(yolo3.python, "-c", code, cwd=yolo3.folder).strip() == "True"
+
+
+def test_type_checkers_understand_the_wheel(yolo3, tmp_path):
+    check_types(yolo3.python, tmp_path)
