@@ -1,7 +1,6 @@
 """Two scripts as users write them run, and type checkers understand them in strict mode."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -33,7 +32,7 @@ def check_types(python, folder):
     run(pyright, "--pythonpath", python, cwd=folder)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.slow
 def test_opencv_and_supervision(colour_model, colour_clip, tmp_path):
     table = tmp_path / "boxes.csv"
     said = run(sys.executable, SCRIPTS / "opencv_supervision.py", colour_model, colour_clip, table)
@@ -52,5 +51,4 @@ def test_pandas(colour_model, flag, tmp_path):
 
 @pytest.mark.slow
 def test_type_checkers_understand_the_editable_install(tmp_path):
-    os.environ.pop("MYPYPATH", None)
     check_types(sys.executable, tmp_path)

@@ -65,17 +65,17 @@ def progress(
 
 
 @contextlib.contextmanager
-def frame_progress(quiet: bool, total: int | None) -> Iterator[Progress | None]:
+def frame_progress(quiet: bool, total: int | None, *, desc: str | None = None) -> Iterator[Progress | None]:
     """A bar with frames per second and, where the number of frames is known, the time left."""
     if quiet:
         yield None
     elif not sys.stderr.isatty():
-        with LineProgress[None](unit="frame", total=total, write=_print_note) as lines:
+        with LineProgress[None](unit="frame", desc=desc, total=total, write=_print_note) as lines:
             yield lines
     else:
         from tqdm import tqdm
 
-        with tqdm(total=total, unit="frame", dynamic_ncols=True) as bar:
+        with tqdm(total=total, desc=desc, unit="frame", leave=desc is None, dynamic_ncols=True) as bar:
             yield bar
 
 

@@ -46,7 +46,7 @@ def serve_verb(
 
     missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise SettingsError(f"{', '.join(missing)} is not installed; type: pip install 'yolo3-keras[serve]'")
+        raise SettingsError(f"{', '.join(missing)} is not installed; type: pip install -e '.[serve]'")
     from detector.service.server import serve
     from detector.service.settings import ServiceSettings
 

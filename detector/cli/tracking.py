@@ -159,4 +159,4 @@ def _check_scipy() -> None:
     from detector.errors import SettingsError
 
     if find_spec("scipy") is None:
-        raise SettingsError("yolo3 track needs scipy; pip install 'yolo3-keras[track]'")
+        raise SettingsError("yolo3 track needs scipy; pip install -e '.[track]'")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from detector.cli.console import complain, exit_code, frame_progress, leave, note_printer, say
-from detector.cli.exit_codes import WORK_FAILED
+from detector.cli.console import complain, exit_code, frame_progress, leave, note_printer, progress, say
+from detector.cli.exit_codes import INTERRUPTED, WORK_FAILED
 from detector.cli.options import DEFAULT_MODEL, Model, Overwrite, Quiet, with_options
 from detector.settings import Settings
 
 if TYPE_CHECKING:
+    from detector.pipeline.annotate_video import VideoOptions
     from detector.pipeline.loop import RunResult
     from detector.pipeline.outputs import Outputs
 
@@ -73,12 +75,18 @@ def register(app: typer.Typer) -> None:
 
 
 def video_verb(
-    video: Annotated[
-        str,
-        typer.Argument(metavar="IN", help="a video, an animation, a folder of pictures, or a pattern: 'frames/*.png'"),
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN [OUT.mp4] | IN... --out DIR",
+            help="a video, an animation, a folder of pictures, or a pattern: 'frames/*.png', and the video to write; "
+            "or several videos and folders of videos",
+        ),
     ],
     settings: Settings,
-    out: Annotated[Path | None, typer.Argument(metavar="[OUT.mp4]", help="the annotated video to write")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="of several videos: folder for the annotated ones and their logs")
+    ] = None,
     model: Model = DEFAULT_MODEL,
     log: Log = None,
     every: Every = 1,
@@ -114,7 +122,7 @@ def video_verb(
     profile: Profile = False,
     quiet: Quiet = False,
 ) -> None:
-    """Detect objects in a video."""
+    """Detect objects in a video, or in several; of several, those that are done already are skipped."""
     from detector.errors import SettingsError
     from detector.pipeline.annotate_moments import MomentOptions, annotate_moments
     from detector.pipeline.annotate_video import VideoOptions, annotate_video
@@ -126,12 +134,18 @@ def video_verb(
     from detector.video.section import Section, parse_seconds
     from detector.video.writing.codecs import VideoSettings
 
-    if video.isdecimal() and not Path(video).exists():
-        raise SettingsError(f"{video}: no such video; for a camera type: yolo3 webcam {video}")
+    for path in paths:
+        if path.isdecimal() and not Path(path).exists():
+            raise SettingsError(f"{path}: no such video; for a camera type: yolo3 webcam {path}")
+    if out is None and len(paths) > 2:
+        raise SettingsError("several videos need a folder for their results: --out DIR")
+    if out is not None and (log or events or only):
+        raise SettingsError("--out DIR is for several videos, each with its own log; leave out --log, --events, --only")
     encoding = VideoSettings(crf=quality, codec=codec, audio=audio)
-    outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
+    named = Path(paths[1]) if out is None and len(paths) > 1 else None
+    outputs = Outputs(named, log, encoding, overwrite=overwrite, profile=profile, resume=resume)
     options = VideoOptions(
-        source=video,
+        source=paths[0],
         model=model,
         settings=settings,
         outputs=outputs,
@@ -144,6 +158,9 @@ def video_verb(
             track, trails, None if only and not track else zones, events, blur, webhook=webhook, mqtt=mqtt
         ),
     )
+    if out is not None:
+        leave(_each_of(paths, options, out, quiet))
+        return
     bar = functools.partial(frame_progress, quiet)
     if only is None:
         result = annotate_video(options, bar=bar, on_note=note_printer(quiet))
@@ -151,6 +168,36 @@ def video_verb(
         wanted = Wanted(only, parse_seconds("pad", pad), zones)
         result = annotate_moments(MomentOptions(options, wanted), bar=bar, on_note=note_printer(quiet))
     leave(_conclude(result, outputs, quiet))
+
+
+def _each_of(sources: list[str], options: VideoOptions, folder: Path, quiet: bool) -> int:
+    """Run several videos, each into the folder; a video that fails does not stop the others. Returns the exit code."""
+    from convert.opened_model import OpenedModel
+    from detector.errors import Yolo3Error
+    from detector.pipeline.annotate_video import annotate_video
+    from detector.pipeline.batch import plan_batch
+
+    OpenedModel.read(options.model)
+    videos = plan_batch(sources, folder)
+    codes = [0]
+    for item in progress(videos, quiet=quiet, unit="video"):
+        own = options.outputs
+        outputs = replace(own, video=item.video, log=item.log, resume=own.resume or not own.overwrite)
+        say(f"{item.source}:")
+        try:
+            result = annotate_video(
+                replace(options, source=item.source, outputs=outputs),
+                bar=functools.partial(frame_progress, quiet, desc=item.video.stem),
+                on_note=note_printer(quiet),
+            )
+        except Yolo3Error as error:
+            complain("\n".join([str(error), *getattr(error, "__notes__", ())]))
+            codes.append(error.exit_code if len(videos) == 1 else WORK_FAILED)
+            continue
+        codes.append(_conclude(result, outputs, quiet))
+        if codes[-1] == INTERRUPTED:
+            break
+    return max(codes)
 
 
 def webcam_verb(

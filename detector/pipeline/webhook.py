@@ -265,7 +265,7 @@ class _Mqtt:
         try:
             from paho.mqtt import client, enums
         except ImportError:
-            raise SettingsError("MQTT needs the package paho-mqtt: pip install 'yolo3-keras[mqtt]'") from None
+            raise SettingsError("MQTT needs the package paho-mqtt: pip install -e '.[mqtt]'") from None
         self._topic, self._timeout = topic, timeout_seconds
         self._place = parts.hostname, port or _MQTT_PORTS[parts.scheme]
         self._login = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))

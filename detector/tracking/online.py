@@ -30,9 +30,7 @@ def open_tracker(name: TrackerName, frame_rate: float | None = None) -> OnlineTr
     try:
         import trackers
     except ImportError as error:
-        raise SettingsError(
-            f"tracker {name} needs the package trackers ({error}); pip install 'yolo3-keras[track]'"
-        ) from None
+        raise SettingsError(f"tracker {name} needs the package trackers ({error}); pip install -e '.[track]'") from None
     kinds: dict[str, Callable[..., BaseTracker]] = {
         "bytetrack": trackers.ByteTrackTracker,
         "botsort": trackers.BoTSORTTracker,
