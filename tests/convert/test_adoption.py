@@ -121,7 +121,7 @@ def test_it_computes_what_the_old_one_did(old, repair, epsilon):
     assert any("1e-05" in note and ("replaced" in note) == repair for note in adoption.notes)
 
 
-def test_darknets_own_epsilon_is_not_worth_a_note(old):
+def test_darknets_own_epsilon_gives_no_note(old):
     write_old(old[0], old_layers(epsilon=1e-5))
     assert take(old[0]).notes == ()
 
@@ -134,7 +134,7 @@ def test_darknets_own_epsilon_is_not_worth_a_note(old):
         pytest.param(old_layers()[:9], "fine", id="an output that is not there"),
     ],
 )
-def test_what_is_no_yolo_body_is_refused(old, layers, words):
+def test_other_networks_are_refused(old, layers, words):
     write_old(old[0], layers)
     with pytest.raises(ModelFileError, match=words):
         take(old[0])
@@ -148,7 +148,7 @@ def test_weights_alone_are_refused(old):
         take(old[0])
 
 
-def test_it_goes_to_darknet_and_back(old, tmp_path):
+def test_it_is_exported_to_darknet_and_converted_back(old, tmp_path):
     import keras
 
     adoption = take(old[0])
@@ -174,7 +174,7 @@ def test_it_goes_to_darknet_and_back(old, tmp_path):
         pytest.param(5, {"pool_size": [3, 3]}, "not what Darknet", id="a window"),
     ],
 )
-def test_what_darknet_does_not_have_stays_a_model_without_a_cfg(old, number, changes, words):
+def test_layers_unknown_to_darknet_are_adopted_without_a_cfg(old, number, changes, words):
     layers = old_layers()
     if "strides" in changes:
         layers[1]["config"]["padding"] = [[0, 0], [0, 0]]
@@ -229,7 +229,7 @@ def test_residuals_and_branches(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "10,13,16", "10,x", "0,1", "no such file"])
-def test_anchors_that_are_none(text):
+def test_invalid_anchors(text):
     with pytest.raises(InputError):
         read_anchors(text)
 

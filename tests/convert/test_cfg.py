@@ -38,7 +38,7 @@ def options(section: Section) -> dict[str, str]:
         pytest.param("[net]\nwidth=64\nwidth=1\n[maxpool]\nsize=2\nsize=9\n", id="first of two equal keys"),
     ],
 )
-def test_writings_of_one_network(text: str) -> None:
+def test_spellings_of_the_same_network(text: str) -> None:
     cfg = parse_cfg(text)
     assert options(cfg.net) == {"width": "64"}
     assert [(layer.kind, options(layer)) for layer in cfg.layers] == [("maxpool", {"size": "2"})]
@@ -50,7 +50,7 @@ def test_a_key_ends_at_the_first_equals_sign() -> None:
 
 
 @pytest.mark.parametrize(("alias", "kind"), ALIASES.items())
-def test_an_alias_stands_for_its_section(alias: str, kind: str) -> None:
+def test_an_alias_is_resolved_to_its_section(alias: str, kind: str) -> None:
     sections = [parse_cfg("[net]\n" * (kind != "net") + f"[{name}]\n[dropout]\n") for name in (alias, kind)]
     short, long = ([section.kind for section in (cfg.net, *cfg.layers)] for cfg in sections)
     assert short == long
@@ -143,7 +143,7 @@ def test_a_flag_is_any_integer_but_0(value: str, expected: bool) -> None:
     assert first_layer(f"key={value}").flag("key") is expected
 
 
-def test_a_choice_takes_its_words_only() -> None:
+def test_a_choice_accepts_only_its_words() -> None:
     section = first_layer("size=3", "activation=leeky")
     with pytest.raises(CfgError, match=r"^cfg, line 4: \[convolutional\] activation=leeky .*expected one of a, leaky$"):
         section.choice("activation", ["leaky", "a"], "a")
@@ -161,7 +161,7 @@ def test_a_choice_takes_its_words_only() -> None:
         pytest.param("[net]\n# x\n" + "y" * 90 + "\n", 3, "'y{59}…' is neither", id="long line is shortened"),
     ],
 )
-def test_a_text_that_is_no_cfg_is_refused_with_its_line(text: str, line: int, words: str) -> None:
+def test_invalid_text_is_refused_with_its_line(text: str, line: int, words: str) -> None:
     with pytest.raises(CfgError, match=f"^my.cfg, line {line}: {words}"):
         parse_cfg(text, "my.cfg")
 
@@ -225,7 +225,7 @@ def test_an_error_about_an_absent_key_names_the_sections_line() -> None:
     assert str(section.error("is odd", "filters")) == "cfg, line 3: [convolutional] is odd"
 
 
-def test_keys_that_nobody_read_are_told_with_their_lines() -> None:
+def test_unread_keys_are_listed_with_their_lines() -> None:
     cfg = parse_cfg(HEADER + "momentum=0.9\n[convolutional]\nsize=3\nfoo=1\n[convolutional]\nfoo=2\npad=1\n")
     plan(cfg)
     assert unread_keys(cfg) == {"momentum": [4], "foo": [7, 9]}
@@ -242,24 +242,24 @@ def test_a_file_is_read_with_its_digest(tmp_path: Path) -> None:
     assert cfg.sha256 == hashlib.sha256(data).hexdigest()
 
 
-def test_comments_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
+def test_comments_in_another_encoding_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "my.cfg"
     path.write_bytes("# Größe\n[net]\nwidth=64\n[maxpool]\n".encode("latin-1"))
     assert options(read_cfg(path).net) == {"width": "64"}
 
 
-def test_a_missing_cfg_is_told(tmp_path: Path) -> None:
+def test_a_missing_cfg_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "my.cfg"
     with pytest.raises(CfgError, match=r"my\.cfg: no such file; expected a Darknet \.cfg"):
         read_cfg(path)
 
 
-def test_a_folder_is_no_cfg(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_cfg(tmp_path: Path) -> None:
     with pytest.raises(CfgError, match=r"cannot be read \(Is a directory\)"):
         read_cfg(tmp_path)
 
 
-def test_a_binary_file_is_no_cfg(tmp_path: Path) -> None:
+def test_a_binary_file_is_not_a_cfg(tmp_path: Path) -> None:
     path = tmp_path / "my.weights"
     path.write_bytes(b"\x01\x02\x00\x00")
     with pytest.raises(CfgError, match=r"my\.weights: a binary file, .*offset 2\).*weights swapped\?"):

@@ -70,7 +70,7 @@ def test_coco_has_darknets_spelling() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_only_needed_keys_stand_in_a_cfg(name: str) -> None:
+def test_a_cfg_has_only_needed_keys(name: str) -> None:
     for kind, options in read(name):
         assert set(options) <= KEYS[kind], kind
 
@@ -135,7 +135,7 @@ def test_a_network_takes_exactly_the_floats_of_its_published_weights(name: str, 
 @pytest.mark.parametrize(
     ("name", "grids"), [("yolov3", [13, 26, 52]), ("yolov3-tiny", [13, 26]), ("yolov3-spp", [19, 38, 76])]
 )
-def test_heads_come_coarsest_first(name: str, grids: list[int]) -> None:
+def test_heads_are_ordered_coarsest_first(name: str, grids: list[int]) -> None:
     outputs = plan(read_cfg(CONFIGS / f"{name}.cfg")).outputs
     assert [(layer.shape.height, layer.shape.width, layer.shape.channels) for layer in outputs] == [
         (grid, grid, 255) for grid in grids

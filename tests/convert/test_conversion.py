@@ -77,7 +77,7 @@ def test_width_and_height_are_not_confused(write_network, tmp_path: Path, model:
     assert (description.width, description.height, description.channels) == (64, 32, 1)
 
 
-def test_given_names_and_resize_are_taken_without_a_note(small, names: Path, model: Path) -> None:
+def test_given_names_and_resize_are_used_without_a_note(small, names: Path, model: Path) -> None:
     conversion = convert(small.cfg, small.weights, model, names=names, resize="letterbox")
     assert conversion.notes[:-1] == ("keys not needed: learning_rate",)
     description = read_description(model)
@@ -92,7 +92,7 @@ def test_paths_may_be_strings(small, names: Path, model: Path) -> None:
 @pytest.mark.parametrize(
     ("classes", "first"), [(80, "person"), (20, "aeroplane"), (3, "class 0")], ids=["COCO", "VOC", "others"]
 )
-def test_default_names_go_by_the_class_count(classes: int, first: str, write_network, tmp_path: Path) -> None:
+def test_default_names_depend_on_the_class_count(classes: int, first: str, write_network, tmp_path: Path) -> None:
     cfg = f"""
         [net]
         width=8
@@ -136,7 +136,7 @@ def cfg_with(net: str = "", layer: str = "") -> str:
         pytest.param(cfg_with("jitter=.3\nignore_thresh=.7\nrandom=1"), "letterbox", "no key", id="keys of both"),
     ],
 )
-def test_the_cfg_tells_how_its_training_fitted_pictures(text: str, resize: str, why: str) -> None:
+def test_the_cfg_determines_how_training_resized(text: str, resize: str, why: str) -> None:
     found, sentence = trained_resize(parse_cfg(text))
     assert found == resize
     assert sentence.startswith(why)
@@ -157,12 +157,12 @@ def test_the_published_networks_were_letterboxed(name: str) -> None:
         ("yolov3-tiny-grocery", "stretch"),
     ],
 )
-def test_real_cfgs_tell_how_they_were_trained(name: str, resize: str, shared: Path) -> None:
+def test_real_cfgs_determine_how_they_were_trained(name: str, resize: str, shared: Path) -> None:
     cfg = parse_cfg((shared / "assets" / "weights" / f"{name}.cfg").read_text())
     assert trained_resize(cfg)[0] == resize
 
 
-def test_no_key_of_pjreddies_darknet_is_taken_for_alexeyabs(shared: Path) -> None:
+def test_no_key_of_pjreddies_darknet_is_mistaken_for_alexeyabs(shared: Path) -> None:
     for path in sorted((shared / "reference" / "family").glob("pjreddie__*.cfg")):
         cfg = parse_cfg(path.read_text())
         found = {key for section in (cfg.net, *cfg.layers) for key in section.options} & ALEXEYAB_KEYS
@@ -224,13 +224,13 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(failure: str, small, wr
     assert (tmp_path / "taken.h5").read_bytes() == b"mine"
 
 
-def test_an_unknown_resize_is_a_mistake_of_the_caller(small, model: Path) -> None:
+def test_an_unknown_resize_is_a_value_error(small, model: Path) -> None:
     with pytest.raises(ValueError, match="resize must be one of letterbox, stretch, not 'squash'"):
         convert(small.cfg, small.weights, model, resize="squash")
     assert not model.exists()
 
 
-def test_a_failure_does_not_hurt_an_older_model(small, model: Path, names: Path) -> None:
+def test_a_failure_keeps_an_older_model(small, model: Path, names: Path) -> None:
     convert(small.cfg, small.weights, model, names=names)
     before = model.read_bytes()
     short = model.with_name("short.weights")
@@ -251,7 +251,7 @@ def test_an_interruption_leaves_nothing_behind(small, model: Path) -> None:
     assert files_below(model.parent) == []
 
 
-def test_what_is_converted_again_from_the_description_is_the_same(small, model: Path, tmp_path: Path) -> None:
+def test_converting_again_from_the_description_gives_the_same_model(small, model: Path, tmp_path: Path) -> None:
     convert(small.cfg, small.weights, model)
     cfg = tmp_path / "again.cfg"
     cfg.write_text(read_description(model).cfg)
@@ -259,7 +259,7 @@ def test_what_is_converted_again_from_the_description_is_the_same(small, model: 
     assert read_description(tmp_path / "again.h5") == read_description(model)
 
 
-def test_the_source_of_a_model_is_no_model(small) -> None:
+def test_the_source_of_a_model_is_not_a_model(small) -> None:
     with pytest.raises(ModelFileError, match=r"a Darknet \.cfg"):
         read_description(small.cfg)
 

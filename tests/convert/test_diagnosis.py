@@ -72,7 +72,7 @@ def floats(count: int) -> bytes:
 
 
 @pytest.mark.parametrize("header", [Header(), Header(0, 1, 0)], ids=["20 bytes", "16 bytes"])
-def test_weights_that_fit_are_left_alone(header: Header, network: Network, tmp_path: Path) -> None:
+def test_weights_that_fit_are_accepted(header: Header, network: Network, tmp_path: Path) -> None:
     assert diagnosis(network, header.pack() + floats(FLOATS), tmp_path) == ""
 
 
@@ -110,7 +110,7 @@ def test_the_class_count_of_a_published_network_is_named(classes: int, tmp_path:
         pytest.param(FLOATS - 1, 2, 56, "weights", 55, id="the last float"),
     ],
 )
-def test_a_short_file_is_told_where_it_ends(
+def test_a_short_file_gives_the_layer_where_it_ends(
     count: int, layer: int, needed: int, parameter: str, left: int, network: Network, tmp_path: Path
 ) -> None:
     message = diagnosis(network, HEADER + floats(count), tmp_path)
@@ -129,14 +129,14 @@ def test_the_offset_counts_a_short_header(network: Network, tmp_path: Path) -> N
     assert f"at offset {16 + 4 * 8}, 92 are left" in message
 
 
-def test_the_first_layers_of_a_network_are_known_as_such(network: Network, tmp_path: Path) -> None:
+def test_the_first_layers_of_a_network_are_recognised(network: Network, tmp_path: Path) -> None:
     message = diagnosis(network, HEADER + floats(224), tmp_path)
     assert message.startswith("too short: layer 2 ")
     assert "The file ends after layer 0: " in message
     assert message.endswith(": it holds the first 1 layers only, as initial weights for training")
 
 
-def test_darknet53_conv_74_is_known_as_the_first_layers_of_yolov3(tmp_path: Path) -> None:
+def test_darknet53_conv_74_is_recognised_as_the_first_layers_of_yolov3(tmp_path: Path) -> None:
     network = plan(read_cfg(CONFIGS / "yolov3.cfg"))
     count = sum(layer.parameter_count for layer in network.layers[:74])
     message = diagnosis(network, HEADER + floats(count), tmp_path)
@@ -144,7 +144,7 @@ def test_darknet53_conv_74_is_known_as_the_first_layers_of_yolov3(tmp_path: Path
 
 
 @pytest.mark.parametrize("more", [1, 100])
-def test_a_long_file_is_told_what_is_left(more: int, network: Network, tmp_path: Path) -> None:
+def test_a_long_file_gives_the_size_of_the_excess(more: int, network: Network, tmp_path: Path) -> None:
     message = diagnosis(network, HEADER + floats(FLOATS + more), tmp_path)
     assert message.startswith(
         f"too long: {4 * more} bytes are left after the last layer, at offset {20 + 4 * FLOATS}. "
@@ -153,7 +153,7 @@ def test_a_long_file_is_told_what_is_left(more: int, network: Network, tmp_path:
 
 
 @pytest.mark.parametrize("odd", [1, 2, 3])
-def test_odd_bytes_are_told_without_talk_of_classes(odd: int, network: Network, tmp_path: Path) -> None:
+def test_odd_bytes_are_reported_without_a_class_count(odd: int, network: Network, tmp_path: Path) -> None:
     message = diagnosis(network, HEADER + floats(FLOATS) + b"\0" * odd, tmp_path)
     assert message.startswith(f"too long: {odd} bytes are left after the last layer")
     assert "classes" not in message
@@ -174,7 +174,7 @@ def test_odd_bytes_are_told_without_talk_of_classes(odd: int, network: Network, 
         pytest.param(b"person\nbicycle\nmotorbike\n", "a text file that begins 'person", id="names"),
     ],
 )
-def test_what_is_no_weights_is_told(data: bytes, words: str, network: Network, tmp_path: Path) -> None:
+def test_files_other_than_weights_are_recognised(data: bytes, words: str, network: Network, tmp_path: Path) -> None:
     assert diagnosis(network, data, tmp_path).startswith(words)
 
 
@@ -189,7 +189,7 @@ def test_what_is_no_weights_is_told(data: bytes, words: str, network: Network, t
         ),
     ],
 )
-def test_real_files_that_are_no_weights_are_told(name: str, words: str, shared: Path) -> None:
+def test_real_files_other_than_weights_are_recognised(name: str, words: str, shared: Path) -> None:
     path = shared / "assets" / "weights_bad" / name
     network = plan(read_cfg(CONFIGS / "yolov3.cfg"))
     with WeightsReader.open(path) as weights, pytest.raises(WeightsError, match=f"{name}: {words}"):

@@ -183,7 +183,7 @@ def test_whole_part_needs_no_request(server: Server, tmp_path: Path) -> None:
     assert server.requests == []
 
 
-def test_server_without_range_begins_anew(server: Server, tmp_path: Path) -> None:
+def test_server_without_range_starts_over(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.weights.yolo3-part").write_bytes(OTHER[:HALF])
     assert_only(fetch_quickly(published(server.address("/plain", without_range(DATA))), tmp_path))
     assert server.requests == [("/plain", f"bytes={HALF}-")]
@@ -203,14 +203,14 @@ def elsewhere(handler: Handler) -> None:
         pytest.param(OTHER[:HALF], whole(DATA), id="part of another file"),
     ],
 )
-def test_useless_part_is_begun_anew(server: Server, tmp_path: Path, part: bytes, first: Answer) -> None:
+def test_useless_part_is_downloaded_again(server: Server, tmp_path: Path, part: bytes, first: Answer) -> None:
     (tmp_path / "net.weights.yolo3-part").write_bytes(part)
     assert_only(fetch_quickly(published(server.address("/once", first, whole(DATA))), tmp_path))
     assert server.requests == [("/once", f"bytes={HALF}-"), ("/once", None)]
 
 
 @pytest.mark.parametrize("part", [pytest.param(OTHER, id="as long"), pytest.param(DATA + b"more", id="longer")])
-def test_wrong_part_of_full_length_is_begun_anew(server: Server, tmp_path: Path, part: bytes) -> None:
+def test_wrong_part_of_full_length_is_downloaded_again(server: Server, tmp_path: Path, part: bytes) -> None:
     (tmp_path / "net.weights.yolo3-part").write_bytes(part)
     assert_only(fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path))
     assert server.requests == [("/good", None)]
@@ -222,7 +222,7 @@ def rude(handler: Handler) -> None:
     handler.end_headers()
 
 
-def test_what_a_server_says_does_not_act_on_the_terminal(
+def test_server_messages_cannot_control_the_terminal(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DownloadError) as caught:
@@ -232,14 +232,14 @@ def test_what_a_server_says_does_not_act_on_the_terminal(
     assert "\x1b" not in told
 
 
-def test_a_file_of_the_users_with_a_usual_name_is_left_alone(server: Server, tmp_path: Path) -> None:
+def test_a_users_file_with_a_similar_name_is_kept(server: Server, tmp_path: Path) -> None:
     mine = tmp_path / "net.weights.part"
     mine.write_bytes(OTHER)
     fetch_quickly(published(server.address("/good", whole(DATA))), tmp_path)
     assert mine.read_bytes() == OTHER
 
 
-def test_overloaded_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_overloaded_server_is_retried(server: Server, tmp_path: Path) -> None:
     assert_only(fetch_quickly(published(server.address("/busy", status(503), whole(DATA))), tmp_path))
     assert len(server.requests) == 2
 
@@ -273,7 +273,7 @@ def git_lfs(handler: Handler) -> None:
         pytest.param(status(204), "HTTP 204", id="no content"),
     ],
 )
-def test_refusal_leads_to_the_next_address(
+def test_refusal_moves_on_to_the_next_address(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: Answer, said: str
 ) -> None:
     file = published(server.address("/bad", bad), server.address("/good", whole(DATA)))
@@ -282,14 +282,14 @@ def test_refusal_leads_to_the_next_address(
     assert said in capsys.readouterr().err
 
 
-def test_wrong_bytes_that_all_came_from_one_address_are_not_fetched_there_again(server: Server, tmp_path: Path) -> None:
+def test_an_address_that_sent_only_wrong_bytes_is_not_retried(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.weights.yolo3-part").write_bytes(DATA[:HALF])
     file = published(server.address("/bad", without_range(OTHER)), server.address("/good", whole(DATA)))
     assert_only(fetch_quickly(file, tmp_path))
     assert server.requests == [("/bad", f"bytes={HALF}-"), ("/good", None)]
 
 
-def test_unreachable_server_leads_to_the_next_address(server: Server, tmp_path: Path) -> None:
+def test_unreachable_server_moves_on_to_the_next_address(server: Server, tmp_path: Path) -> None:
     with Server() as closed:
         nowhere = f"http://127.0.0.1:{closed.server_port}/"
     began = time.monotonic()
@@ -309,7 +309,7 @@ def test_refusals_leave_the_part_for_the_next_address(server: Server, tmp_path: 
     ("mute", "then"),
     [pytest.param(stall, f"bytes={HALF}-", id="half"), pytest.param(silent, None, id="nothing")],
 )
-def test_stalled_server_leads_to_the_next_address(
+def test_stalled_server_moves_on_to_the_next_address(
     server: Server, tmp_path: Path, mute: Answer, then: str | None
 ) -> None:
     file = published(server.address("/slow", mute), server.address("/good", whole(DATA)))
@@ -319,7 +319,7 @@ def test_stalled_server_leads_to_the_next_address(
     assert server.requests == [("/slow", None), ("/good", then)]
 
 
-def test_endless_server_is_left_at_once(server: Server, tmp_path: Path) -> None:
+def test_endless_server_is_abandoned_at_once(server: Server, tmp_path: Path) -> None:
     sent = []
 
     def endless(handler: Handler) -> None:
@@ -359,7 +359,7 @@ def test_all_addresses_fail(server: Server, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_connection_that_is_always_cut(server: Server, tmp_path: Path) -> None:
+def test_connection_that_always_breaks(server: Server, tmp_path: Path) -> None:
     address = server.address("/cut", cut)
     with pytest.raises(DownloadError) as caught:
         fetch_quickly(published(address), tmp_path)
@@ -370,7 +370,7 @@ def test_connection_that_is_always_cut(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [pytest.param(b"mine", id="shorter"), pytest.param(OTHER, id="of the same size")])
-def test_another_file_of_that_name_is_never_touched(server: Server, tmp_path: Path, content: bytes) -> None:
+def test_another_file_with_that_name_is_never_changed(server: Server, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.weights"
     path.write_bytes(content)
     with pytest.raises(OutputError, match=f"found {len(content)} bytes .*expected 300000 bytes .*move it away"):
@@ -518,7 +518,7 @@ sys.exit(main(["toy", "--to", sys.argv[3]], networks={"toy": (file,)}))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_interrupted_download_goes_on_later(server: Server, tmp_path: Path) -> None:
+def test_interrupted_download_is_resumed_later(server: Server, tmp_path: Path) -> None:
     file = published(server.address("/slow", stall, whole(DATA)))
     part = tmp_path / "net.weights.yolo3-part"
     with subprocess.Popen(
@@ -542,7 +542,7 @@ def test_interrupted_download_goes_on_later(server: Server, tmp_path: Path) -> N
     assert server.requests[-1] == ("/slow", f"bytes={len(arrived)}-")
 
 
-def test_tensorflow_stays_out() -> None:
+def test_tensorflow_is_not_imported() -> None:
     code = "import sys, convert.download; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=False).returncode == 0
 

@@ -13,7 +13,7 @@ from convert.errors import ModelFileError, OutputError, WriteError
 from convert.export import export_weights
 
 
-def test_the_two_files_come_back(small, small_h5: Path, tmp_path: Path) -> None:
+def test_both_files_are_restored(small, small_h5: Path, tmp_path: Path) -> None:
     cfg, weights = tmp_path / "new" / "back.cfg", tmp_path / "new" / "back.weights"
     assert export_weights(str(small_h5), str(cfg), str(weights)) == small.floats
     assert cfg.read_bytes() == small.cfg.read_bytes()
@@ -30,7 +30,7 @@ def test_nothing_is_replaced(taken: str, small_h5: Path, tmp_path: Path) -> None
     assert (tmp_path / taken).read_text() == "mine"
 
 
-def test_one_name_for_both_is_refused(small_h5: Path, tmp_path: Path) -> None:
+def test_the_same_name_for_both_is_refused(small_h5: Path, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     with pytest.raises(OutputError, match="need different names"):
         export_weights(small_h5, tmp_path / "back", tmp_path / "sub" / ".." / "back")

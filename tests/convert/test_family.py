@@ -36,7 +36,7 @@ SLOW = """
 NAMES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
-def test_the_lists_name_every_network(shared):
+def test_the_lists_contain_every_network(shared):
     there = {path.stem for path in (shared / "reference" / "family").glob("*.cfg")}
     assert there == {*QUICK, *SLOW}
 

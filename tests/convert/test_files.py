@@ -74,7 +74,7 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
         file_sha256(tmp_path / "absent")
 
 
-def test_names_of_one_file_are_recognised(tmp_path: Path) -> None:
+def test_names_of_the_same_file_are_recognised(tmp_path: Path) -> None:
     path = tmp_path / "file"
     assert same_file(path, tmp_path / "folder" / ".." / "file")  # neither exists
     path.touch()
@@ -121,7 +121,7 @@ def test_an_input_is_never_the_output(name: str, overwrite: bool, tmp_path: Path
     assert path.read_text() == "precious"
 
 
-def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+def test_an_obstacle_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
     for path, words in (
@@ -174,7 +174,7 @@ def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), KeyboardInterrupt()])
 @pytest.mark.parametrize("before", [None, b"the old one"])
-def test_a_failed_block_leaves_everything_as_it_was(error: BaseException, before: bytes | None, tmp_path: Path) -> None:
+def test_a_failed_block_changes_nothing(error: BaseException, before: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     if before is not None:
         path.write_bytes(before)
@@ -197,7 +197,7 @@ def test_an_error_of_writing_names_the_output(tmp_path: Path) -> None:
     assert WriteError.exit_code == 1
 
 
-def test_too_many_open_files_are_not_the_paths_fault(tmp_path: Path) -> None:
+def test_too_many_open_files_are_not_blamed_on_the_path(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with open(os.devnull) as last:  # noqa: PTH123
         resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), hard))
@@ -225,7 +225,7 @@ def test_the_data_are_on_disk_before_the_name_and_the_name_before_the_end(tmp_pa
 @pytest.mark.parametrize(
     ("number", "fails"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False), (errno.ENOTSUP, False)]
 )
-def test_data_that_did_not_reach_the_disk_do_not_get_the_name(number: int, fails: bool, tmp_path: Path) -> None:
+def test_unflushed_data_is_not_renamed(number: int, fails: bool, tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"old")
 
@@ -276,7 +276,7 @@ def test_permissions_are_kept(tmp_path: Path) -> None:
     ["x" * 255, "ö" * 127, "x" * 251 + ".mp4", "a." + "b" * 253, "猫 und Hund.mp4", b"caf\xe9.mp4", "a\nb\x1b[0m.mp4"],
     ids=["255 bytes", "254 bytes of UTF-8", "suffix", "long suffix", "Unicode", "not UTF-8", "control characters"],
 )
-def test_any_name_is_written_to(name: str | bytes, tmp_path: Path) -> None:
+def test_unusual_names_are_written(name: str | bytes, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(name)
     check_output(path, overwrite=False)
     with lock_outputs(path), replacing(path) as private:
@@ -290,7 +290,7 @@ def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> N
         pytest.fail("the block ran")
 
 
-def test_a_library_with_locks_of_its_own_can_write(tmp_path: Path) -> None:
+def test_a_library_with_its_own_locks_can_write(tmp_path: Path) -> None:
     with replacing(tmp_path / "model.h5") as private, h5py.File(private, "w") as file:
         file["a"] = 1
     with h5py.File(tmp_path / "model.h5") as file:
@@ -369,7 +369,7 @@ def another_run(path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
             process.kill()
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next_and_a_running_ones_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed_and_files_of_a_running_one_kept(tmp_path: Path) -> None:
     mine = tmp_path / ".mine.yolo3-tmp.mp4"
     mine.write_text("a user's file with a name that is nearly one of ours")
     with another_run(tmp_path / "a.mp4") as (killed, left), another_run(tmp_path / "b.mp4") as (_, running):
@@ -411,7 +411,7 @@ def test_two_runs_cannot_write_to_one_output(tmp_path: Path) -> None:
             pass
 
 
-def test_nothing_stays_beside_outputs_or_among_the_locks(tmp_path: Path) -> None:
+def test_no_private_files_or_locks_are_left(tmp_path: Path) -> None:
     out, locks = tmp_path / "out", tmp_path / "locks"
     out.mkdir()
     with lock_outputs(out / "a", out / "b", out / "a", folder=locks):
@@ -434,7 +434,7 @@ def test_a_failure_releases_the_locks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EIO])
-def test_a_file_system_without_locks_is_no_other_run(number: int, tmp_path: Path) -> None:
+def test_a_file_system_without_locks_is_not_a_lock_held_by_another_run(number: int, tmp_path: Path) -> None:
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -444,7 +444,7 @@ def test_a_file_system_without_locks_is_no_other_run(number: int, tmp_path: Path
     assert ran
 
 
-def test_no_place_for_locks_is_no_reason_to_stop(tmp_path: Path) -> None:
+def test_a_run_continues_without_a_place_for_locks(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "absent" / "folder"):
         with lock_outputs(tmp_path / "a", folder=place):

@@ -15,7 +15,7 @@ def ours(name):
     return name.endswith(".txt")
 
 
-def test_a_folder_appears_when_it_is_whole(tmp_path):
+def test_a_folder_appears_when_it_is_complete(tmp_path):
     out = tmp_path / "a" / "out"
     with replacing_folder(out, overwrite=False, is_ours=ours) as folder:
         (folder / "1.txt").write_text("one")
@@ -24,7 +24,7 @@ def test_a_folder_appears_when_it_is_whole(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
-def test_the_old_one_stays_until_then_and_after_a_failure(tmp_path):
+def test_the_old_folder_stays_until_then_and_after_a_failure(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "1.txt").write_text("old")
@@ -42,7 +42,7 @@ def test_the_old_one_stays_until_then_and_after_a_failure(tmp_path):
     ("name", "overwrite", "message"),
     [("1.txt", False, "is not empty"), ("thesis.doc", True, r"contains thesis\.doc, which no export wrote")],
 )
-def test_what_it_refuses(tmp_path, name, overwrite, message):
+def test_refused_folders(tmp_path, name, overwrite, message):
     (tmp_path / name).write_text("precious")
     with pytest.raises(OutputError, match=message):
         check_folder(tmp_path, overwrite=overwrite, is_ours=ours)
@@ -88,7 +88,7 @@ with replacing_folder(Path(sys.argv[1]), overwrite=True, is_ours=lambda name: Tr
 """
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next_and_a_running_ones_is_not(tmp_path):
+def test_leftovers_of_a_killed_run_are_removed_and_folders_of_a_running_one_kept(tmp_path):
     out = tmp_path / "out"
     (tmp_path / ".0123456789abcdef.yolo3-tmp.txt").mkdir()
     (tmp_path / ".0123456789abcdef.yolo3-tmp.txt" / "thing").touch()

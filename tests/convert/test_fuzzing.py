@@ -13,7 +13,7 @@ LONG = [pytest.param(kind, count, marks=pytest.mark.slow) for kind, count in (("
 
 
 @pytest.mark.parametrize(("kind", "count"), [*QUICK, *LONG])
-def test_nothing_but_success_and_our_own_errors(tmp_path, kind, count):
+def test_only_success_or_our_own_errors(tmp_path, kind, count):
     endings, wrong = run(kind, count, 5000, tmp_path)
     assert wrong == []
     assert endings["converted"] > 5 or kind in ("h5", "models")

@@ -63,7 +63,7 @@ def test_a_head_survives_json(head: Head) -> None:
     ],
     ids=str,
 )
-def test_what_no_cfg_leads_to_is_refused(changes: dict[str, Any]) -> None:
+def test_values_that_no_cfg_gives_are_refused(changes: dict[str, Any]) -> None:
     data = {**TREE.as_json(), **changes}
     with pytest.raises((ValueError, TypeError, KeyError)):
         Head.from_json(data).check()

@@ -69,7 +69,7 @@ def test_our_own_tiny_network_has_no_mask_trap():
     assert "trained with mask=1,2,3" not in inspect(TINY)
 
 
-def test_the_tiny_mask_trap_is_told(tmp_path):
+def test_the_tiny_mask_trap_is_reported(tmp_path):
     text = TINY.read_text().replace("mask=1,2,3", "mask=0,1,2").replace("mask = 1,2,3", "mask = 0,1,2")
     path = tmp_path / "trap.cfg"
     path.write_text(text)
@@ -92,7 +92,7 @@ def test_weights_of_another_class_count(tmp_path):
     assert "With 7 classes instead of 80 it would fit" in fails(TINY, path)
 
 
-def test_a_prefix(tmp_path, tiny):
+def test_inspecting_the_first_layers(tmp_path, tiny):
     network = plan(read_cfg(TINY))
     floats = sum(layer.parameter_count for layer in network.layers[:15])
     path = tmp_path / "tiny.conv.15"
@@ -155,7 +155,7 @@ def test_the_bad_files_of_the_shared_material(shared):
     assert "git-lfs pointer" in fails(pointer)
 
 
-def test_a_model(tmp_path):
+def test_inspecting_a_model(tmp_path):
     cfg, weights = tmp_path / "small.cfg", tmp_path / "small.weights"
     cfg.write_text(SMALL)
     weights.write_bytes(Header().pack() + np.full(672, 0.1, "<f4").tobytes())

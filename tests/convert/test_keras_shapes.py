@@ -70,7 +70,7 @@ def test_a_bomb_is_refused(bomb: list[StoredLayer]) -> None:
         sized(bomb)
 
 
-def test_weights_that_are_not_stored_are_not_made() -> None:
+def test_weights_that_are_not_stored_are_not_allocated() -> None:
     with pytest.raises(ValueError, match="its layers have 67108864 weights, 1000 are stored"):
         sized(chain(("Conv2D", {**CONV, "filters": 16, "kernel_size": [2048, 2048], "groups": 3})), stored_numbers=1000)
 
@@ -97,7 +97,7 @@ def test_a_file_with_such_layers_is_refused(change: Callable[[Any], None], small
         check_layers(path)
 
 
-def test_what_would_be_imported_from_elsewhere_is_refused(small_h5: Path, tmp_path: Path) -> None:
+def test_layers_from_other_modules_are_refused(small_h5: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(small_h5, tmp_path / "model.h5"))
     with h5py.File(path, "r+") as file:
         text = str(file.attrs["model_config"])

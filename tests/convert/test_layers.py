@@ -215,7 +215,7 @@ def test_convolutions(height: int, width: int, random_arrays: Callable[..., Arra
         pytest.param("", "size=1 padding=0 stride=1 groups=1 filters=1", id="defaults"),
     ],
 )
-def test_convolution_keys_that_mean_the_same(keys: str, same: str) -> None:
+def test_equivalent_convolution_keys(keys: str, same: str) -> None:
     layers = []
     for words in (keys, same):
         branches = Branches(height=16, width=15, channels=2)
@@ -341,7 +341,7 @@ def test_a_maxpools_size_is_its_stride_by_default(stride: int) -> None:
     np.testing.assert_array_equal(run_layers(branches.network(), x)[-1], expected)
 
 
-def test_a_maxpool_larger_than_the_map_sees_all_of_it() -> None:
+def test_a_maxpool_larger_than_the_map_covers_all_of_it() -> None:
     branches = Branches(height=3, width=4, channels=2)
     branches.add("[maxpool] size=9 stride=1")
     x = noise(2, 3, 4) - 10
@@ -393,7 +393,7 @@ def test_softmax_of_large_values_is_finite() -> None:
 
 
 @pytest.mark.parametrize("body", ["[dropout]", "[dropout] probability=0.9", "[dropout] probability=0", "[cost]"])
-def test_what_only_training_uses_is_the_identity(body: str) -> None:
+def test_training_only_layers_are_the_identity(body: str) -> None:
     branches = Branches(height=3, width=4, channels=2)
     branches.add(body)
     network, x = branches.network(), noise(2, 3, 4)
@@ -522,7 +522,7 @@ def test_strides_follow_the_network() -> None:
         pytest.param(Parameter("weights", (6,), "any_0", "any"), (1, 1, 6), id="reshaped"),
     ],
 )
-def test_parameters_go_to_keras_and_back(parameter: Parameter, keras_shape: tuple[int, ...]) -> None:
+def test_parameters_convert_to_keras_and_back(parameter: Parameter, keras_shape: tuple[int, ...]) -> None:
     values = np.arange(parameter.count, dtype=np.float32).reshape(parameter.shape)
     there = parameter.to_keras(values, keras_shape)
     assert there.shape == keras_shape
@@ -537,7 +537,7 @@ def test_a_kernels_axes_are_rows_columns_inputs_filters() -> None:
     assert parameter.to_keras(values, (2, 5, 3, 4))[1, 4, 2, 3] == values[3, 2, 1, 4]
 
 
-def test_a_count_does_not_wrap_round() -> None:
+def test_a_count_does_not_overflow() -> None:
     assert Parameter("weights", (2**31, 2**31, 4), "conv_0", "kernel").count == 2**64
 
 
@@ -552,7 +552,7 @@ def test_flops_of_a_convolution_and_a_shortcut() -> None:
     assert network.flops == sum(layer.flops for layer in network.layers)
 
 
-def test_each_kind_is_made_from_a_section_and_what_stands_before() -> None:
+def test_each_kind_is_built_from_its_section_and_the_layers_before() -> None:
     section = parse_cfg("[net]\n[maxpool]\nstride=2\n").layers[0]
     layer = KINDS["maxpool"](section, Before(Shape(8, 8, 3)))
     assert isinstance(layer, Layer)
@@ -616,6 +616,6 @@ HEAD = "[convolutional]\nfilters=14\n[yolo]\nnum=2\nanchors=1,1, 2,2\nclasses=2\
         pytest.param("[upsample]\n" + HEAD, 7, "has cells of 1/2 network input pixels", id="head of half pixels"),
     ],
 )
-def test_what_cannot_be_built_is_refused_with_its_line(body: str, line: int, words: str) -> None:
+def test_unsupported_sections_are_refused_with_their_line(body: str, line: int, words: str) -> None:
     with pytest.raises(CfgError, match=f"^my.cfg, line {line}: .*{words}"):
         plan(parse_cfg(f"[net]\nwidth=16\nheight=16\n{body}", "my.cfg"))

@@ -20,7 +20,7 @@ def run(*arguments: object, folder: Path, **options: object) -> subprocess.Compl
     )
 
 
-def test_a_conversion_prints_one_line_and_its_notes_aside(small, tmp_path: Path) -> None:
+def test_a_conversion_prints_one_line_and_its_notes_separately(small, tmp_path: Path) -> None:
     done = run(small.cfg, small.weights, "new/model.h5", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"Read {small.floats} of {small.floats} from Darknet weights.\n"

@@ -102,7 +102,7 @@ def test_a_description_survives_the_file(count: int, tmp_path: Path) -> None:
         assert file["saved"][()] == 1
 
 
-def test_a_description_is_json_that_others_can_read(small_h5: Path) -> None:
+def test_a_description_is_standard_json(small_h5: Path) -> None:
     with h5py.File(small_h5) as file:
         data = json.loads(file.attrs["yolo3"])
     assert data["schema"] == 1
@@ -185,7 +185,9 @@ def test_a_damaged_description_is_refused(text: str, words: str, tmp_path: Path)
         pytest.param(b"\x89HDF\r\n\x1a\n" + b"\0" * 999, r"damaged or truncated \(.+\)", id="HDF5 in its first bytes"),
     ],
 )
-def test_what_is_no_hdf5_file_is_told(data: bytes, words: str, read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_a_file_other_than_hdf5_is_recognised(
+    data: bytes, words: str, read: Callable[[Path], Any], tmp_path: Path
+) -> None:
     path = tmp_path / "model.h5"
     path.write_bytes(data)
     with refused(path, words):
@@ -194,7 +196,9 @@ def test_what_is_no_hdf5_file_is_told(data: bytes, words: str, read: Callable[[P
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_a_truncated_model_is_told(share: float, read: Callable[[Path], Any], small_h5: Path, tmp_path: Path) -> None:
+def test_a_truncated_model_is_reported(
+    share: float, read: Callable[[Path], Any], small_h5: Path, tmp_path: Path
+) -> None:
     data = small_h5.read_bytes()
     path = tmp_path / "model.h5"
     path.write_bytes(data[: int(len(data) * share)])
@@ -203,14 +207,14 @@ def test_a_truncated_model_is_told(share: float, read: Callable[[Path], Any], sm
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_missing_model_is_told(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_a_missing_model_is_reported(read: Callable[[Path], Any], tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     with refused(path, r"no such file; expected a model made by `yolo3 convert CFG WEIGHTS model\.h5`"):
         read(path)
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_what_cannot_even_be_looked_at_is_told(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_an_inaccessible_path_is_reported(read: Callable[[Path], Any], tmp_path: Path) -> None:
     with refused(tmp_path, "a folder"):
         read(tmp_path)
     path = tmp_path / f"{'m' * 300}.h5"
@@ -234,7 +238,7 @@ def without_privileges() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_model_of_somebody_elses_is_told(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_an_unreadable_model_is_reported(read: Callable[[Path], Any], tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
     path = folder / "model.h5"
@@ -261,7 +265,7 @@ def test_another_keras_model_has_no_description(other_h5: Path) -> None:
         read_description(other_h5)
 
 
-def test_an_hdf5_file_without_a_model_is_told(tmp_path: Path) -> None:
+def test_an_hdf5_file_without_a_model_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     save_empty(path)
     with refused(path, "contains no Keras model"):
@@ -408,7 +412,7 @@ def raising(error: BaseException) -> Callable[[Path], None]:
     ],
 )
 @pytest.mark.parametrize("there", [False, True], ids=["new", "over a good one"])
-def test_a_failed_save_leaves_everything_as_it_was(
+def test_a_failed_save_changes_nothing(
     error: BaseException, raised: type[BaseException], there: bool, small_h5: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.h5"
@@ -437,7 +441,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space")
-def test_a_full_disk_is_found_out_before_anything_is_saved(tmp_path: Path) -> None:
+def test_a_full_disk_is_noticed_before_anything_is_saved(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     model = FakeModel(save_nothing, (np.empty((100, 100)), np.empty(())))
     with largest_file(40_000), refused(path, r"could not be written \(.*File too large\)", WorkError):
@@ -543,7 +547,7 @@ def test_a_name_as_long_as_it_may_be_is_written_to(tmp_path: Path) -> None:
     assert read_description(path) == DESCRIPTION
 
 
-def test_a_folder_of_somebody_elses_cannot_be_written_to(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_cannot_be_written_to(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
     folder.chmod(0)

@@ -25,12 +25,12 @@ def names(tmp_path: Path) -> Path:
         pytest.param(" car \n\ttraffic light\n猫 \n\n \n".encode(), id="space around and empty lines at the end"),
     ],
 )
-def test_writings_of_one_list(data: bytes, names: Path) -> None:
+def test_spellings_of_the_same_list(data: bytes, names: Path) -> None:
     names.write_bytes(data)
     assert read_names(names) == read_names(names, 3) == ("car", "traffic light", "猫")
 
 
-def test_characters_that_act_on_a_terminal_or_begin_a_line_are_escaped(names: Path) -> None:
+def test_terminal_controls_and_line_breaks_are_escaped(names: Path) -> None:
     names.write_text("a\u2028b\nc\x0bd\n\x1b[2Jcar\rdog\n", encoding="utf-8")
     assert read_names(names) == (r"a\u2028b", r"c\x0bd", r"\x1b[2Jcar\rdog")
 
@@ -45,25 +45,25 @@ def test_characters_that_act_on_a_terminal_or_begin_a_line_are_escaped(names: Pa
         pytest.param(b"\x89PNG\r\n\x1a\n", "a PNG picture; expected class names", id="a picture"),
     ],
 )
-def test_what_is_no_list_of_names_is_told(data: bytes, words: str, names: Path) -> None:
+def test_an_invalid_list_of_names_is_reported(data: bytes, words: str, names: Path) -> None:
     names.write_bytes(data)
     with pytest.raises(NamesError, match=words):
         read_names(names)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
-def test_another_count_than_the_networks_is_told(classes: int, names: Path) -> None:
+def test_a_count_that_differs_from_the_networks_is_reported(classes: int, names: Path) -> None:
     names.write_text("car\nbus\n")
     with pytest.raises(NamesError, match=rf"my\.names: 2 names; the network has {classes} classes\. Use the names"):
         read_names(names, classes)
 
 
-def test_a_missing_file_is_told(names: Path) -> None:
+def test_a_missing_file_is_reported(names: Path) -> None:
     with pytest.raises(NamesError, match=r"my\.names: no such file; expected class names, one per line"):
         read_names(names)
 
 
-def test_a_folder_is_no_names(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_names_file(tmp_path: Path) -> None:
     with pytest.raises(NamesError, match=r"cannot be read \(Is a directory\)"):
         read_names(tmp_path)
 
@@ -77,7 +77,7 @@ def test_a_folder_is_no_names(tmp_path: Path) -> None:
         (79, "class 0", "class 78", "79 classes: named class 0 to class 78; pass --names FILE for real names"),
     ],
 )
-def test_names_of_a_network_that_none_were_given_for(classes: int, first: str, last: str, sentence: str) -> None:
+def test_default_names_of_a_network(classes: int, first: str, last: str, sentence: str) -> None:
     names, told = default_names(classes)
     assert (len(names), names[0], names[-1], told) == (classes, first, last, sentence)
 
@@ -100,12 +100,12 @@ def test_some_names_are_changed(change: str, expected: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("change", ["bird=x", "3=x", "dog=", "=x", "dog=x,cat"])
-def test_a_change_of_nothing_is_told(change: str) -> None:
+def test_renaming_an_unknown_class_is_reported(change: str) -> None:
     with pytest.raises(NamesError, match="expected OLD=NEW"):
         renamed(("cat", "dog", "7"), change)
 
 
-def test_all_names_are_those_of_a_file(names: Path) -> None:
+def test_all_names_are_replaced_by_a_file(names: Path) -> None:
     names.write_text("a\nb\n")
     assert renamed(("cat", "dog"), str(names)) == ("a", "b")
     with pytest.raises(NamesError, match="2 names; the network has 3"):

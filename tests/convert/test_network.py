@@ -81,7 +81,7 @@ def test_flops_of_yolov3_are_darknets() -> None:
 # ------------------------------------------------------------------------------------------------------------ outputs
 
 
-def test_outputs_are_named_and_come_coarsest_first(small) -> None:
+def test_outputs_are_named_and_ordered_coarsest_first(small) -> None:
     assert [layer.index for layer in small.network.outputs] == [6, 11]
     model = build(small.network)
     assert model.output_names == ["yolo_6", "yolo_11"]
@@ -145,7 +145,7 @@ def test_a_network_that_ends_in_a_map_gives_the_map() -> None:
     assert [tuple(output.shape) for output in model.outputs] == [(None, None, None, 5)]
 
 
-def test_other_than_three_channels_are_taken() -> None:
+def test_other_channel_counts_are_accepted() -> None:
     model = build(plan(parse_cfg("[net]\nwidth=8\nheight=8\nchannels=1\n[maxpool]\nstride=2\n")))
     assert tuple(model.input.shape) == (None, None, None, 1)
 
@@ -186,7 +186,7 @@ def test_a_file_too_short_is_noticed_while_it_is_read(small, tmp_path: Path) -> 
         read_arrays(small.network, reader)
 
 
-def test_parameters_go_into_a_model_and_come_back(small) -> None:
+def test_parameters_are_set_and_read_back(small) -> None:
     model = build(small.network)
     set_arrays(small.network, model, small.arrays)
     back = get_arrays(small.network, lambda layer, variable: getattr(model.get_layer(layer), variable).numpy())
@@ -253,7 +253,7 @@ def test_a_network_without_heads_has_no_class_count_to_fit() -> None:
 # ------------------------------------------------------------------------------------------------------------- limits
 
 
-def test_many_layers_are_planned_in_little_time() -> None:
+def test_many_layers_are_planned_quickly() -> None:
     """Copying the list of layers for each would take minutes."""
     net = "[net]\nwidth=32\nheight=32\n[convolutional]\n"
     started = time.process_time()
@@ -284,7 +284,7 @@ def test_a_chain_too_long_for_keras_is_refused() -> None:
         pytest.param("[convolutional]\npadding=9999\nstride=99\n", "pads its input of 416x416x3", id="padding"),
     ],
 )
-def test_what_would_take_all_memory_is_refused(body: str, words: str) -> None:
+def test_networks_that_exhaust_memory_are_refused(body: str, words: str) -> None:
     with pytest.raises(CfgError, match=words):
         plan(parse_cfg("[net]\nwidth=416\nheight=416\n" + body))
 

@@ -56,12 +56,12 @@ def zipped() -> bytes:
         pytest.param("Größe\n".encode("latin-1"), "a text file that begins 'Gr", id="text in another encoding"),
     ],
 )
-def test_a_known_kind_of_file(start: bytes, words: str) -> None:
+def test_known_file_types(start: bytes, words: str) -> None:
     assert recognise(start).startswith(words)
 
 
 @pytest.mark.parametrize("header", [Header(), Header(0, 1, 0), Header(seen=32_013_312)])
-def test_weights_are_taken_for_nothing_else(header: Header) -> None:
+def test_weights_are_not_mistaken_for_another_type(header: Header) -> None:
     values = np.random.default_rng(1).normal(size=1000).astype("<f4")
     assert recognise((header.pack() + values.tobytes())[:4096]) == ""
     assert recognise(header.pack()) == ""

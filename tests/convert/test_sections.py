@@ -231,7 +231,7 @@ def test_the_formula_of_pjreddies_cpu(tmp_path):
         pytest.param(CONV + "[scale_channels]\nfrom=0\n", 11, "1x1x8", id="scale_channels of a map"),
     ],
 )
-def test_what_is_not_known_is_refused_by_its_line(text, line, words):
+def test_unknown_sections_are_refused_with_their_line(text, line, words):
     with pytest.raises(CfgError, match=f"line {line}: .*{words}"):
         plan(parse_cfg(NET + text))
 
@@ -246,7 +246,7 @@ def test_a_region_without_its_tree_is_converted_and_says_so(tmp_path):
     assert read_description(tmp_path / "net.h5").heads[0].tree == ()
 
 
-def test_a_fixed_size_says_why(tmp_path):
+def test_a_fixed_size_is_explained(tmp_path):
     cfg, weights = written(tmp_path, CASES["reorg"])
     convert(cfg, weights, tmp_path / "net.h5")
     assert "permutation" in read_description(tmp_path / "net.h5").fixed_size

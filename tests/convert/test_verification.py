@@ -49,7 +49,7 @@ def test_the_picture_of_an_ordinary_network_is_small() -> None:
     assert picture_size(network) == (96, 128)
 
 
-def test_it_is_the_saved_model_that_is_compared(small, tmp_path: Path) -> None:
+def test_the_saved_model_is_compared(small, tmp_path: Path) -> None:
     keras = import_keras()
     path = tmp_path / "net.h5"
     convert(small.cfg, small.weights, path)
@@ -85,7 +85,7 @@ def test_large_kernels_and_windows_take_little_memory() -> None:
     assert peak < 200 << 20
 
 
-def test_many_large_windows_are_not_verified_unasked() -> None:
+def test_many_large_windows_are_not_verified_by_default() -> None:
     net = "[net]\nwidth=416\nheight=416\n[convolutional]\nfilters=8\n"
     assert is_small(plan(parse_cfg(net + "[maxpool]\nsize=5\nstride=1\n" * 3)))
     assert not is_small(plan(parse_cfg(net + "[maxpool]\nsize=64\nstride=64\npadding=0\n[upsample]\nstride=64\n" * 99)))

@@ -44,7 +44,7 @@ def weights(tmp_path: Path) -> Path:
         pytest.param((1001, 2, 0), 16, True, id="transposed by major"),
     ],
 )
-def test_the_version_tells_the_headers_size(version: tuple[int, int, int], size: int, transposed: bool) -> None:
+def test_the_version_determines_the_headers_size(version: tuple[int, int, int], size: int, transposed: bool) -> None:
     header = Header(*version, seen=77)
     assert (header.size_bytes, header.transposed) == (size, transposed)
     data = struct.pack("<iii", *version) + (77).to_bytes(size - 12, "little")
@@ -59,7 +59,7 @@ def test_seen_may_be_larger_than_four_bytes() -> None:
 
 
 @pytest.mark.parametrize("header", [pytest.param(LONG, id="20 bytes"), pytest.param(SHORT, id="16 bytes")])
-def test_floats_come_in_order_with_a_ledger(header: bytes, weights: Path) -> None:
+def test_floats_are_read_in_order_with_a_ledger(header: bytes, weights: Path) -> None:
     weights.write_bytes(header + floats(1, 2, 3, 4, 5, 6, 7, 8))
     with WeightsReader.open(weights) as reader:
         assert (reader.total, reader.odd_bytes, reader.taken) == (8, 0, 0)
@@ -86,7 +86,7 @@ def test_the_file_is_closed_at_the_end_and_after_an_error(weights: Path) -> None
         reader.take("layer 0", "biases", (1,))
 
 
-def test_a_short_file_says_which_layer_lacks_what(weights: Path) -> None:
+def test_a_short_file_gives_the_layer_and_what_is_missing(weights: Path) -> None:
     weights.write_bytes(LONG + floats(1, 2, 3))
     with WeightsReader.open(weights) as reader:
         reader.take("layer 0", "biases", (2,))
@@ -112,24 +112,24 @@ def test_odd_bytes_at_the_end_are_counted(odd: int, weights: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 11, 12, 15, 19])
-def test_a_file_shorter_than_its_header_is_told(size: int, weights: Path) -> None:
+def test_a_file_shorter_than_its_header_is_reported(size: int, weights: Path) -> None:
     weights.write_bytes(LONG[:size])
     with pytest.raises(WeightsError, match=rf"my\.weights: {size} bytes; expected a header of 16 or 20 bytes"):
         WeightsReader.open(weights)
 
 
-def test_a_missing_file_is_told_with_a_way_to_get_it(weights: Path) -> None:
+def test_a_missing_file_is_reported_with_a_way_to_get_it(weights: Path) -> None:
     with pytest.raises(WeightsError, match=r"my\.weights: no such file; .*scripts/download_weights"):
         WeightsReader.open(weights)
 
 
-def test_a_folder_is_no_weights(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_weights_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"cannot be read \(Is a directory\); expected Darknet weights"):
         WeightsReader.open(tmp_path)
 
 
 @pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="needs /dev/fd to name a pipe")
-def test_a_pipe_is_no_weights() -> None:
+def test_a_pipe_is_not_a_weights_file() -> None:
     read, write = os.pipe()
     try:
         os.write(write, LONG + floats(1))
@@ -140,7 +140,7 @@ def test_a_pipe_is_no_weights() -> None:
         os.close(write)
 
 
-def test_an_unreadable_file_is_told_by_the_systems_own_words() -> None:
+def test_an_unreadable_file_is_reported_in_the_systems_words() -> None:
     error = unreadable(Path("my.weights"), PermissionError(13, "Permission denied"))
     assert str(error) == "my.weights: cannot be read (Permission denied); expected Darknet weights"
 

@@ -47,7 +47,7 @@ def test_a_box_is_in_pixels_of_the_picture():
     assert (class_id, name) == (0, "red")
 
 
-def test_a_letterboxed_box_is_brought_back():
+def test_a_letterboxed_box_is_mapped_back():
     detector = Detector(DESCRIPTION, FakeEngine(CENTRED_RED))
 
     ((box, *_),) = detector.detect(np.zeros((96, 192, 3), np.uint8))
@@ -56,7 +56,7 @@ def test_a_letterboxed_box_is_brought_back():
     np.testing.assert_allclose(box, [64, 16, 128, 80], atol=1e-3)
 
 
-def test_pixels_that_are_not_square_are_seen_as_displayed():
+def test_non_square_pixels_are_detected_as_displayed():
     detector = Detector(DESCRIPTION, FakeEngine(CENTRED_RED))
     picture = np.zeros((96, 96, 3), np.uint8)
     picture[:, :48] = 255
@@ -78,7 +78,7 @@ def test_boxes_are_clipped_to_the_picture():
     assert box.tolist() == [0, 0, 96, 96]
 
 
-def test_the_engine_sees_rgb_between_0_and_1():
+def test_the_engine_gets_rgb_between_0_and_1():
     engine = FakeEngine()
     picture = np.zeros((96, 96, 3), np.uint8)
     picture[..., 0] = 255
@@ -141,7 +141,7 @@ def test_suppression_is_of_the_kind_that_the_cfgs_last_layer_names():
     assert (len(strict), len(lenient)) == (1, 2)
 
 
-def test_at_most_so_many_boxes_the_best():
+def test_max_detections_keeps_the_best_boxes():
     engine = FakeEngine(*((row, row, [0, 0, 0, 0, row, 20, -20, -20]) for row in (0, 1, 2)))
     picture = np.zeros((96, 96, 3), np.uint8)
 
@@ -173,7 +173,7 @@ def test_pictures_of_every_kind_give_the_same_boxes(colour_model, flag, tmp_path
         np.testing.assert_allclose(detections.confidence, 1, atol=1e-4)
 
 
-def test_what_people_pass_as_pictures(colour_model, flag, tmp_path):
+def test_sources_of_every_kind(colour_model, flag, tmp_path):
     path = tmp_path / "flag.png"
     Image.fromarray(flag).save(path)
     detector = Detector.open(colour_model)
@@ -209,7 +209,7 @@ def test_detections_of_a_picture_are_drawn_and_saved(colour_model, flag, tmp_pat
     assert (detector.detect(flag)[:0].plot() == flag).all()
 
 
-def test_a_detector_is_opened_as_people_write_it_and_pickled(colour_model, flag):
+def test_a_detector_is_opened_and_pickled(colour_model, flag):
     detector = Detector.open(str(colour_model), classes=["red", 1], size=(128, 96), confidence=0.3)
 
     assert detector.detect(flag).class_names == ["red"]
@@ -257,14 +257,14 @@ def test_a_setting_out_of_range_is_explained(colour_model, options, words):
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-def test_a_network_of_one_size_says_so(colour_model):
+def test_a_network_of_one_size_refuses_others(colour_model):
     description = dataclasses.replace(read_description(colour_model), fixed_size="layer 3: it counts cells")
 
     with pytest.raises(SettingsError, match=r"96x96 only \(layer 3: it counts cells\)"):
         Detector(description, FakeEngine(), Settings(size=128))
 
 
-def test_a_file_that_is_no_model(tmp_path):
+def test_a_file_that_is_not_a_model(tmp_path):
     path = tmp_path / "notes.h5"
     path.write_text("milk, eggs")
 
@@ -272,7 +272,7 @@ def test_a_file_that_is_no_model(tmp_path):
         Detector.open(path)
 
 
-def test_a_picture_that_is_none():
+def test_an_invalid_picture():
     with pytest.raises(PictureError, match="uint8"):
         Detector(DESCRIPTION, FakeEngine()).detect(np.zeros((96, 96, 3), np.float32))
 
@@ -296,7 +296,7 @@ class PatchEngine:
         return [output]
 
 
-def test_tiles_find_what_is_too_small_in_the_whole_picture():
+def test_tiles_detect_objects_too_small_in_the_whole_picture():
     picture = np.zeros((192, 192, 3), np.uint8)
     picture[96:128, 128:160, 0] = 255  # a quarter of a cell of the whole picture's input, a cell of its quadrant's
     engine = PatchEngine()

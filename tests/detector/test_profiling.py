@@ -57,7 +57,7 @@ def test_threads_add_to_the_same_stage():
     assert 0.16 <= stopwatch.seconds["network"] < 2
 
 
-def test_lanes_share_the_time_of_a_frame():
+def test_workers_share_the_time_of_a_frame():
     _, line = bars({"network": 10}, 10, workers=2)
     assert line.count("█") == 30 + 1
     assert line.endswith("in each of 2 threads")

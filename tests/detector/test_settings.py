@@ -11,7 +11,7 @@ from detector.errors import SettingsError
 from detector.settings import Options, Settings
 
 
-def test_settings_go_into_a_log_as_they_are():
+def test_settings_are_logged_unchanged():
     assert Settings(size=416, classes="person").as_json() == {
         "confidence": 0.25,
         "nms": 0.45,
@@ -63,7 +63,7 @@ def coco():
         ("xyzzy", "80, such as person, bicycle, car, "),
     ],
 )
-def test_an_unknown_class_is_answered_with_the_nearest(coco, name, message):
+def test_an_unknown_class_gives_similar_names(coco, name, message):
     description = SimpleNamespace(names=tuple(coco))
     with pytest.raises(
         SettingsError, match=re.escape(f"class {name!r} is not one of this network's {message}")
@@ -72,7 +72,7 @@ def test_an_unknown_class_is_answered_with_the_nearest(coco, name, message):
     assert len(str(told.value)) < 200
 
 
-def test_few_classes_are_all_told():
+def test_few_classes_are_all_listed():
     with pytest.raises(SettingsError, match="class 'cat' is not one of this network's 2: car, bus"):
         Settings(classes="cat").class_ids(SimpleNamespace(names=("car", "bus")))
 
@@ -115,7 +115,7 @@ def test_a_class_named_by_a_number_is_found_by_its_name():
         ({"confidence": "high"}, "0 to 1"),
     ],
 )
-def test_what_is_out_of_range_is_refused(options, words):
+def test_values_out_of_range_are_refused(options, words):
     with pytest.raises(SettingsError, match=words):
         Settings(**options)
 

@@ -80,7 +80,7 @@ def test_parse(text, grid):
 
 
 @pytest.mark.parametrize("text", ["2", "0x2", "2x", "x", "-1x2", "2×2", "17x16", "999x999", "2x2x2", ""])
-def test_tiles_that_are_none(text):
+def test_invalid_tiles(text):
     with pytest.raises(SettingsError, match="tiles"):
         Tiles.parse(text)
 
@@ -134,18 +134,18 @@ def test_with_class_agnostic_the_best_of_all_classes_stays():
     assert found.class_id.tolist() == [1]
 
 
-def test_what_one_view_keeps_apart_stays_apart():
+def test_boxes_separate_in_one_view_stay_separate():
     assert len(merged(detections((10, 10, 30, 30, 0.9, 0), (12, 10, 32, 30, 0.8, 0)), NONE, NONE)) == 2
 
 
-def test_a_part_that_a_seam_cut_off_is_taken_in_by_the_whole_object():
+def test_a_part_cut_by_a_seam_is_merged_into_the_whole_object():
     # The right tile begins at 90: it sees the right half of an object from 80 to 100, up to its own left edge.
     assert merged(detections((80, 40, 100, 60, 0.4, 0)), NONE, detections((0, 40, 10, 60, 0.9, 0))) == [
         (80, 40, 100, 60, 0.9, 0)
     ]
 
 
-def test_parts_that_only_cut_views_hold_become_their_hull():
+def test_parts_seen_only_in_cut_views_become_their_hull():
     # Each tile sees the 20 columns of the overlap, and 4 columns more of its own.
     assert merged(NONE, detections((86, 40, 110, 60, 0.8, 0)), detections((0, 40, 24, 60, 0.9, 0))) == [
         (86, 40, 114, 60, 0.9, 0)
@@ -157,7 +157,7 @@ def test_small_and_large_objects_over_one_another_are_two():
     assert len(merged(detections((20, 20, 80, 80, 0.9, 0)), detections((30, 30, 45, 50, 0.8, 0)), NONE)) == 2
 
 
-def test_large_boxes_of_tiles_are_left_to_the_whole_picture():
+def test_large_boxes_come_from_the_whole_picture():
     assert merged(NONE, detections((10, 10, 60, 60, 0.9, 0)), NONE) == []
 
 

@@ -40,7 +40,7 @@ def test_coco_categories_take_the_networks_order(coco):
         ({"area": "big"}, "area 'big'"),
     ],
 )
-def test_a_bad_annotation_is_named(coco, change, words):
+def test_an_invalid_annotation_is_reported(coco, change, words):
     path, content = coco
     content["annotations"][0].update(change)
     path.write_text(json.dumps(content))

@@ -22,7 +22,7 @@ from detector.errors import DatasetError
         pytest.param("car 0.5 0.5 0.2 0.2", "not a whole number", id="a name instead of an id"),
     ],
 )
-def test_a_bad_label_is_named_with_its_line(folder, line, words):
+def test_an_invalid_label_is_reported_with_its_line(folder, line, words):
     (folder / "labels" / "a.txt").write_text(f"0 0.5 0.5 0.2 0.2\n\n{line}\n")
 
     with pytest.raises(DatasetError, match="one error") as caught:
@@ -43,7 +43,7 @@ def test_a_bad_label_is_named_with_its_line(folder, line, words):
         pytest.param("train=train.txt\nnames=d.names\nnonsense\n", "line 3: 'nonsense'", id="no key"),
     ],
 )
-def test_a_bad_data_file_is_named(folder, content, words):
+def test_an_invalid_data_file_is_reported(folder, content, words):
     (folder / "d.data").write_text(content)
 
     with pytest.raises(DatasetError) as caught:
@@ -104,7 +104,7 @@ def test_a_folder_may_stand_for_a_list(folder):
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
-def test_a_name_that_no_file_can_have_is_no_such_picture(folder, name):
+def test_an_impossible_file_name_is_a_missing_picture(folder, name):
     (folder / "train.txt").write_text(name)
 
     with pytest.raises(DatasetError, match="no such picture"):
@@ -112,7 +112,7 @@ def test_a_name_that_no_file_can_have_is_no_such_picture(folder, name):
 
 
 @pytest.mark.parametrize("classes", ["0", "999999999999", "²", "1" * 5000])
-def test_a_number_of_classes_that_cannot_be_is_refused(folder, classes):
+def test_an_impossible_number_of_classes_is_refused(folder, classes):
     (folder / "d.data").write_text(f"classes={classes}\ntrain=train.txt\n")
 
     with pytest.raises(DatasetError, match="expected a number, 1 to 100000"):

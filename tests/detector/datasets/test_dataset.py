@@ -84,7 +84,7 @@ def test_pictures_without_a_label_file_are_counted(folder):
         ("ab", "bc", "1 validation pictures are training pictures too"),
     ],
 )
-def test_pictures_in_two_places_are_told(folder, train, valid, words):
+def test_pictures_in_two_splits_are_reported(folder, train, valid, words):
     for name in "bc":
         Image.new("RGB", (8, 8)).save(folder / "images" / f"{name}.png")
         (folder / "labels" / f"{name}.txt").write_text("1 0.5 0.5 0.2 0.2\n")

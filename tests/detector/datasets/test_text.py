@@ -13,7 +13,7 @@ def test_text_is_read_in_several_encodings(tmp_path, encoding):
     assert read_text(tmp_path / "a.txt") == "größe"
 
 
-def test_what_is_not_a_file_is_an_error(tmp_path):
+def test_reading_something_other_than_a_file_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "a.txt")
     with pytest.raises(DatasetError, match="cannot be read"):
@@ -31,5 +31,5 @@ def test_files_are_found_beside_and_by_their_latin_1_names(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
-def test_a_name_that_no_file_can_have_is_no_file(tmp_path, name):
+def test_an_impossible_name_is_not_a_file(tmp_path, name):
     assert not is_file(tmp_path / name)

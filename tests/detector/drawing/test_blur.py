@@ -77,7 +77,7 @@ def test_a_whole_picture(make):
 
 @pytest.mark.parametrize("edges", [(-50, -50, -10, -10), (150, 20, 180, 40), (30, 30, 30, 30)])
 @pytest.mark.parametrize("make", [picture, planes])
-def test_boxes_outside_and_of_no_size_change_at_most_an_edge(make, edges):
+def test_boxes_outside_or_without_an_area_change_at_most_an_edge(make, edges):
     image = make(99, 99)
     before = np.array(image if isinstance(image, np.ndarray) else image.luma)
     hide(image, box(*edges))

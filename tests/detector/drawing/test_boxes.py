@@ -125,7 +125,7 @@ def test_label_place(box: tuple[float, ...], place: str) -> None:
     assert right - left > 80
 
 
-def test_nothing_else_is_touched() -> None:
+def test_other_pixels_are_unchanged() -> None:
     picture = drawn(boxes((100, 100, 200, 200)), text_size=20)
     expected = np.zeros((300, 400), bool)
     expected[100:200, 100:200] = True

@@ -53,7 +53,7 @@ def test_accents_and_descenders_are_not_cut(text: str, size: int) -> None:
     assert (first, last) == (size + top, size + bottom - 1)
 
 
-def test_a_text_is_rendered_once_and_cannot_be_spoilt() -> None:
+def test_a_text_is_rendered_once_and_is_read_only() -> None:
     patch = text_patch("dog", 20, WHITE, BLUE)
     assert text_patch("dog", 20, WHITE, BLUE) is patch
     with pytest.raises(ValueError, match="read-only"):

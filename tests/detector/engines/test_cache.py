@@ -50,7 +50,7 @@ def test_a_network_is_compiled_once(keep):
     assert first.read_bytes() == b"compiled network"
 
 
-def test_it_says_that_it_compiles_and_only_then(keep):
+def test_a_note_is_given_only_when_compiling(keep):
     notes = []
     keep(on_note=notes.append)
     keep(on_note=notes.append)
@@ -75,7 +75,7 @@ def delete(path):
 
 
 @pytest.mark.parametrize("harm", [damage, cut_short, empty, delete])
-def test_a_harmed_copy_is_made_again(keep, harm):
+def test_a_damaged_copy_is_compiled_again(keep, harm):
     path, _ = keep()
     harm(path)
     again, runs = keep()
@@ -85,7 +85,7 @@ def test_a_harmed_copy_is_made_again(keep, harm):
     assert list(again.parent.iterdir()) == [again]
 
 
-def test_another_network_under_the_same_name_is_compiled_anew(keep, model):
+def test_another_network_with_the_same_name_is_compiled_again(keep, model):
     keep()
     model.write_bytes(b"retrained")
 
@@ -133,7 +133,7 @@ def test_nothing_is_left_of_a_compilation_that_fails(model, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_two_processes_at_once_do_not_meet(model, tmp_path):
+def test_two_processes_at_once_do_not_collide(model, tmp_path):
     folder, other = tmp_path / "cache", Compiler()
 
     def while_another_does(model, kind, out):
@@ -195,7 +195,7 @@ def test_without_a_folder_to_write_to_one_temporary_copy_is_kept(model, tmp_path
     assert len(list(temporary.rglob("*.tflite"))) == 1
 
 
-def test_a_temporary_folder_of_somebody_else_is_not_trusted(model, tmp_path, temporary):
+def test_a_temporary_folder_of_another_user_is_not_used(model, tmp_path, temporary):
     (tmp_path / "cache").write_text("a file where the folder should be")
     (tmp_path / "elsewhere").mkdir()
     (temporary / f"yolo3-cache-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
@@ -234,6 +234,6 @@ def test_a_missing_model_is_named(tmp_path):
         compiled(tmp_path / "missing.h5", "litert", folder=tmp_path)
 
 
-def test_why_a_network_cannot_be_compiled_comes_back_from_the_compiler(model, tmp_path):
+def test_the_compiler_reports_why_a_network_cannot_be_compiled(model, tmp_path):
     with pytest.raises(EngineError, match=r"net\.h5.*expected a model made by"):
         compiled(model, "litert", folder=tmp_path / "cache")

@@ -57,7 +57,7 @@ def test_an_exported_openvino_network_runs_alone(colour_model, tmp_path):
         ("net.onnx", {"to": "onnx", "precision": "int8"}, EngineError, "not written in int8"),
     ],
 )
-def test_what_cannot_be_written_is_said_before_any_work(colour_model, tmp_path, name, options, error, message):
+def test_impossible_outputs_are_refused_before_any_work(colour_model, tmp_path, name, options, error, message):
     (tmp_path / "taken.tflite").write_text("mine")
 
     with pytest.raises(error, match=message):

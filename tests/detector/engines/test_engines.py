@@ -54,7 +54,7 @@ def _with_ties_by_class(found):
         for both in itertools.product(NETWORKS, COMPILED)
     ],
 )
-def test_every_engine_finds_the_boxes_that_keras_finds(shared, real_model, network, engine):
+def test_every_engine_detects_the_same_boxes_as_keras(shared, real_model, network, engine):
     need(engine)
     model = real_model(network)
     reference, other = (Detector.open(model, engine=name, confidence=0.1) for name in ("keras", engine))
@@ -69,7 +69,7 @@ def test_every_engine_finds_the_boxes_that_keras_finds(shared, real_model, netwo
 
 
 @pytest.mark.parametrize("engine", COMPILED)
-def test_one_compiled_network_takes_every_size_and_batch(real_model, engine):
+def test_one_compiled_network_accepts_every_size_and_batch(real_model, engine):
     need(engine)
     model = real_model("yolov3-tiny-grocery")
     opened = OpenedModel.read(model)
@@ -154,7 +154,7 @@ print(len(found), [name for name in ("tensorflow", "keras") if name in sys.modul
     assert run.stderr == ""
 
 
-def test_lanes_run_pictures_of_their_own(colour_model):
+def test_workers_run_separate_pictures(colour_model):
     model = colour_model
     opened = OpenedModel.read(model)
     one, several = open_engine("litert", opened, threads=1), open_engine("litert", opened, threads=4, workers=3)

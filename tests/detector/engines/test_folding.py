@@ -35,7 +35,7 @@ def agree(model, folded, shape):
         pytest.param(lambda k: k.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False), id="depthwise, two each"),
     ],
 )
-def test_batch_normalisation_goes_into_the_convolution(keras, convolution):
+def test_batch_normalisation_is_merged_into_the_convolution(keras, convolution):
     source = keras.Input((None, None, 3))
     middle = keras.layers.BatchNormalization(epsilon=1e-5)(convolution(keras.layers)(source))
     model = shake(keras.Model(source, keras.layers.LeakyReLU(negative_slope=0.1)(middle)))
@@ -46,7 +46,7 @@ def test_batch_normalisation_goes_into_the_convolution(keras, convolution):
     agree(model, folded, (2, 7, 9, 3))
 
 
-def test_a_convolution_that_something_else_reads_is_left(keras):
+def test_a_convolution_with_another_reader_is_unchanged(keras):
     source = keras.Input((None, None, 3))
     shared = keras.layers.Conv2D(4, 1)(source)
     normalised = keras.layers.BatchNormalization()(shared)
@@ -59,7 +59,7 @@ def test_a_convolution_that_something_else_reads_is_left(keras):
 
 
 @pytest.mark.parametrize(("activation", "options"), [("relu", {}), (None, {"scale": False}), (None, {"center": False})])
-def test_what_cannot_be_folded_is_left(keras, activation, options):
+def test_layers_that_cannot_be_folded_are_unchanged(keras, activation, options):
     source = keras.Input((None, None, 3))
     middle = keras.layers.Conv2D(4, 3, activation=activation)(source)
     model = shake(keras.Model(source, keras.layers.BatchNormalization(**options)(middle)))
@@ -71,7 +71,7 @@ def test_what_cannot_be_folded_is_left(keras, activation, options):
 
 
 @pytest.mark.parametrize("times", [2, 3])
-def test_up_sampling_holds_no_shape(keras, times):
+def test_up_sampling_contains_no_shape(keras, times):
     source = keras.Input((None, None, 5))
     model = keras.Model(source, keras.layers.UpSampling2D(times, interpolation="nearest")(source))
 

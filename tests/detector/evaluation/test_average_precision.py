@@ -35,7 +35,7 @@ def test_average_precision(truths, detections, ap, ap50):
     assert result.classes["dog"].ap == -1
 
 
-def test_sizes_and_classes_are_told_apart():
+def test_sizes_and_classes_are_measured_separately():
     small = [5.0, 5.0, 20.0, 20.0]
     result = score([truth((0, small), (1, [0, 0, 200, 200]))], [found((0, small, 0.9))], NAMES)
 
@@ -45,5 +45,5 @@ def test_sizes_and_classes_are_told_apart():
     assert result.as_json()["classes"]["cat"] == {"ap": 1.0, "ap50": 1.0, "boxes": 1}
 
 
-def test_no_truth_and_no_boxes_is_nothing_to_measure():
+def test_no_ground_truth_and_no_boxes_give_no_figures():
     assert score([truth()], [found()], NAMES).ap == -1

@@ -12,7 +12,7 @@ def size(path):
         return image.size
 
 
-def test_a_dollar_begins_no_formula(tmp_path):
+def test_a_dollar_does_not_begin_a_formula(tmp_path):
     names = ("$\\frac$", "dog")
     result = score([truth((0, BOX))], [found((0, BOX, 0.9))], names)
 
@@ -25,7 +25,7 @@ def test_a_dollar_begins_no_formula(tmp_path):
 
 
 @pytest.mark.parametrize(("classes", "wider"), [(4, False), (20, True)])
-def test_a_long_legend_stands_beside_the_curves(tmp_path, classes, wider):
+def test_a_long_legend_is_beside_the_curves(tmp_path, classes, wider):
     names = tuple(f"class {number}" for number in range(classes))
     rows = [(number, BOX) for number in range(classes)]
     result = score([truth(*rows)], [found(*((*row, 0.9) for row in rows), names=names)], names)
@@ -36,7 +36,7 @@ def test_a_long_legend_stands_beside_the_curves(tmp_path, classes, wider):
     assert (width > 1.4 * height) == wider
 
 
-def test_no_classes_at_all_are_no_error(tmp_path):
+def test_no_classes_are_not_an_error(tmp_path):
     plot_precision(tmp_path / "p.png", {"m": score([truth()], [found()], NAMES), "n": score([truth()], [], NAMES)})
 
     assert (tmp_path / "p.png").is_file()

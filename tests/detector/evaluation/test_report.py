@@ -18,7 +18,7 @@ from detector.evaluation.settings import EvaluationSettings
 from tests.detector.evaluation.boxes import BOX, FAR, NAMES, found, truth
 
 
-def test_classes_are_translated_by_name():
+def test_classes_are_matched_by_name():
     ids = translation(("dog", "bird", "cat"), NAMES, "m.h5")
     boxes = Detections(
         np.array([BOX, FAR, BOX], np.float32), np.ones(3, np.float32), np.array([0, 1, 2]), ("dog", "bird", "cat")
@@ -28,7 +28,7 @@ def test_classes_are_translated_by_name():
     assert translated(boxes, ids, NAMES).class_id.tolist() == [1, 0]
 
 
-def test_numbered_classes_are_taken_as_they_are():
+def test_numbered_classes_are_matched_by_id():
     assert translation(("class 0", "class 1"), NAMES, "m.h5").tolist() == [0, 1]
     with pytest.raises(SettingsError, match="none of its classes"):
         translation(("class 0", "class 1", "class 2"), NAMES, "m.h5")
@@ -65,11 +65,11 @@ def test_the_table_of_one_model_says_where_f1_is_highest():
         (["/a/best.h5", "/a/../a/best.h5"], ["best.h5", "best.h5"]),
     ],
 )
-def test_models_of_one_name_have_different_labels(models, labels):
+def test_models_with_the_same_name_have_different_labels(models, labels):
     assert list(model_labels(models).values()) == labels
 
 
-def test_two_models_of_one_name_have_folders_of_their_own(colour_model, squares, tmp_path):
+def test_two_models_with_the_same_name_have_separate_folders(colour_model, squares, tmp_path):
     copies = [tmp_path / name / "best.h5" for name in ("one", "two")]
     for copy in copies:
         copy.parent.mkdir()

@@ -26,7 +26,7 @@ def put(output, row, column, anchor, *, x=0.5, y=0.5, width=1.0, height=1.0, obj
     cell[:] = [logit(x), logit(y), math.log(width), math.log(height), logit(objectness), *map(logit, classes)]
 
 
-def test_one_box_lies_where_its_cell_and_anchor_say():
+def test_one_box_is_placed_by_its_cell_and_anchor():
     output = silent()
     put(output, row=2, column=3, anchor=1, x=0.25, y=0.75, width=2, height=0.5)
 
@@ -76,7 +76,7 @@ def test_candidates_come_in_the_order_head_cell_anchor_class():
     assert found.boxes[0, 2] < found.boxes[2, 2]
 
 
-def test_only_the_wanted_classes_are_looked_for():
+def test_only_the_chosen_classes_are_decoded():
     output = silent()
     put(output, 0, 0, 0, classes=(0.9, 0.9, 0.9))
 
@@ -106,7 +106,7 @@ def test_new_coords_are_probabilities_already_and_sizes_are_squares():
     np.testing.assert_allclose(found.score, [0.72], rtol=1e-5)
 
 
-def test_nothing_found_is_an_empty_result_of_the_right_shapes():
+def test_no_detections_are_empty_arrays_of_the_right_shapes():
     found = decode([silent()], [HEAD], confidence=0.25, width=160, height=128)
 
     assert found.boxes.shape == (0, 4)
@@ -128,7 +128,7 @@ def test_the_ends_of_the_threshold(threshold):
     assert len(found) == (4 * 5 * 2 * 3 if threshold == 0 else 0)
 
 
-def test_a_mad_network_gives_finite_boxes():
+def test_a_broken_network_gives_finite_boxes():
     output = np.full((4, 5, HEAD.channels), 1e30, np.float32)
 
     found = decode([output], [HEAD], confidence=0.25, width=160, height=128)

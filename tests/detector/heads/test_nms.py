@@ -26,7 +26,7 @@ def test_iou(one, other, expected):
     np.testing.assert_allclose(iou(boxes(one), boxes(other)), [expected], rtol=1e-6)
 
 
-def test_of_two_overlapping_boxes_the_better_stays():
+def test_the_better_of_two_overlapping_boxes_stays():
     kept = suppress(
         boxes((0.5, 0.5, 0.4, 0.4), (0.52, 0.5, 0.4, 0.4)), np.array([0.6, 0.9]), np.array([0, 0]), threshold=0.45
     )
@@ -73,7 +73,7 @@ def test_no_boxes_at_all():
     ("kind", "beta", "count"),
     [("default", 0.6, 1), ("greedynms", 0.1, 2), ("diounms", 0.6, 2), ("diounms", 9.0, 1)],
 )
-def test_the_distance_of_centres_saves_a_box(kind, beta, count):
+def test_the_distance_of_centres_keeps_a_box(kind, beta, count):
     # IoU is 0.4625, distance² / diagonal² is 0.0455: to the power of 0.6 that is 0.157.
     pair = boxes((0.3, 0.3, 0.4, 0.2), (0.3 + 0.147, 0.3, 0.4, 0.2))
 
@@ -133,7 +133,7 @@ def _overlap(ax, ay, aw, ah, bx, by, bw, bh, *, distance):
     return overlap
 
 
-def test_class_agnostic_suppression_looks_at_no_class():
+def test_class_agnostic_suppression_ignores_classes():
     two = boxes((0.5, 0.5, 0.4, 0.4), (0.52, 0.5, 0.4, 0.4))
     score, class_id = np.array([0.6, 0.9]), np.array([0, 1])
 

@@ -155,7 +155,7 @@ def test_a_password_is_sent_and_not_shown(site: str) -> None:
         ("moved_round", "302"),
     ],
 )
-def test_fetching_what_is_no_picture(site: str, page: str, words: str) -> None:
+def test_fetching_something_other_than_a_picture(site: str, page: str, words: str) -> None:
     started = time.monotonic()
     with pytest.raises(PictureError) as caught:
         fetch_picture(f"{site}/{page}", timeout_seconds=0.3, max_bytes=70_000)
@@ -185,7 +185,7 @@ def test_an_empty_answer(site: str) -> None:
         ("ftp://127.0.0.1/dog.jpg", "only http:// and https://"),
     ],
 )
-def test_addresses_that_lead_nowhere(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
+def test_unreachable_addresses(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(PictureError) as caught:
         fetch_picture(url, timeout_seconds=2)
@@ -218,9 +218,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\n\x89PNG\r\n0\r\n", b"X: y\r\n", id="trailers"),
     ],
 )
-def test_a_server_that_drips_is_left_at_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, start: bytes, more: bytes
-) -> None:
+def test_a_slow_server_is_abandoned_at_the_deadline(monkeypatch: pytest.MonkeyPatch, start: bytes, more: bytes) -> None:
     monkeypatch.setenv("no_proxy", "*")
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -241,7 +239,7 @@ def test_a_server_that_drips_is_left_at_the_deadline(
     assert not [other for other in threading.enumerate() if other.name == "fetch"]
 
 
-def test_redirects_do_not_start_the_clock_anew(site: str) -> None:
+def test_redirects_do_not_restart_the_deadline(site: str) -> None:
     started = time.monotonic()
     with pytest.raises(PictureError):
         fetch_picture(f"{site}/moved_slowly", timeout_seconds=0.5)

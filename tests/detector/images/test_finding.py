@@ -68,7 +68,7 @@ def test_find_pictures_in_an_absolute_folder(folder: Path) -> None:
         ("dog[2].jpg", "dog[2].jpg: no file of this name, and no picture matches"),
     ],
 )
-def test_no_pictures_where_some_were_named(folder: Path, argument: str, message: str) -> None:
+def test_no_pictures_at_the_given_names(folder: Path, argument: str, message: str) -> None:
     with pytest.raises(PictureError) as caught:
         find_pictures(["cat1.jpg", argument])
     assert str(caught.value).startswith(message)

@@ -68,7 +68,7 @@ def test_the_picture_lies_in_grey():
     assert np.all(framed[50:] == GREY)
 
 
-def test_boxes_come_back_where_they_were():
+def test_boxes_are_mapped_back_to_the_picture():
     fit = fit_picture(768, 576, width=416, height=416)
     # A box over the left half of the picture, as the network sees it.
     seen = np.array([[0.25, 0.5, 0.5, 312 / 416]], np.float32)

@@ -53,7 +53,7 @@ def through(source, target, detect, annotate):
 
 @pytest.mark.parametrize(("matrix", "full_range"), [(5, False), (1, False), (1, True), (5, True)])
 @pytest.mark.parametrize("boxes", [[], [(31, 41, 120, 131)]], ids=["plain", "one box"])
-def test_pixels_without_boxes_stay_as_they_are(lossless, tmp_path, boxes_of, matrix, full_range, boxes):
+def test_pixels_outside_boxes_are_unchanged(lossless, tmp_path, boxes_of, matrix, full_range, boxes):
     source = lossless(matrix, full_range)
     through(source, tmp_path / "out.mp4", lambda picture: boxes_of(*boxes), draw_boxes)
     before, after = planes_of(source), planes_of(tmp_path / "out.mp4")

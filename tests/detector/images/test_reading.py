@@ -232,7 +232,7 @@ def test_a_pillow_image_is_turned_like_its_file_and_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\0\x09"]
 )
-def test_damaged_exif_costs_neither_the_picture_nor_a_warning(exif: bytes) -> None:
+def test_damaged_exif_is_ignored_without_a_warning(exif: bytes) -> None:
     data = encoded(Image.new("RGB", (6, 4), WHITE), "JPEG", exif=exif)
     assert read_picture(data).shape == (4, 6, 3)
 
@@ -257,7 +257,7 @@ def test_arrays() -> None:
         (np.zeros((0, 5, 3), np.uint8), "uint8 of shape (0, 5, 3)"),
     ],
 )
-def test_arrays_that_are_no_pictures(array: np.ndarray, found: str) -> None:
+def test_arrays_that_are_not_pictures(array: np.ndarray, found: str) -> None:
     with pytest.raises(PictureError) as caught:
         read_picture(array, name="frame 7")
     assert str(caught.value).startswith(f"frame 7: found {found}; expected uint8 RGB")
@@ -393,7 +393,7 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_name_stands_for_the_picture_in_messages() -> None:
+def test_name_identifies_the_picture_in_messages() -> None:
     with pytest.raises(PictureError, match=r"^upload 3: "):
         read_picture(b"text", name="upload 3")
 
@@ -501,7 +501,7 @@ def test_full_disk_and_a_device_that_is_not_replaced(tmp_path: Path) -> None:
         ("16bit.cropped.tif", (64, 64, 3)),
     ],
 )
-def test_odd_pictures_of_the_wild(shared: Path, name: str, shape: tuple[int, ...]) -> None:
+def test_unusual_real_pictures(shared: Path, name: str, shape: tuple[int, ...]) -> None:
     assert read_picture(shared / "assets" / "images_odd" / name).shape == shape
 
 
@@ -513,7 +513,7 @@ def test_odd_pictures_of_the_wild(shared: Path, name: str, shape: tuple[int, ...
         ("mode_palette_alpha.png", (9, 9), (255, 0, 0)),
     ],
 )
-def test_colours_of_the_wild(shared: Path, name: str, place: tuple[int, int], colour: tuple[int, ...]) -> None:
+def test_colours_of_real_pictures(shared: Path, name: str, place: tuple[int, int], colour: tuple[int, ...]) -> None:
     rgb = read_picture(shared / "assets" / "images_odd" / name)
     assert np.abs(rgb[place].astype(int) - colour).max() <= 12
 
@@ -526,6 +526,6 @@ def test_16_bits_as_opencv_reads_them(shared: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["broken.png", "truncated_dog.jpg", "truncated_jpeg.jpg"])
-def test_broken_pictures_of_the_wild(shared: Path, name: str) -> None:
+def test_broken_real_pictures(shared: Path, name: str) -> None:
     with pytest.raises(PictureError, match="damaged"):
         read_picture(shared / "assets" / "images_odd" / name)

@@ -9,7 +9,7 @@ from detector.images.signatures import PICTURE_SIGNATURE, describe_start
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF"])
-def test_every_kind_that_is_read_has_a_signature(kind):
+def test_every_supported_format_has_a_signature(kind):
     Image.init()
     if kind not in Image.SAVE:
         pytest.skip(f"this Pillow writes no {kind}")
@@ -28,5 +28,5 @@ def test_every_kind_that_is_read_has_a_signature(kind):
         (b"plain text", "begins with b'plain text'"),
     ],
 )
-def test_what_a_file_is(start, words):
+def test_files_are_recognised(start, words):
     assert words in describe_start(start)

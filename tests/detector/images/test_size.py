@@ -41,11 +41,11 @@ def test_a_size_is_read(given, size):
         (1.5, 2),
     ],
 )
-def test_what_is_no_size_is_refused(given):
+def test_an_invalid_size_is_refused(given):
     with pytest.raises(SettingsError, match="not a size"):
         parse_size(given)
 
 
-def test_a_size_reads_as_people_write_it():
+def test_a_size_is_printed_as_it_is_written():
     assert str(Size(608, 352)) == "608x352"
     assert Size(608, 352).pixels == 214016

@@ -86,7 +86,7 @@ def test_yolo_with_confidence(log, tmp_path):
     assert first == "0 0.150000 0.400000 0.200000 0.400000 0.9"
 
 
-def test_a_folder_of_labels_is_replaced_whole_and_nothing_else_is(log, tmp_path):
+def test_only_a_folder_of_labels_is_replaced_as_a_whole(log, tmp_path):
     folder = tmp_path / "labels"
     export_log(log, "yolo", folder)
     (folder / "frame_000009.txt").write_text("of another run")
@@ -100,7 +100,7 @@ def test_a_folder_of_labels_is_replaced_whole_and_nothing_else_is(log, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["out.csv.part", ".out.csv.part"])
-def test_no_file_beside_the_output_is_touched(log, tmp_path, name):
+def test_no_file_beside_the_output_is_changed(log, tmp_path, name):
     (tmp_path / name).write_text("precious")
     export_log(log, "csv", tmp_path / "out.csv")
     assert (tmp_path / name).read_text() == "precious"
@@ -113,7 +113,7 @@ def test_the_log_itself_is_never_replaced(log):
     assert log.read_bytes() == before
 
 
-def test_a_text_goes_to_an_open_stream(log, capsys):
+def test_a_text_is_written_to_an_open_stream(log, capsys):
     export_verb(log, Path("-"), to="csv")
     assert capsys.readouterr().out == exported(log, "csv").read_text()
     with pytest.raises(SettingsError, match="yolo is not a text format"):
@@ -177,7 +177,7 @@ COLUMNS = ["frame", "time", "class_id", "name", "confidence", "left", "top", "ri
 
 
 @pytest.mark.parametrize("to", ["csv", "parquet"])
-def test_pandas_reads_tables(log, to):
+def test_pandas_reads_the_tables(log, to):
     pandas = pytest.importorskip("pandas")
     if to == "parquet":
         pytest.importorskip("pyarrow")
@@ -191,7 +191,7 @@ def test_pandas_reads_tables(log, to):
     }
 
 
-def test_names_that_tables_find_hard(tmp_path, boxes_of):
+def test_unusual_names_in_tables(tmp_path, boxes_of):
     pandas = pytest.importorskip("pandas")
     names = ('a, "b"', "two\nlines", "人")
     path = tmp_path / "run.jsonl"
@@ -244,7 +244,7 @@ LABELS = """<View><Image name="image" value="$image"/><RectangleLabels name="lab
 <Label value="car"/><Label value="a, b"/></RectangleLabels></View>"""
 
 
-def test_label_studios_own_check_takes_the_tasks(log):
+def test_label_studios_own_check_accepts_the_tasks(log):
     interface = pytest.importorskip("label_studio_sdk.label_interface").LabelInterface(LABELS)
     for task in json.loads(exported(log, "labelstudio").read_text()):
         for prediction in task["predictions"]:
@@ -279,7 +279,7 @@ REGION = {
 }
 
 
-def test_what_it_refuses(log, tmp_path):
+def test_refused_exports(log, tmp_path):
     with pytest.raises(OutputError, match="is the input"):
         export_log(log, "csv", log, overwrite=True)
     (tmp_path / "old").write_text("old")

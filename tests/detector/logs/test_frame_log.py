@@ -69,7 +69,7 @@ def test_what_is_written_is_read_back(tmp_path):
         (ZeroDivisionError(), "failed"),
     ],
 )
-def test_status_tells_how_the_run_ended(tmp_path, error, status):
+def test_status_records_how_the_run_ended(tmp_path, error, status):
     path = tmp_path / "out.jsonl"
     with pytest.raises(type(error)), FrameLog(path, RUN) as log:
         log.write(frame(0, 0), found())
@@ -94,7 +94,7 @@ def test_existing_log_is_kept_unless_told_otherwise(tmp_path):
     assert len(list(read_log(path))) == 2
 
 
-def test_full_disk_leaves_whole_lines(tmp_path):
+def test_full_disk_leaves_complete_lines(tmp_path):
     path = tmp_path / "out.jsonl"
     code = f"""
 import resource
@@ -125,7 +125,7 @@ except WriteError as error:
     )
 
 
-def test_line_torn_by_a_kill_is_passed_over(tmp_path):
+def test_a_line_cut_by_a_kill_is_ignored(tmp_path):
     path = tmp_path / "out.jsonl"
     with FrameLog(path, RUN) as log:
         for index in range(3):
@@ -223,7 +223,7 @@ def test_missing_log(tmp_path):
         list(read_log(tmp_path / "nope.jsonl"))
 
 
-def test_names_that_are_no_text(tmp_path):
+def test_names_that_are_not_utf_8(tmp_path):
     """A file name on Linux is bytes; Python keeps those that are no UTF-8 as half characters."""
     path = tmp_path / "log.jsonl"
     lines = [GOOD[0] | {"source": "\udcff.mp4", "classes": ["\udcff"]}, BOX | {"name": "\udcff"}, GOOD[2]]
@@ -234,7 +234,7 @@ def test_names_that_are_no_text(tmp_path):
     assert coco["categories"][0]["name"] == "\udcff" and coco["info"]["description"] == "\udcff.mp4"
 
 
-def test_what_is_no_log_at_all(tmp_path):
+def test_files_other_than_logs(tmp_path):
     with pytest.raises(LogError, match="cannot be opened: Is a directory"):
         list(read_log(tmp_path))
     endless = tmp_path / "endless.jsonl"
@@ -278,7 +278,7 @@ def mutated(draw):
 
 @given(mutated())
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_log_of_any_content_is_read_or_refused_in_words(tmp_path, content):
+def test_any_content_is_read_or_refused_with_a_message(tmp_path, content):
     path = tmp_path / "log.jsonl"
     path.write_bytes(content)
     for use in (

@@ -30,7 +30,7 @@ def test_an_object_is_held_for_a_second_on_both_sides_and_no_longer():
     assert [number for number, boxes in enumerate(found) if boxes] == list(range(20, 41))
 
 
-def test_an_object_that_moves_leaves_nothing_behind():
+def test_a_moving_object_leaves_no_box_behind():
     places = [(10.0 + 3 * number, 10.0, 30.0 + 3 * number, 40.0) for number in range(20)]
     found = hidden([record(number, place) for number, place in enumerate(places)])
     assert found == [[place] for place in places]
@@ -45,7 +45,7 @@ def test_one_that_stays_does_not_hide_another_that_goes():
     assert found[1] == [HERE, FAR]
 
 
-def test_frames_that_are_not_asked_for_are_passed_over():
+def test_frames_that_are_not_requested_are_skipped():
     held = HeldBoxes(iter([record(0, HERE), record(1, HERE), record(5, HERE)]), [0])
     assert held.in_frame(1).tolist() == [list(HERE)]
     assert held.in_frame(3).tolist() == []  # no line of the log

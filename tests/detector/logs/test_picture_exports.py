@@ -106,7 +106,7 @@ def test_classes_come_from_the_network_that_the_lines_name(lines, colour_model):
     assert LabelledPictures.read(lines(("1.jpg", [blue]), model=str(colour_model))).names == ("red", "green", "blue")
 
 
-def test_classes_that_nobody_names(lines):
+def test_classes_without_names(lines):
     pictures = LabelledPictures.read(lines())
     assert pictures.names == ("red", "class 1", "blue & <b>") and "--names MODEL.h5" in pictures.note
 
@@ -124,13 +124,13 @@ def test_names_of_another_network(lines, names):
         LabelledPictures.read(lines(), names)
 
 
-def test_two_pictures_of_one_label_file(lines, names, photos):
+def test_two_pictures_with_one_label_file(lines, names, photos):
     pictures = LabelledPictures.read(lines(("1.jpg", []), ("1.png", [])), names)
     with pytest.raises(SettingsError, match=r"1\.jpg and 1\.png would have one label file, 1\.txt"):
         export_pictures(pictures, "yolo", photos.parent / "labels")
 
 
-def test_an_address_stays_one(lines, names, photos):
+def test_an_address_is_unchanged(lines, names, photos):
     pictures = LabelledPictures.read(lines(("http://host/x/dog.jpg", [RED])), names)
     export_pictures(pictures, "labelstudio", photos.parent / "o.json")
     export_pictures(pictures, "yolo", photos.parent / "labels")
@@ -146,14 +146,14 @@ def test_an_address_stays_one(lines, names, photos):
         ('{"source": "a", "width": 1, "height": 1, "detections": [{}]}', "'box' is missing"),
     ],
 )
-def test_a_line_that_is_none(line, message, lines, names):
+def test_an_invalid_line(line, message, lines, names):
     path = lines()
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(LogError, match=message):
         LabelledPictures.read(path, names)
 
 
-def test_a_frame_log_is_no_file_of_pictures(tmp_path, lines):
+def test_a_frame_log_is_not_a_file_of_pictures(tmp_path, lines):
     log = tmp_path / "log.jsonl"
     log.write_text('{"type":"run","schema":1,"source":"a.mp4"}\n')
     assert is_picture_lines(lines()) and not is_picture_lines(log) and not is_picture_lines(tmp_path)

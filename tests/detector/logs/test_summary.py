@@ -70,7 +70,7 @@ def test_summary(tmp_path, capsys, lines, said):
     assert capsys.readouterr().out.splitlines() == said
 
 
-def test_summary_of_a_log_whose_last_line_is_torn(tmp_path, capsys):
+def test_summary_of_a_log_whose_last_line_is_incomplete(tmp_path, capsys):
     torn = json.dumps(frame(2, CAR))[:-20]
     summary_verb(written(tmp_path / "log.jsonl", [RUN, frame(0), frame(1, CAR)], torn))
     assert capsys.readouterr().out.splitlines() == [
@@ -103,7 +103,7 @@ def test_sheet_of_a_short_video(clips, tmp_path, count):
         assert sheet.size == (1200, 600)
 
 
-def test_sheet_of_a_log_without_frames_says_that_there_is_none(clips, tmp_path, capsys):
+def test_sheet_of_a_log_without_frames_is_not_made_with_a_note(clips, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     source = clips.make(tmp_path / "in.mp4", range(3))
     redraw_verb(source, written(tmp_path / "log.jsonl", [RUN]), sheet=tmp_path / "sheet.png", quiet=True)
@@ -138,7 +138,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory in Linux's units")
-def test_a_long_log_takes_no_memory(tmp_path):
+def test_a_long_log_takes_little_memory(tmp_path):
     """An hour and more: 100,000 frames with half a million boxes."""
     paths = []
     for count in (1000, 100_000):

@@ -62,7 +62,7 @@ def test_cvat_video_has_a_track_per_object(log):
     assert [float(second.get(key)) for key in ("xtl", "ytl", "xbr", "ybr")] == [1.25, 10, 21.25, 30.5]
 
 
-def test_label_studio_takes_the_tracks(log):
+def test_label_studio_accepts_the_tracks(log):
     (task,) = json.loads(exported(log, "labelstudio-video").read_text())
 
     assert task["data"] == {"video": "a & b.mp4"}
@@ -76,7 +76,7 @@ def test_label_studio_takes_the_tracks(log):
     assert [key["frame"] for key in nine["value"]["sequence"]] == [4, 5, 6]
 
 
-def test_label_studios_own_check_takes_the_task(log):
+def test_label_studios_own_check_accepts_the_task(log):
     interface = pytest.importorskip("label_studio_sdk.label_interface").LabelInterface(LABELS)
     (task,) = json.loads(exported(log, "labelstudio-video").read_text())
     (prediction,) = task["predictions"]
@@ -93,7 +93,7 @@ def test_mot_is_read_with_its_tracks_by_motmetrics(log):
     assert table.loc[(2, 7), ["X", "Y", "Width", "Height"]].tolist() == [1.25, 10, 20, 20.5]
 
 
-def test_tables_have_the_tracks(log):
+def test_tables_contain_the_tracks(log):
     rows = list(csv.DictReader(exported(log, "csv").read_text().splitlines()))
     assert [row["track"] for row in rows] == ["7", "7", "7", "", "9", "7", "9", "9"]
     assert [row["interpolated"] for row in rows] == ["0", "0", "0", "0", "1", "0", "0", "0"]

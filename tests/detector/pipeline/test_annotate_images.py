@@ -91,7 +91,7 @@ def test_copies_are_drawn_and_the_picture_itself_is_not(tmp_path):
     assert (picture == 90).all()
 
 
-def test_two_pictures_of_one_name_get_two_copies(tmp_path):
+def test_two_pictures_with_one_name_get_two_copies(tmp_path):
     copies = Copies.plan(["a/dog.jpg", "b/dog.jpg", "b/cat.jpg"], tmp_path)
 
     assert [path.name for path in copies.paths.values()] == ["dog.jpg", "dog-2.jpg", "cat.jpg"]
@@ -104,7 +104,7 @@ def test_a_copy_never_replaces_a_picture_that_is_read(tmp_path):
         Copies.plan([str(tmp_path / "dog.jpg")], tmp_path, overwrite=True)
 
 
-def test_an_earlier_copy_is_replaced_only_when_told(tmp_path):
+def test_an_earlier_copy_is_replaced_only_with_overwrite(tmp_path):
     (tmp_path / "dog.jpg").write_bytes(b"earlier")
 
     with pytest.raises(OutputError, match="--overwrite"):
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         Copies.plan(["dog.jpg"], tmp_path / "file" / "out")
 
 
-def test_a_json_file_takes_its_name_when_it_is_whole(tmp_path):
+def test_a_json_file_gets_its_name_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "boxes.json"
 
     with json_file(path) as file:
@@ -134,7 +134,7 @@ def test_a_json_file_takes_its_name_when_it_is_whole(tmp_path):
     assert path.read_text() == "[]\n"
 
 
-def test_a_run_that_breaks_off_leaves_the_part_only(tmp_path):
+def test_an_interrupted_run_leaves_only_the_part(tmp_path):
     path = tmp_path / "boxes.json"
 
     with pytest.raises(KeyboardInterrupt), json_file(path) as file:
@@ -219,7 +219,7 @@ def test_objects_are_cut_out(tmp_path):
     assert ObjectCrops(["a.jpg"], tmp_path / "crops", overwrite=True)
 
 
-def test_a_class_name_never_leads_out_of_the_folder(tmp_path):
+def test_a_class_name_cannot_escape_the_folder(tmp_path):
     detections = Detections(
         np.array([[0, 0, 9, 9]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), ("../../etc",)
     )
@@ -229,7 +229,7 @@ def test_a_class_name_never_leads_out_of_the_folder(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg")] == ["in/crops/______etc/a_0.jpg"]
 
 
-def test_hidden_objects_are_in_no_output_in_clear(tmp_path):
+def test_hidden_objects_are_hidden_in_all_outputs(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     seen = []
 
@@ -256,7 +256,7 @@ def test_the_style_of_boxes(tmp_path):
     assert (thick > 0).sum() > 2 * (no_labels > 0).sum()
 
 
-def test_a_class_name_forges_no_line(tmp_path):
+def test_a_class_name_cannot_fake_a_line(tmp_path):
     names = ("dog\nFound 0 boxes for b.jpg\x1b[2J", "cat")
     lines = []
 

@@ -99,7 +99,7 @@ def test_zones_without_identities(annotated, tmp_path):
         ("red in yard", {}, ZonesError, "there is no zone 'yard'"),
     ],
 )
-def test_what_is_wrong_is_known_before_the_network_runs(annotated, tmp_path, when, outputs, error, said):
+def test_wrong_options_are_reported_before_the_network_runs(annotated, tmp_path, when, outputs, error, said):
     with pytest.raises(error, match=said):
         annotated(when, **outputs)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4"]

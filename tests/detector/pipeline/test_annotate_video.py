@@ -83,7 +83,7 @@ def test_each_box_is_on_its_own_frame(clips, tmp_path, boxes_of, preset):
     assert [record.time for record in records] == [round(float(time), 6) for time, _ in read]
 
 
-def test_rotated_source_comes_out_upright(clips, tmp_path):
+def test_rotated_source_is_written_upright(clips, tmp_path):
     source = clips.make(tmp_path / "in.mp4", range(4), rotate=-90)
     process(source, tmp_path, nothing)
     with av.open(str(tmp_path / "out.mp4")) as video:
@@ -102,7 +102,7 @@ def test_rotated_source_comes_out_upright(clips, tmp_path):
     ],
 )
 @pytest.mark.parametrize("rotate", [0, 90, 180])
-def test_a_sources_colours_turn_and_pixel_shape_arrive(clips, tmp_path, colours, rotate):
+def test_colours_rotation_and_pixel_shape_are_kept(clips, tmp_path, colours, rotate):
     def tune(context):
         tag(context, colours)
         context.sample_aspect_ratio = Fraction(16, 11)
@@ -125,7 +125,7 @@ def test_notes_of_the_source_reach_the_summary(clips, tmp_path):
     assert clips.times(tmp_path / "out.mp4") == [Fraction(index, 25) for index in range(5)]
 
 
-def test_cut_off_source_is_done_as_far_as_it_goes(clips, tmp_path):
+def test_a_truncated_source_is_processed_to_its_end(clips, tmp_path):
     whole = clips.make(tmp_path / "whole.mp4", range(80), sound="aac", options={"movflags": "+faststart"})
     source = tmp_path / "in.mp4"
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -187,7 +187,7 @@ def test_ctrl_c_leaves_a_playable_video_and_a_finished_log(clips, tmp_path):
     assert not (tmp_path / "out.mp4.yolo3-part1.mp4").exists()
 
 
-def test_full_disk_ends_the_run_and_says_where(clips, tmp_path):
+def test_full_disk_ends_the_run_and_names_the_file(clips, tmp_path):
     source = clips.make(tmp_path / "in.mp4", range(100), sound="aac")
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))\n{SCRIPT}"
     told = subprocess.run(

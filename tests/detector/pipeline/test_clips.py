@@ -53,7 +53,7 @@ def numbers(clips, path):
 SPANS = [range(8, 17), range(28, 34), range(43, 48)]
 
 
-def test_every_clip_holds_exactly_its_frames(clips, logged, tmp_path):
+def test_every_clip_contains_exactly_its_frames(clips, logged, tmp_path):
     result = cut(logged, folder=tmp_path / "clips")
 
     files = sorted((tmp_path / "clips").glob("*.mp4"))
@@ -101,7 +101,7 @@ def test_index_and_table(logged, tmp_path):
     assert np.abs(thumbnail[70:140, 120].astype(int) - plain.mean((0, 1))).mean() > 30  # the person's box
 
 
-def test_boxes_only_where_asked(clips, logged, tmp_path):
+def test_boxes_are_drawn_only_on_request(clips, logged, tmp_path):
     cut(logged, folder=tmp_path / "plain")
     cut(logged, folder=tmp_path / "drawn", draws=True)
 
@@ -156,7 +156,7 @@ def test_no_moment(logged, tmp_path):
     assert result.notes == (f"{tmp_path / 'all.mp4'}: not made, because no frame meets the condition",)
 
 
-def test_another_video_is_refused_and_nothing_left(clips, logged, tmp_path):
+def test_another_video_is_refused_and_leaves_nothing(clips, logged, tmp_path):
     before = sorted(path.name for path in tmp_path.iterdir())
     shorter = clips.make(tmp_path.parent / f"{tmp_path.name}-shorter.mp4", range(5))
     smaller = clips.make(tmp_path.parent / f"{tmp_path.name}-small.mp4", range(50), size=(192, 160))
@@ -181,7 +181,7 @@ def test_another_video_is_refused_and_nothing_left(clips, logged, tmp_path):
         ("person", {"folder": "log.jsonl"}, OutputError, "is a file; name a folder"),
     ],
 )
-def test_wrong_wishes(logged, tmp_path, when, outputs, error, said):
+def test_wrong_options(logged, tmp_path, when, outputs, error, said):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     given = {name: tmp_path / value if isinstance(value, str) else value for name, value in outputs.items()}
@@ -210,7 +210,7 @@ def test_again_only_with_overwrite(clips, logged, tmp_path):
     assert numbers(clips, tmp_path / "all.mp4") == list(range(50))
 
 
-def test_ctrl_c_keeps_the_clips_that_are_whole(logged, tmp_path):
+def test_ctrl_c_keeps_complete_clips(logged, tmp_path):
     class Bar:
         done = 0
 

@@ -57,7 +57,7 @@ def test_events_are_those_of_the_log(tmp_path, zones, tracker):
     assert (tmp_path / "live.jsonl").read_bytes() == (tmp_path / "later.jsonl").read_bytes()
 
 
-def test_a_run_that_passes_over_frames_goes_on_with_the_same_numbers(zones):
+def test_a_resumed_run_continues_with_the_same_numbers(zones):
     whole, resumed = (LiveTracking(TrackingOptions("bytetrack", zones=zones), INFO, NAMES, draws=False) for _ in "ab")
     once = [whole.refine(frame, found).tracker_id.tolist() for frame, found in frames()]
     again = []

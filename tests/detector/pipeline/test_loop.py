@@ -60,7 +60,7 @@ def test_every_frame_in_order_with_its_own_detections(record, detect):
     assert bar.count == 50
 
 
-def test_boxes_are_drawn_before_any_sink_sees_the_picture_and_after_it_was_detected_in(record):
+def test_boxes_are_drawn_after_detection_and_before_any_sink(record):
     seen = []
 
     def detect(frame):
@@ -115,7 +115,7 @@ def test_source_is_never_far_ahead(record):
     assert max(ahead) <= 10
 
 
-def test_frames_are_let_go(record):
+def test_frames_are_released(record):
     alive = weakref.WeakSet()
 
     class Watched(Numbers):
@@ -187,7 +187,7 @@ def test_sink_that_does_not_open(record):
     assert sinks[1].left_with == sinks[2].left_with == []
 
 
-def test_sink_that_does_not_finish(record):
+def test_sink_that_fails_to_finish(record):
     first, failing = record(), record(fail_exit=True)
     with pytest.raises(RuntimeError, match="does not finish"):
         run(Numbers(5), no_boxes, [first, failing])
@@ -203,7 +203,7 @@ def test_first_error_is_not_masked_by_those_that_follow_from_it(record):
     assert len(raised.value.__notes__) == 2
 
 
-def test_failure_to_finish_counts_more_than_the_interrupt_before_it(record):
+def test_failure_to_finish_overrides_an_earlier_interrupt(record):
     with pytest.raises(RuntimeError, match="does not finish"):
         run(Numbers(3, error=StreamError("broke off")), no_boxes, [record(fail_exit=True)])
 
@@ -255,7 +255,7 @@ def test_further_interrupts_do_not_disturb_the_finishing(record):
     assert all(sink.finished for sink in sinks)
 
 
-def test_stop_is_asked_before_each_frame(record):
+def test_stop_is_called_before_each_frame(record):
     sink, asked = record(), []
 
     def stop():
@@ -321,7 +321,7 @@ def test_source_that_is_slow_to_notice_does_not_delay_the_files(record):
     assert monotonic() - started >= 0.4
 
 
-def test_several_lanes_keep_the_order_and_work_at_once(record, boxes_of):
+def test_several_workers_keep_the_order_and_run_concurrently(record, boxes_of):
     busy, most, lock = 0, 0, threading.Lock()
 
     def detect(frame):
@@ -342,7 +342,7 @@ def test_several_lanes_keep_the_order_and_work_at_once(record, boxes_of):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 40])
-def test_lanes_finish_what_came_before_the_source_broke_off(record, count):
+def test_workers_finish_the_frames_before_the_source_broke_off(record, count):
     sink = record()
     summary = run(Numbers(count, error=StreamError("gone")), no_boxes, [sink], LoopOptions(workers=4))
     assert (summary.frames, summary.status) == (count, "truncated")
@@ -350,7 +350,7 @@ def test_lanes_finish_what_came_before_the_source_broke_off(record, count):
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
-def test_an_error_in_a_lane_ends_the_run_after_the_frames_before(record, error):
+def test_an_error_in_a_worker_ends_the_run_after_the_frames_before(record, error):
     def detect(frame):
         if frame.image[0, 0, 0] == 7:
             raise error
@@ -366,7 +366,7 @@ def test_an_error_in_a_lane_ends_the_run_after_the_frames_before(record, error):
     assert len(sink.frames) <= 7
 
 
-def test_lanes_can_be_stopped(record):
+def test_workers_can_be_stopped(record):
     asked = []
     sink = record()
     summary = run(Numbers(), no_boxes, [sink], LoopOptions(workers=3, stop=lambda: len(asked) >= 20 or asked.append(1)))
@@ -375,7 +375,7 @@ def test_lanes_can_be_stopped(record):
     assert len(sink.frames) <= 20
 
 
-def test_an_error_of_a_sink_ends_lanes_too(record):
+def test_an_error_of_a_sink_ends_the_workers_too(record):
     with pytest.raises(RuntimeError):
         run(Numbers(), no_boxes, [record(fail_at=3)], LoopOptions(workers=2))
 

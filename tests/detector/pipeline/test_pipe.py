@@ -6,7 +6,7 @@ import pytest
 from detector.pipeline.pipe import Pipe
 
 
-def test_everything_comes_out_in_order_and_no_more_than_its_size_waits():
+def test_items_are_read_in_order_and_at_most_its_size_are_queued():
     pipe: Pipe[int] = Pipe(2)
     ahead = []
     taken = []
@@ -39,7 +39,7 @@ def test_error_comes_after_what_was_put_before_it():
     assert taken == [1, 2]
 
 
-def test_abandoning_frees_a_producer_that_waits():
+def test_closing_the_output_releases_a_waiting_producer():
     pipe: Pipe[int] = Pipe(1)
     answers = []
 

@@ -82,7 +82,7 @@ with VideoWriter({str(tmp_path / "out.mp4")!r}, info, settings=VideoSettings(pre
     assert [clips.number(picture) for _, picture in clips.decoded(tmp_path / "out.mp4")] == list(range(found.frames))
 
 
-def test_what_cannot_be_recovered(clips, tmp_path):
+def test_parts_that_cannot_be_recovered(clips, tmp_path):
     part = fail(clips, tmp_path / "out.mp4", 5)
     with pytest.raises(VideoError, match="no such file"):
         recover(tmp_path / "none.mp4", tmp_path / "a.mp4")

@@ -186,7 +186,7 @@ def test_log_of_a_run_that_was_interrupted_or_killed(clips, tmp_path, boxes_of):
         pytest.param([index * 0.97 for index in range(30)], "has no frame at", id="another rate"),
     ],
 )
-def test_another_video_of_the_same_size_is_told_apart(clips, logged, tmp_path, pts, message):
+def test_another_video_of_the_same_size_is_recognised(clips, logged, tmp_path, pts, message):
     ticks = [round(index * 3600) for index in pts]
     other = clips.make(tmp_path / "other.mp4", ticks, time_base=Fraction(1, 90_000))
     with pytest.raises(LogError, match=rf"in\.jsonl: is not the log of .*other\.mp4: .*({message}).*in\.mp4"):
@@ -194,7 +194,7 @@ def test_another_video_of_the_same_size_is_told_apart(clips, logged, tmp_path, p
     assert not (tmp_path / "out.mp4").exists() and not (tmp_path / "sheet.png").exists()
 
 
-def test_what_it_refuses(clips, logged, tmp_path):
+def test_refused_options(clips, logged, tmp_path):
     with pytest.raises(SettingsError, match="nothing to make"):
         redrawn(logged)
     with pytest.raises(SettingsError, match="'cat' is not one of"):
@@ -205,12 +205,12 @@ def test_what_it_refuses(clips, logged, tmp_path):
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_verb(logged, tmp_path, capsys):
+def test_redraw_command(logged, tmp_path, capsys):
     redraw_verb(*logged, tmp_path / "out.mp4", blur="person", quiet=True)
     assert capsys.readouterr() == (f"Wrote {tmp_path / 'out.mp4'}\n", "")
 
 
-def test_a_log_that_ends_early_is_told(clips, tmp_path):
+def test_a_log_that_ends_early_gives_a_note(clips, tmp_path):
     source, log = clips.make(tmp_path / "in.mp4", range(20)), tmp_path / "log.jsonl"
     with VideoFile(source) as video:
         record = RunRecord.of(video.info, model="m", model_sha256="0", settings={}, classes=("car",))
@@ -230,7 +230,7 @@ def blurred(clips, path, wanted):
     return [number for number, picture in enumerate(pictures) if clips.number(picture) != wanted(number)]
 
 
-def test_frames_that_the_log_does_not_know_are_hidden_whole(clips, tmp_path):
+def test_frames_without_a_log_line_are_hidden_completely(clips, tmp_path):
     source, log = clips.make(tmp_path / "in.mp4", range(1, 31)), tmp_path / "log.jsonl"
     with VideoFile(source) as video:
         record = RunRecord.of(video.info, model="m", model_sha256="0", settings={}, classes=("person",))

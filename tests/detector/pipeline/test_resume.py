@@ -125,7 +125,7 @@ def resumed_as_unbroken(clips, colour_model, folder, moments, *words, ending=".m
         pytest.param([(120, 0.02)], ".mp4", id="at the end"),
     ],
 )
-def test_killed_run_goes_on(clips, colour_model, tmp_path, moments, ending):
+def test_killed_run_is_resumed(clips, colour_model, tmp_path, moments, ending):
     resumed_as_unbroken(clips, colour_model, tmp_path, moments, ending=ending)
 
 
@@ -142,7 +142,7 @@ class Wandering(Clips):
 
 
 @pytest.mark.parametrize("moments", [[(70, 0)], [(33, 0), (21, 0), (4, 0)]])
-def test_killed_run_with_frames_that_are_not_looked_into_goes_on(colour_model, tmp_path, moments):
+def test_killed_run_with_skipped_frames_is_resumed(colour_model, tmp_path, moments):
     resumed_as_unbroken(Wandering(), colour_model, tmp_path, moments, "sparse")
     log = [record for record in read_log(tmp_path / "out.jsonl") if isinstance(record, FrameRecord)]
     assert 20 < sum(not record.propagated for record in log) < 60
@@ -177,7 +177,7 @@ def annotate(source, model, outputs, settings=None, *, finder=None):
     return annotate_video(options, bar=lambda total: contextlib.nullcontext(None), open_detector=finder.opened)
 
 
-def test_failed_run_without_a_log_goes_on_too(clips, colour_model, tmp_path):
+def test_failed_run_without_a_log_is_resumed(clips, colour_model, tmp_path):
     source, out = clips.make(tmp_path / "in.mp4", range(80)), tmp_path / "out.mp4"
     with pytest.raises(WriteError):
         annotate(source, colour_model, Outputs(out), finder=Nothing(fail_at=60))
@@ -200,7 +200,7 @@ def test_failed_run_without_a_log_goes_on_too(clips, colour_model, tmp_path):
 
 
 @pytest.mark.parametrize("video", ["out.mp4", None])
-def test_interrupted_run_goes_on(clips, colour_model, tmp_path, video):
+def test_interrupted_run_is_resumed(clips, colour_model, tmp_path, video):
     source = clips.make(tmp_path / "in.mp4", range(50), sound="aac")
     out, log = video and tmp_path / video, tmp_path / "out.jsonl"
 
@@ -235,7 +235,7 @@ class Numbers(Nothing):
 @pytest.mark.parametrize(
     "sparse", [FrameSkipping(3, carry="still"), FrameSkipping(3), FrameSkipping(2, skip_still=True)]
 )
-def test_frames_that_are_not_looked_into(colour_model, tmp_path, sparse, broken_at, with_video):
+def test_skipped_frames_after_resuming(colour_model, tmp_path, sparse, broken_at, with_video):
     source = Wandering().make(tmp_path / "in.mp4", range(24))
 
     told = []
@@ -298,7 +298,7 @@ def test_second_run_on_the_same_output_refuses(clips, colour_model, tmp_path):
         pass
 
 
-def test_old_video_stays_until_the_resumed_one_is_whole(clips, colour_model, tmp_path):
+def test_old_video_stays_until_the_resumed_one_is_complete(clips, colour_model, tmp_path):
     source, out, log = clips.make(tmp_path / "in.mp4", range(60)), tmp_path / "out.mp4", tmp_path / "out.jsonl"
     out.write_text("old")
     log.write_text("old")
@@ -320,7 +320,7 @@ class Interrupted(Nothing):
 
 @pytest.mark.parametrize("ends", ["failed", "interrupted"])
 @pytest.mark.parametrize("with_video", [True, False])
-def test_the_old_pair_stays_until_the_new_one_is_whole(clips, colour_model, tmp_path, ends, with_video):
+def test_the_old_pair_stays_until_the_new_one_is_complete(clips, colour_model, tmp_path, ends, with_video):
     source = clips.make(tmp_path / "in.mp4", range(60))
     out, log = (tmp_path / "out.mp4" if with_video else None), tmp_path / "out.jsonl"
     annotate(source, colour_model, Outputs(out, log))
@@ -382,7 +382,7 @@ def test_the_log_behind_a_link_is_replaced_and_the_link_stays(clips, colour_mode
     assert list(real.parent.iterdir()) == [real]
 
 
-def test_part_that_is_damaged_is_made_again(clips, colour_model, tmp_path):
+def test_a_damaged_part_is_made_again(clips, colour_model, tmp_path):
     source, out, log = clips.make(tmp_path / "in.mp4", range(60)), tmp_path / "out.mp4", tmp_path / "out.jsonl"
     with pytest.raises(WriteError):
         annotate(source, colour_model, Outputs(out, log), finder=Nothing(fail_at=50))

@@ -40,7 +40,7 @@ def test_sizes_are_in_network_pixels(squares):
     assert sizes[0] == pytest.approx(dataset.train[0].boxes[0, 2:] * 128)
 
 
-def test_a_network_says_what_anchors_it_needs():
+def test_the_anchors_that_a_network_needs():
     assert AnchorRequest.of(squares_network().cfg) == AnchorRequest(2, 64, 64, "letterbox")
     with pytest.raises(SettingsError, match=r"has no \[yolo\] section"):
         AnchorRequest.of(parse_cfg("[net]\nwidth=8\nheight=8\n[convolutional]\n", "x.cfg"))
@@ -53,7 +53,7 @@ def test_the_fit_of_anchors():
     assert mean_iou(np.zeros((0, 2), np.float32), [(1, 1)]) == 0
 
 
-def test_anchors_far_from_the_boxes_are_told(squares):
+def test_anchors_far_from_the_boxes_give_a_warning(squares):
     examples, rules = read_dataset(squares).train, read_rules(squares_network())
 
     assert anchor_note(examples, rules, AnchorRequest(2, 64, 64, "letterbox")) == ""

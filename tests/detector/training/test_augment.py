@@ -28,7 +28,7 @@ def edges(box):
 
 
 @pytest.mark.parametrize("resize", ["letterbox", "stretch"])
-def test_boxes_lie_where_the_picture_lies(resize):
+def test_boxes_are_letterboxed_with_the_picture(resize):
     fitted = fit_sample(square(), width=96, height=96, resize=resize)
 
     assert fitted.picture.shape == (96, 96, 3)
@@ -80,7 +80,7 @@ def test_colours_vary_and_boxes_stay():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_mosaic_shows_four_and_keeps_what_is_seen_of_each(seed):
+def test_a_mosaic_keeps_the_visible_part_of_each_box(seed):
     samples = [fit_sample(square(), width=96, height=64, resize="stretch") for _ in range(4)]
 
     together = mosaic(samples, np.random.default_rng(seed))

@@ -37,7 +37,7 @@ def test_the_statistics_are_those_of_the_batches(model, batches):
     assert np.asarray(layer.moving_variance) == pytest.approx(variance, rel=1e-3, abs=1e-5)
 
 
-def test_a_network_in_inference_gives_what_it_gave_in_training(model, batches):
+def test_inference_gives_the_same_outputs_as_training(model, batches):
     BatchStatistics(model, {}).estimate(batches[:1], step=10)
 
     trained, inferred = (np.asarray(model(batches[0], training=training)) for training in (True, False))
@@ -66,7 +66,7 @@ def test_frozen_layers_keep_their_statistics(model, batches):
     assert np.asarray(model.get_layer("bn_1").moving_variance).max() != 1
 
 
-def test_the_state_comes_back(model):
+def test_the_state_is_restored(model):
     statistics = BatchStatistics(model, statistics_of(model, ["bn_0", "conv_0"]))
     other = BatchStatistics(model, {})
 

@@ -24,7 +24,7 @@ IDENTITY = Identity("[net]\n", "abc", TrainSettings(batch=4), RunSource("a.cfg",
 CHECKPOINT = Checkpoint(3, 120, 0.25, IDENTITY)
 
 
-def test_a_checkpoint_comes_back(tmp_path):
+def test_a_checkpoint_is_read_back(tmp_path):
     write_checkpoint(tmp_path, CHECKPOINT, {"weights/0": np.arange(6, dtype=np.float32).reshape(2, 3)})
 
     checkpoint, state = read_checkpoint(tmp_path)
@@ -43,7 +43,7 @@ def test_a_checkpoint_comes_back(tmp_path):
         (b"PK\x03\x04 cut off", "damaged"),
     ],
 )
-def test_no_checkpoint_is_an_error_in_words(tmp_path, content, words):
+def test_a_missing_checkpoint_is_reported(tmp_path, content, words):
     if content is not None:
         (tmp_path / STATE).write_bytes(content)
 
@@ -59,7 +59,7 @@ def test_the_advice_for_a_damaged_checkpoint_names_the_last_model(tmp_path):
         read_checkpoint(tmp_path)
 
 
-def test_a_folder_that_holds_a_training_is_refused(tmp_path):
+def test_a_folder_with_another_training_is_refused(tmp_path):
     check_new(tmp_path)
     (tmp_path / BEST).write_bytes(b"")
     with pytest.raises(OutputError, match=r"holds best\.h5 of another training; choose another --out"):
@@ -86,5 +86,5 @@ def identity(**changes):
         ({"settings": TrainSettings(flip=0.1, seed=5)}, ["flip", "seed"]),
     ],
 )
-def test_what_has_changed_is_named(changes, words):
+def test_changes_are_named(changes, words):
     assert identity().differences(identity(**changes)) == words

@@ -30,7 +30,7 @@ def test_an_epoch_has_every_picture_once(loader):
     assert batches[0].truth_classes[0].tolist() == [0, 1, *[-1] * 14]
 
 
-def test_the_seed_and_the_epoch_decide(loader):
+def test_batches_depend_only_on_the_seed_and_the_epoch(loader):
     one, same, other = (np.concatenate([batch.pictures for batch in loader().epoch(number)]) for number in (3, 3, 4))
 
     assert np.array_equal(one, same)
@@ -38,7 +38,7 @@ def test_the_seed_and_the_epoch_decide(loader):
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])
-def test_pictures_go_on_into_the_next_epochs(loader, count):
+def test_pictures_continue_into_the_next_epochs(loader, count):
     batches = list(loader().pictures(2, count))
 
     assert len(batches) == count

@@ -45,7 +45,7 @@ def values(network, model):
     return get_arrays(network, lambda layer, name: np.asarray(getattr(model.get_layer(layer), name)))
 
 
-def test_whole_weights_are_taken(network, tmp_path):
+def test_complete_weights_are_used(network, tmp_path):
     arrays = arrays_of(network)
     start = read_start(write(tmp_path / "w.weights", arrays), network)
     model = build(network)
@@ -59,7 +59,7 @@ def test_whole_weights_are_taken(network, tmp_path):
             assert np.array_equal(one, other)
 
 
-def test_a_prefix_is_taken_and_the_rest_is_random(network, tmp_path):
+def test_the_first_layers_are_used_and_the_rest_is_random(network, tmp_path):
     arrays = arrays_of(network)
     first_two = sum(part.size for layer in arrays[:2] for part in layer)
 
@@ -81,7 +81,7 @@ def test_too_many_weights_are_refused(network, tmp_path):
         read_start(path, network)
 
 
-def test_another_class_count_remakes_the_heads_only(network, tmp_path):
+def test_another_class_count_reinitialises_only_the_heads(network, tmp_path):
     other = plan(with_classes(network.cfg, 5))
     arrays = arrays_of(other)
 
@@ -91,7 +91,7 @@ def test_another_class_count_remakes_the_heads_only(network, tmp_path):
     assert "initialised at random: 3" in start.note
 
 
-def test_an_untrained_head_expects_little(network):
+def test_an_untrained_head_predicts_few_objects(network):
     import_keras().utils.set_random_seed(0)
     model = build(network)
 
@@ -174,7 +174,7 @@ def test_the_weights_of_a_shortcut_stay_as_they_are_and_are_kept():
     assert np.unique(kernel) == pytest.approx([0.5], abs=1e-3)
 
 
-def test_what_is_not_trained_and_not_read_is_told():
+def test_untrained_and_unread_parts_are_listed():
     weighted, unread = fixed_notes(plan(parse_cfg(WEIGHTED, "weighted.cfg")), TrainSettings())
 
     assert "layers 2" in weighted

@@ -116,7 +116,7 @@ def test_gradients_are_darknets_deltas(seed, head):
     assert -gradients(output, truths, kinds, rule[head]) == pytest.approx(deltas, abs=2e-5)
 
 
-def test_truth_thresh_takes_a_good_box_as_found():
+def test_truth_thresh_trains_a_good_box_as_a_match():
     truth = [3.2 / 8, 2.6 / 4, 8 / 64, 8 / 32]
     output = np.zeros((4, 8, 14), np.float32)
     output[2, 3].reshape(2, 7)[0, 2:4] = math.log(2)  # the 4x4 anchor grown to the truth's 8x8
@@ -195,7 +195,7 @@ def reference_rule(part):
     return dataclasses.replace(base, head=head, anchors=anchors, mask=mask, dialect="alexeyab", **options)
 
 
-def test_a_stretched_sigmoid_is_no_part_of_the_gradient():
+def test_the_gradient_ignores_the_stretched_sigmoid():
     rule = rules("scale_x_y=1.2\niou_normalizer=1")[1]
     truth = [3.9 / 8, 2.2 / 4, 8 / 64, 8 / 32]
     output = np.zeros((4, 8, 14), np.float32)
@@ -222,7 +222,7 @@ def test_gradients_are_finite_for_boxes_without_an_area():
         assert np.isfinite(found).all()
 
 
-def test_a_picture_without_boxes_teaches_that_nothing_is_there():
+def test_a_picture_without_boxes_trains_background():
     output = np.random.default_rng(0).normal(size=(1, 4, 8, 14)).astype(np.float32)
 
     terms = terms_of(output, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), rules()[1])

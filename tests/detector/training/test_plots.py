@@ -14,7 +14,7 @@ def test_the_curves_are_drawn(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["log.png"]
 
 
-def test_no_rows_are_no_error(tmp_path):
+def test_no_rows_are_not_an_error(tmp_path):
     plot_history(tmp_path / "log.png", [])
 
     assert (tmp_path / "log.png").is_file()

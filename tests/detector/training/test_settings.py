@@ -18,6 +18,6 @@ from detector.training.settings import TrainSettings
         ({"schedule": "linear"}, "cosine, darknet"),
     ],
 )
-def test_what_is_out_of_range_is_named(wrong, word):
+def test_values_out_of_range_are_named(wrong, word):
     with pytest.raises(SettingsError, match=word):
         TrainSettings(**wrong)

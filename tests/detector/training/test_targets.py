@@ -54,7 +54,7 @@ def targets(boxes, class_ids, keys=""):
     return make_targets(arrays, [np.array(one, np.int64) for one in class_ids], rules(keys), width=64, height=32)
 
 
-def test_keys_of_training_are_read():
+def test_training_keys_are_read():
     coarse, fine = rules("ignore_thresh=.6\ntruth_thresh=.9\niou_loss=giou\niou_normalizer=2")
 
     assert (coarse.head.stride, fine.head.stride) == (16, 8)
@@ -66,7 +66,7 @@ def test_keys_of_training_are_read():
     ("size", "head", "slot"),
     [((4, 5), 1, 0), ((9, 8), 1, 1), ((16, 9), 0, 0), ((60, 30), 0, 1)],
 )
-def test_a_box_goes_to_the_best_anchor_of_all_heads(size, head, slot):
+def test_a_box_is_assigned_to_the_best_anchor_of_all_heads(size, head, slot):
     box = [0.6, 0.7, size[0] / 64, size[1] / 32]
 
     found = targets([[box]], [[1]])
@@ -82,7 +82,7 @@ def test_a_box_goes_to_the_best_anchor_of_all_heads(size, head, slot):
     assert found[head].classes[0, row, column, slot].tolist() == [0, 1]
 
 
-def test_other_anchors_get_it_too_above_iou_thresh():
+def test_other_anchors_above_iou_thresh_are_assigned_too():
     box = [0.6, 0.7, 10 / 64, 8 / 32]  # IoU 0.8 with 8x8, 0.625 with 16x8
 
     assert [int(one.found.sum()) for one in targets([[box]], [[0]])] == [0, 1]
@@ -90,7 +90,7 @@ def test_other_anchors_get_it_too_above_iou_thresh():
 
 
 @pytest.mark.parametrize(("keys", "taught"), [("", [False, True]), ("iou_loss=mse", [True, True])])
-def test_a_later_box_replaces_an_earlier_one_in_pjreddies_way_only(keys, taught):
+def test_a_later_box_replaces_an_earlier_one_only_for_pjreddie(keys, taught):
     one, other = [0.6, 0.7, 8 / 64, 8 / 32], [0.61, 0.71, 8 / 64, 8 / 32]
 
     _, fine = targets([[one, other]], [[0, 1]], keys)

@@ -28,7 +28,7 @@ def losses(folder):
     return [row.loss for row in read_history(folder / "log.csv", epochs=99)]
 
 
-def test_the_loss_falls_and_everything_is_left_behind(dataset, squares_cfg, tmp_path):
+def test_the_loss_falls_and_all_files_are_written(dataset, squares_cfg, tmp_path):
     outcome = train(read_cfg(squares_cfg), dataset, tmp_path / "run", QUICK)
 
     found = losses(tmp_path / "run")
@@ -112,7 +112,7 @@ def test_changed_labels_are_noticed_when_resuming(dataset, squares_cfg, tmp_path
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_ends_it_with_the_last_model_kept(dataset, squares_cfg, tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_model(dataset, squares_cfg, tmp_path):
     with pytest.raises(TrainingError, match="learning rate is probably too high") as caught:
         train(read_cfg(squares_cfg), dataset, tmp_path / "run", QUICK, reporting=with_bar(NotANumberBar, first=2))
 
@@ -173,7 +173,7 @@ def test_a_training_without_pictures_is_refused(dataset, squares_cfg, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_input_of_several_sizes_learns_too(dataset, squares_cfg, tmp_path):
+def test_multi_scale_training_learns_too(dataset, squares_cfg, tmp_path):
     settings = dataclasses.replace(QUICK, epochs=6, multi_scale=True)
 
     train(read_cfg(squares_cfg), dataset, tmp_path / "run", settings)

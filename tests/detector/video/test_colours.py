@@ -124,7 +124,7 @@ def test_rgb_is_that_of_the_named_matrix_and_range(matrix, full_range, sample):
 
 @pytest.mark.parametrize("matrix", [*WEIGHTS, 2])
 @pytest.mark.parametrize("full_range", [False, True])
-def test_there_and_back_is_where_it_started(matrix, full_range):
+def test_a_round_trip_changes_little(matrix, full_range):
     colours = Colours(matrix=matrix, full_range=full_range)
     for y, u, v in SAMPLES:
         frame = FromRgb(colours, height=64)(ToRgb(width=64, height=64)(yuv_frame(y, u, v, colours)))
@@ -136,7 +136,7 @@ def test_there_and_back_is_where_it_started(matrix, full_range):
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(480, 5), (576, 5), (720, 1), (1080, 1)])
-def test_unnamed_matrix_is_the_one_players_take(height, matrix):
+def test_an_unnamed_matrix_is_the_one_that_players_assume(height, matrix):
     sample = (100, 90, 200)
     frame = yuv_frame(*sample, Colours(), size=(64, height))
     picture = ToRgb(width=64, height=height)(frame)

@@ -29,7 +29,7 @@ def test_hlg_is_that_of_the_standard():
     assert hlg_light(np.array([0, 0.5, 0.75, 1])) == pytest.approx([0, 1 / 12, 0.2650, 1], abs=1e-4)
 
 
-def test_dark_and_mid_tones_stay_and_the_peak_is_white():
+def test_dark_and_mid_tones_are_unchanged_and_the_peak_is_white():
     for nits in (1, 10, 30):  # below the knee: the screen shows what was meant, white being 203
         shown = (grey(pq_code(np.array([float(nits)]))[0], PQ)[0] / 255) ** 2.4 * 203
         assert shown == pytest.approx(nits, rel=0.05)
@@ -130,7 +130,7 @@ def test_an_hdr_video_is_read_and_written_as_bt709(hdr_clip, tmp_path):
 
 
 @pytest.mark.parametrize("white", [65280, 65472, 65535])
-def test_white_is_the_code_that_the_caller_names(white):
+def test_white_is_the_given_code(white):
     assert tone_mapped(np.full((1, 1, 3), white, np.uint16), PQ, white=white)[0, 0].tolist() == [255] * 3
     middle = tone_mapped(np.full((1, 1, 3), round(0.5 * white), np.uint16), PQ, white=white)
     assert middle[0, 0].tolist() == grey(0.5, PQ)

@@ -55,13 +55,13 @@ def test_times_as_people_write_them(text, seconds):
     assert again.end == seconds  # a log loses nothing of it
 
 
-def test_the_beginning_is_no_section():
+def test_the_beginning_alone_is_not_a_section():
     assert Section.of("0", None) == Section.of("0:00", None) == WHOLE
     assert Section.logged({"confidence": 0.25}) == WHOLE
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1:60", "1:60:00", "abc", "1,5", "1e3", "nan", "inf", "1:2:3:4", "٣", "1:"])
-def test_what_is_no_time(text):
+def test_invalid_times(text):
     with pytest.raises(SettingsError, match="is not a time"):
         Section.of(None, text)
 
@@ -96,7 +96,7 @@ def test_times_in_messages():
         pytest.param("a.mp4", {"key_every": 1000}, id="one key frame"),
     ],
 )
-def test_frames_are_those_and_no_others(clips, tmp_path, name, options):
+def test_exactly_the_frames_of_the_section(clips, tmp_path, name, options):
     path = clips.make(tmp_path / name, range(120), **{"key_every": 25, **options})
     info, whole, _ = frames_of(path)
     for start, end in [(2, 3), (1.96, 2.04), (None, 0.5), (4, None), (0.001, None), (3.3, 99)]:
@@ -114,7 +114,7 @@ def test_frames_are_those_and_no_others(clips, tmp_path, name, options):
         assert any("before the requested end, 99 s (1:39)" in note for note in notes) == (end == 99)
 
 
-def test_what_it_does_not_hold(clips, tmp_path):
+def test_sections_outside_the_video(clips, tmp_path):
     path = clips.make(tmp_path / "a.mp4", range(50), key_every=10)
     with pytest.raises(
         SettingsError, match=r"a\.mp4: the requested start, 2 s, is after its last frame.* 2 s; give an"
@@ -124,7 +124,7 @@ def test_what_it_does_not_hold(clips, tmp_path):
         VideoFile(path, section=section(1.01, 1.02))
 
 
-def test_damage_behind_the_section_is_no_matter_damage_within_is(clips, tmp_path):
+def test_only_damage_within_the_section_is_an_error(clips, tmp_path):
     whole = clips.make(tmp_path / "whole.mp4", range(100), key_every=10, options={"movflags": "+faststart"})
     path = tmp_path / "a.mp4"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -207,7 +207,7 @@ def heard(path):
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm"])
 @pytest.mark.parametrize(("kind", "codec"), [(".mp4", "aac"), (".mkv", "libmp3lame"), (".mkv", "flac")])
-def test_what_is_heard_is_what_was_heard_then(tmp_path, kind, codec, ending):
+def test_audio_of_a_section_is_that_of_the_source(tmp_path, kind, codec, ending):
     """Copied or, in WebM, made Opus."""
     smooth = np.convolve(np.random.default_rng(1).normal(size=5 * RATE), np.hanning(25), mode="same")
     source = noisy(tmp_path / f"in{kind}", (1000 * smooth).astype(np.int16), codec)
@@ -222,7 +222,7 @@ def test_what_is_heard_is_what_was_heard_then(tmp_path, kind, codec, ending):
 
 
 @pytest.mark.parametrize("kind", [".mp4", ".mkv"])
-def test_pictures_that_begin_late_keep_their_distance(clips, tmp_path, kind):
+def test_pictures_that_begin_late_keep_their_offset(clips, tmp_path, kind):
     source = clips.make(tmp_path / f"in{kind}", range(75, 125), sound="aac")  # the first picture at 3 s
     cut(source, tmp_path / "out.mp4", section(1, 4))
     assert clips.times(tmp_path / "out.mp4")[0] == 2
@@ -249,7 +249,7 @@ def annotate(source, model, outputs, part, finder, **options):
     return annotate_video(given, bar=lambda total: contextlib.nullcontext(None), open_detector=finder.opened)
 
 
-def test_resumed_it_is_as_if_unbroken(clips, colour_model, tmp_path):
+def test_a_resumed_section_equals_an_unbroken_one(clips, colour_model, tmp_path):
     source = clips.make(tmp_path / "in.mp4", range(150), sound="aac", key_every=25)
     part = section(1.5, 5)
     whole, out = tmp_path / "whole.mp4", tmp_path / "out.mp4"
@@ -291,7 +291,7 @@ def test_every_other_frame_is_counted_from_the_section(clips, colour_model, tmp_
     assert finder.count == 4
 
 
-def test_a_pipe_can_be_read_once_only(clips, tmp_path):
+def test_a_pipe_can_be_read_only_once(clips, tmp_path):
     path = clips.make(tmp_path / "a.ts", range(75), kind="mpegts", key_every=25)
     wanted = [frame.time for frame in frames_of(path, section(1, 2))[1]]
     pipe = tmp_path / "pipe"
@@ -322,6 +322,6 @@ def test_a_file_that_cannot_seek_is_read_through(clips, tmp_path, videos):
 
 
 @pytest.mark.parametrize("start", ["abc", "1", [], True, -1, 1e300, float("nan")])
-def test_settings_of_a_log_that_are_no_times(start):
+def test_settings_of_a_log_with_invalid_times(start):
     with pytest.raises(SettingsError, match="settings give start as"):
         Section.logged({"start": start})

@@ -23,12 +23,12 @@ MILLISECONDS = Fraction(1, 1000)
         pytest.param([9_000_000, 9_000_040], [9_000_000, 9_000_040], 0, 0, id="late clock"),
     ],
 )
-def test_timestamps_rise_and_keep_what_they_can(given, placed, missing, moved):
+def test_timestamps_increase_with_few_changes(given, placed, missing, moved):
     timeline = Timeline(MILLISECONDS, step=40)
     assert [timeline.place(pts) for pts in given] == placed
     assert (timeline.missing, timeline.moved) == (missing, moved)
 
 
-def test_duration_tells_where_a_missing_timestamp_is_due():
+def test_a_missing_timestamp_follows_from_the_duration():
     timeline = Timeline(MILLISECONDS, step=40)
     assert [timeline.place(100, 70), timeline.place(None)] == [100, 170]

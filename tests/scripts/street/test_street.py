@@ -51,7 +51,7 @@ def car(key=0, x=0.0, row=150.0):
     return Actor(key, "car", make_car(np.random.default_rng(2)), x, row)
 
 
-def test_a_box_is_the_hull_of_what_the_thing_changes():
+def test_a_box_is_the_hull_of_the_pixels_that_the_object_changes():
     empty, street = with_actors(car())
     before, after = draw_shot(empty).picture, draw_shot(street)
     rows, columns = np.nonzero((before.astype(int) != after.picture).any(axis=2))
@@ -63,7 +63,7 @@ def test_a_box_is_the_hull_of_what_the_thing_changes():
     assert box[3] == pytest.approx(150, abs=2)
 
 
-def test_what_another_hides_has_the_box_of_its_visible_part_or_none():
+def test_a_hidden_object_has_the_box_of_its_visible_part_or_none():
     _, alone = with_actors(car())
     (whole,) = draw_shot(alone).xyxy
     scale = alone.view.scale(150)
@@ -78,7 +78,7 @@ def test_what_another_hides_has_the_box_of_its_visible_part_or_none():
     assert 0.15 < LEAST_VISIBLE < 0.5
 
 
-def test_what_leaves_the_picture_has_no_box():
+def test_objects_that_leave_the_picture_have_no_box():
     street, _ = with_actors()
     reach = street.reach(150.0)
     _, street = with_actors(car(x=reach + 1.5))

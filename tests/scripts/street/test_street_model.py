@@ -38,7 +38,7 @@ def judged(detector, shots):
     return score(truths, [detector.detect(shot.picture) for shot in shots], NAMES)
 
 
-def test_it_finds_what_is_in_pictures_it_has_never_seen(model):
+def test_it_detects_objects_in_unseen_pictures(model):
     detector = Detector.open(model, confidence=0.01)
 
     result = judged(detector, (draw_shot(random_street(9_000_000 + number)) for number in range(25)))
@@ -68,7 +68,7 @@ def test_it_is_as_good_on_the_clip(model):
 
 
 @pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromDarknet"), reason="OpenCV 5 reads no Darknet networks")
-def test_opencv_finds_the_same_boxes_with_the_weights(model):
+def test_opencv_detects_the_same_boxes_with_the_weights(model):
     """OpenCV's own importer, forward pass and decoding, before its suppression, which is another."""
     network = cv2.dnn.readNetFromDarknet(str(CFG), str(WEIGHTS))
     shot = draw_shot(random_street(4_000_001, 384, 224))
@@ -85,7 +85,7 @@ def test_opencv_finds_the_same_boxes_with_the_weights(model):
         assert np.abs(rows[same, 5 + class_id] - confidence).min() < 0.01
 
 
-def test_the_demo_says_what_it_found_and_draws_once(model, tmp_path, monkeypatch):
+def test_the_demo_prints_its_results_and_draws_once(model, tmp_path, monkeypatch):
     weights = tmp_path / "street.weights"
     weights.write_bytes(WEIGHTS.read_bytes())
     places, clip = Places(tmp_path / "demo", weights), Clip(width=320, height=180, seconds=0.8)

@@ -49,7 +49,7 @@ class Capture:
         self.released = True
 
 
-def test_camera_gives_rgb_stamped_with_its_arrival_until_it_is_gone():
+def test_camera_frames_are_rgb_and_timestamped_on_arrival():
     capture, frames = Capture(5), []
     with Camera(2, open_capture=lambda index: capture) as camera:
         assert (camera.info.source, camera.info.width, camera.info.height) == ("camera 2", 6, 4)
@@ -67,7 +67,7 @@ def test_camera_gives_rgb_stamped_with_its_arrival_until_it_is_gone():
 
 
 @pytest.mark.parametrize("capture", [Capture(0), Capture(5, opens=False)], ids=["no picture", "not opened"])
-def test_camera_that_does_not_open_says_so_and_is_let_go(capture):
+def test_a_camera_that_does_not_open_is_reported_and_released(capture):
     with pytest.raises(CameraError, match="camera 7: "):
         Camera(7, open_capture=lambda index: capture)
     assert capture.released
@@ -137,7 +137,7 @@ def test_why_a_camera_does_not_open(tmp_path):
 
 @linux
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="permissions do not bind this user")
-def test_camera_that_may_not_be_used(tmp_path):
+def test_camera_without_permission(tmp_path):
     (tmp_path / "video0").touch(mode=0)
     assert "usermod -aG video" in why_not(0, devices=tmp_path)
 
@@ -151,7 +151,7 @@ def test_no_camera_here(which, capfd):
     assert capfd.readouterr() == ("", "")  # OpenCV's own complaints stay away
 
 
-def test_file_in_a_cameras_place_keeps_time(clips, tmp_path):
+def test_a_file_played_as_a_camera_keeps_time(clips, tmp_path):
     path = clips.make(tmp_path / "a.mp4", [0, 50, 300, 310], time_base=Fraction(1, 1000))
     with open_camera(path) as camera:
         assert camera.info.live
@@ -170,7 +170,7 @@ def test_file_without_pacing(clips, tmp_path):
     assert monotonic() - started < 4
 
 
-def test_what_is_no_camera(tmp_path):
+def test_sources_that_are_not_cameras(tmp_path):
     with pytest.raises(CameraError, match="garage: no such camera; give a number"):
         open_camera("garage")
     (tmp_path / "text.mp4").write_text("no video" * 100)

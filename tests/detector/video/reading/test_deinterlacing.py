@@ -54,7 +54,7 @@ def read(path, **options):
         return frames, [np.asarray(frame.image) for frame in frames], video.notes
 
 
-def test_interlaced_frames_become_whole_pictures(tmp_path):
+def test_interlaced_frames_are_deinterlaced(tmp_path):
     source = make(tmp_path / "a.mp4", [woven(number) for number in range(15)], interlaced=True)
     frames, pictures, notes = read(source)
     assert [frame.time for frame in frames] == [Fraction(number, 25) for number in range(15)]
@@ -68,7 +68,7 @@ def test_interlaced_frames_become_whole_pictures(tmp_path):
         assert distance(picture, 2 * number) < distance(picture, 2 * number + 1)
 
 
-def test_progressive_frames_stay_as_they_are(tmp_path):
+def test_progressive_frames_are_unchanged(tmp_path):
     source = make(tmp_path / "a.mp4", [scene(2 * number) for number in range(10)], interlaced=False)
     frames, pictures, notes = read(source)
     assert notes == []

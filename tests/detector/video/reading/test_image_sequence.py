@@ -66,7 +66,7 @@ def test_rates(text, rate):
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "1001", "25/0", "fast", "", "nan", "1/2/3"])
-def test_what_is_no_rate(text):
+def test_invalid_rates(text):
     with pytest.raises(SettingsError, match="is not a frame rate"):
         parse_rate(text)
 
@@ -93,7 +93,7 @@ def test_rotation_of_a_photo_is_applied(folder, clips):
 
 
 @pytest.mark.parametrize("damaged", [(0,), (3, 7), (0, 1, 11)])
-def test_a_damaged_picture_is_left_out_and_the_others_keep_their_times(clips, folder, damaged):
+def test_a_damaged_picture_is_skipped_and_the_others_keep_their_times(clips, folder, damaged):
     for number in damaged:
         path = folder / f"bild {number}.png"
         path.write_bytes(path.read_bytes()[:200])
@@ -137,7 +137,7 @@ def test_a_section_of_a_folder(clips, folder):
 
 
 @pytest.mark.parametrize("name", ["rtsp://camera/[1]", "http://host/a?b=*", "a.mp4", "a%03d.png"])
-def test_what_is_no_pattern(name):
+def test_names_that_are_not_patterns(name):
     assert not is_picture_series(name)
 
 
@@ -148,7 +148,7 @@ def test_a_rate_is_for_pictures_only(clips, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.webp", "a.bmp", "a.tif", "a.ppm"])
-def test_a_single_picture_is_no_video(tmp_path, name):
+def test_a_single_picture_is_not_a_video(tmp_path, name):
     Image.new("RGB", (64, 48), "red").save(tmp_path / name)
     with pytest.raises(VideoError, match=r"is a single picture, not a video; use `yolo3 image`"):
         open_video(tmp_path / name)
@@ -203,7 +203,7 @@ def test_animations(clips, tmp_path, name, options):
         assert [frame.duration for frame in frames] == [40, 200, 100, 100, 350]
 
 
-def test_what_a_gif_leaves_standing(tmp_path):
+def test_partial_gif_frames_keep_the_previous_one(tmp_path):
     """Frames that change a part only: the rest is that of the frame before."""
     pictures = []
     for number in range(3):
@@ -217,7 +217,7 @@ def test_what_a_gif_leaves_standing(tmp_path):
         assert np.flatnonzero(red).tolist() == list(range(20 * number, 20 * number + 20))
 
 
-def test_the_picture_for_programs_that_know_no_animation_is_no_frame(clips, tmp_path):
+def test_the_fallback_picture_is_not_a_frame(clips, tmp_path):
     first, *others = (drawn(clips, number) for number in range(4))
     first.save(tmp_path / "a.png", save_all=True, append_images=others, duration=80, default_image=True)
     _, frames, _ = read(tmp_path / "a.png")
@@ -238,7 +238,7 @@ def test_a_section_of_an_animation(clips, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "options"), [case for case in ANIMATIONS if case.id in ("gif", "apng")])
-def test_an_animation_cut_off(clips, tmp_path, name, options):
+def test_a_truncated_animation(clips, tmp_path, name, options):
     path = animation(clips, tmp_path / name, **options)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     numbers = []
@@ -249,7 +249,7 @@ def test_an_animation_cut_off(clips, tmp_path, name, options):
     assert numbers == list(range(len(numbers)))
 
 
-def test_wherever_a_gif_is_cut_off_it_is_said_in_words(clips, tmp_path):
+def test_a_gif_truncated_anywhere_is_reported(clips, tmp_path):
     whole = animation(clips, tmp_path / "whole.gif", disposal=2).read_bytes()
     path = tmp_path / "a.gif"
     said = 0
@@ -317,7 +317,7 @@ def test_a_damaged_picture_makes_the_run_end_as_truncated(clips, colour_model, f
     assert frames[4].time == 0.2
 
 
-def test_a_picture_that_is_read_is_not_written_over(colour_model, folder):
+def test_a_picture_that_is_read_is_not_overwritten(colour_model, folder):
     before = (folder / "bild 2.png").read_bytes()
     with pytest.raises(OutputError, match=r"bild 2\.png: is the input"):
         annotate(folder, colour_model, Outputs(None, folder / "bild 2.png", overwrite=True))

@@ -19,7 +19,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_it_returns_and_raises_what_the_work_does():
+def test_results_and_errors_of_the_work_are_passed_on():
     assert interruptible(lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
         interruptible(lambda: 1 // 0)

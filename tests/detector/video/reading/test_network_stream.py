@@ -211,7 +211,7 @@ def check_one_gap(numbers, gaps):
 
 
 @pytest.mark.parametrize("ill", ["garbage .ts", "hangs", *(pytest.param(ill, marks=pytest.mark.slow) for ill in RARER)])
-def test_hls_server_that_is_ill_for_a_while(web, hls, clips, ill):
+def test_hls_server_with_temporary_errors(web, hls, clips, ill):
     def trouble():
         web.ill = ill
         sleep(1.5)
@@ -221,7 +221,7 @@ def test_hls_server_that_is_ill_for_a_while(web, hls, clips, ill):
     check_one_gap(numbers, gaps)
 
 
-def test_hls_server_that_is_gone_for_a_while(web, hls, clips):
+def test_hls_server_that_is_temporarily_down(web, hls, clips):
     def trouble():
         web.stop()
         sleep(1)
@@ -232,7 +232,7 @@ def test_hls_server_that_is_gone_for_a_while(web, hls, clips):
     assert "refused" in gaps[0].reason
 
 
-def test_hls_playlist_that_stands_still_gives_no_frame_twice(hls, clips):
+def test_an_unchanged_hls_playlist_repeats_no_frame(hls, clips):
     def trouble():
         hls.last = int((monotonic() - hls.started) / 0.2)
         sleep(2)  # more than is buffered, and the timeout
@@ -245,7 +245,7 @@ def test_hls_playlist_that_stands_still_gives_no_frame_twice(hls, clips):
     assert numbers == list(range(numbers[0], numbers[-1] + 1))  # and passes over none that is still listed
 
 
-def test_hls_that_ends_while_nobody_reads_it_ends_the_run(web, hls, clips):
+def test_hls_that_ends_between_connections_ends_the_run(web, hls, clips):
     def trouble():
         hls.last = int((monotonic() - hls.started) / 0.2)
         sleep(0.5)
@@ -259,7 +259,7 @@ def test_hls_that_ends_while_nobody_reads_it_ends_the_run(web, hls, clips):
     assert len(gaps) <= 1
 
 
-def test_hls_that_ends_while_its_playlist_fails_once_is_seen_to_its_end(web, hls, clips):
+def test_hls_that_ends_during_an_error_is_read_to_its_end(web, hls, clips):
     """Whoever asks next finds an end, and segments before it that were never read."""
     calls = []
 
@@ -293,7 +293,7 @@ def test_the_command_watches_a_playlist_to_its_end(web, segments, colour_model, 
     assert records[-2].frame == 39 and len(records) > 20  # at its own pace there is time for most of them
 
 
-def test_hls_that_ends_at_the_moment_it_is_given_up_is_seen_to_its_end(web, hls, clips):
+def test_hls_that_ends_during_the_timeout_is_read_to_its_end(web, hls, clips):
     """The reader that waits is told nothing new until it gives up; whoever looks why sees an end, further on."""
     lasts = []
 
@@ -316,7 +316,7 @@ def test_hls_that_ends_at_the_moment_it_is_given_up_is_seen_to_its_end(web, hls,
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "404"), (b"#EXTM3U\n", "cannot be read as a video"), (b"<html>", "cannot be read")]
 )
-def test_playlist_that_is_none(web, content, message):
+def test_an_invalid_playlist(web, content, message):
     web.answers["/live.m3u8"] = content
     with pytest.raises(CameraError, match=message):
         open_camera(web.url("live.m3u8"), timeout_seconds=1)
@@ -330,7 +330,7 @@ def test_recording_over_http_is_played_once_at_its_own_pace(web, clips, tmp_path
     assert monotonic() - started > 0.9
 
 
-def test_recording_over_http_that_breaks_off_is_not_begun_again(web, clips, tmp_path):
+def test_recording_over_http_that_breaks_off_is_not_restarted(web, clips, tmp_path):
     path = clips.make(tmp_path / "a.mp4", range(50), options={"movflags": "faststart"})
     content = path.read_bytes()
     web.answers["/a.mp4"] = lambda handler: handler.give(content[: len(content) * 2 // 3], claimed=len(content))
@@ -382,7 +382,7 @@ def test_mjpeg_that_freezes_sends_garbage_is_gone_and_hangs_up(web, clips):
     assert [gap.after_frame for gap in gaps] == [9, 19, 29]
 
 
-def test_pace_keeps_time_and_takes_a_jump_for_a_new_start():
+def test_pacing_keeps_time_and_resets_after_a_jump():
     pace, started = Pace(), monotonic()
     for index in range(6):
         pace.wait(100 + index / 20)
@@ -396,7 +396,7 @@ def test_pace_keeps_time_and_takes_a_jump_for_a_new_start():
     assert monotonic() - back >= 0.19
 
 
-def test_memory_knows_what_it_read_and_not_what_looks_alike(clips, tmp_path):
+def test_memory_recognises_read_packets_and_not_similar_ones(clips, tmp_path):
     def packets(pictures):
         still = tmp_path / "still.ts"
         with av.open(str(still), "w") as output:

@@ -63,7 +63,7 @@ def test_standard_input(clips, tmp_path, name, piped):
     assert bool(notes and "only once" in notes[0]) is piped
 
 
-def test_an_mp4_that_cannot_come_through_a_pipe(clips, tmp_path, fifo):
+def test_an_mp4_that_cannot_be_read_from_a_pipe(clips, tmp_path, fifo):
     source = clips.make(tmp_path / "a.mp4", range(300))
     writer = feed(fifo, source.read_bytes())
     with pytest.raises(VideoError, match=r"pipe: .*index at the end cannot be read from a pipe"):
@@ -71,7 +71,7 @@ def test_an_mp4_that_cannot_come_through_a_pipe(clips, tmp_path, fifo):
     writer.join()
 
 
-def test_a_pipe_without_a_writer_can_be_left(fifo):
+def test_a_wait_for_a_writer_can_be_interrupted(fifo):
     reader = PipeReader(str(fifo))
     threading.Timer(0.3, reader.stop).start()
     started = time.monotonic()
@@ -98,13 +98,13 @@ def test_ctrl_c_ends_a_wait_for_a_pipe(fifo):
     assert (told.stdout, told.stderr) == (b"interrupted\n", b"")
 
 
-def test_what_is_a_pipe(tmp_path, fifo):
+def test_recognising_a_pipe(tmp_path, fifo):
     (tmp_path / "a").write_text("x")
     assert is_pipe(str(fifo))
     assert not any(map(is_pipe, [str(tmp_path), str(tmp_path / "a"), str(tmp_path / "none"), "http://a.b/c", "\0"]))
 
 
-def test_a_terminal_is_no_video():
+def test_a_terminal_is_not_a_video():
     controller, terminal = os.openpty()
     try:
         with pytest.raises(VideoError, match="is a terminal, not a video"):

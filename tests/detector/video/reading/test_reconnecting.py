@@ -111,7 +111,7 @@ def logged(source, path, count, clips):
     return summary, seen
 
 
-def test_dropped_ten_times_and_brought_back(clips, serve, stream, tmp_path):
+def test_a_stream_dropped_ten_times_is_reopened(clips, serve, stream, tmp_path):
     server = serve((stream, True))
     _, seen = logged(live(server.url), tmp_path / "log.jsonl", 101, clips)
     assert [number for _, _, number in seen[:101]] == [*list(range(10)) * 10, 0]
@@ -126,7 +126,7 @@ def test_dropped_ten_times_and_brought_back(clips, serve, stream, tmp_path):
     assert len(frames) >= 101
 
 
-def test_frozen(clips, serve, stream):
+def test_a_frozen_stream(clips, serve, stream):
     server = serve((stream, False), (stream, True))
     with live(server.url, timeout_seconds=0.5) as source:
         frames = list(islice(source, 12))
@@ -136,7 +136,7 @@ def test_frozen(clips, serve, stream):
     assert [clips.number(frame.picture) for frame in frames] == [*range(10), 0, 1]
 
 
-def test_garbage(clips, serve, stream):
+def test_a_stream_of_garbage(clips, serve, stream):
     noise = random.Random(1).randbytes(400_000)
     server = serve(
         (stream, True), (noise, True), (noise, False), (b"", True), (stream[:3000] + noise, True), (stream, True)
@@ -169,7 +169,7 @@ def test_stopping_does_not_wait_for_the_source(serve, stream):
     assert "trying again" in told[0] and source.notes == [f"{server.url}: lost 1 time"]
 
 
-def test_clock_goes_on_through_a_loss():
+def test_timestamps_continue_through_a_loss():
     class Connected(Connection):
         info = VideoInfo("camera", 8, 8, Fraction(1, 1000))
 
@@ -200,7 +200,7 @@ def test_recording_is_played_once(clips, tmp_path):
         LiveStream(lambda: VideoFile(tmp_path / "nothing.mp4"))
 
 
-def test_another_size_after_a_loss_is_made_to_fit(clips, tmp_path):
+def test_another_size_after_a_loss_is_fitted(clips, tmp_path):
     paths = iter(
         [
             clips.make(tmp_path / "a.h264", range(5), kind="h264"),
@@ -398,7 +398,7 @@ def oldest(detect_seconds, write_seconds):
     return min(found)
 
 
-def test_latest_is_never_old_and_nothing_is_uncounted():
+def test_latest_frames_are_recent_and_all_are_counted():
     """Behind a detector of 200 ms, of 25 frames a second: some 0.21 s on an idle machine, the oldest too."""
     assert oldest(0.2, 0.0) < 0.3
 
@@ -407,7 +407,7 @@ def test_frames_do_not_grow_old_before_a_slow_writer():
     assert oldest(0.01, 0.1) < 0.3
 
 
-def test_the_detector_is_given_the_newest_frame():
+def test_the_detector_gets_the_newest_frame():
     source, newest, sink = Ticking(40), [], Taken()
 
     def detect(frame):
@@ -420,7 +420,7 @@ def test_the_detector_is_given_the_newest_frame():
     assert all(latest - index <= 1 for latest, index in zip(newest, sink.indices, strict=True))
 
 
-def test_several_sources_share_a_detector_and_one_that_is_dead_disturbs_none(clips, colour_model, tmp_path):
+def test_several_sources_share_a_detector_and_a_dead_one_does_not_affect_others(clips, colour_model, tmp_path):
     first = clips.make(tmp_path / "first.mp4", range(10))
     second = clips.make(tmp_path / "second.mp4", range(20))
     opened, told = [], []

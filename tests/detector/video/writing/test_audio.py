@@ -36,7 +36,7 @@ def copied(source, target, *, stop_after=None, audio="auto"):
         (".mkv", "ac3", ".mov"),
     ],
 )
-def test_packets_are_carried_byte_for_byte(clips, tmp_path, container, codec, ending):
+def test_packets_are_copied_byte_for_byte(clips, tmp_path, container, codec, ending):
     source = clips.make(tmp_path / f"a{container}", range(50), sound=codec)
     target = tmp_path / f"out{ending}"
     assert copied(source, target) == []
@@ -102,7 +102,7 @@ NOT_FOR_BROWSERS = [
 
 @pytest.mark.parametrize("ending", [".mp4", ".m4v", ".webm"])
 @pytest.mark.parametrize(("container", "codec"), NOT_FOR_BROWSERS)
-def test_what_browsers_do_not_play_becomes_aac_or_opus(clips, tmp_path, container, codec, ending):
+def test_codecs_that_browsers_do_not_play_become_aac_or_opus(clips, tmp_path, container, codec, ending):
     source = make_with(clips, tmp_path / f"a{container}", codec)
     target = tmp_path / f"out{ending}"
     notes = copied(source, target)
@@ -157,7 +157,7 @@ def test_the_user_chooses(clips, tmp_path, container, codec, ending, audio, expe
         assert clips.sound_packets(target) == clips.sound_packets(source)
 
 
-def test_every_track_is_carried(clips, tmp_path):
+def test_every_track_is_copied(clips, tmp_path):
     source = tmp_path / "a.mkv"
     one = clips.make(tmp_path / "one.mkv", range(30), sound="aac")
     two = clips.make(tmp_path / "two.mkv", range(30), sound="libmp3lame")

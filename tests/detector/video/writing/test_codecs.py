@@ -68,7 +68,7 @@ def test_webm_is_vp9_unless_told_otherwise():
         pytest.param(Colours(9, False, 9, 14), id="BT.2020"),
     ],
 )
-def test_every_codec_carries_the_colours(clips, tmp_path, name, codec, colours):
+def test_every_codec_keeps_the_colours(clips, tmp_path, name, codec, colours):
     path = tmp_path / name
     info = VideoInfo("made", clips.width, clips.height, Fraction(1, 25), colours=colours)
     with VideoWriter(path, info, settings=VideoSettings(codec=codec, preset="ultrafast")) as writer:
@@ -93,7 +93,7 @@ def test_every_codec_keeps_the_shape_on_the_screen(clips, tmp_path, name, codec,
     assert numbers == [0, 1, 2]
 
 
-def test_what_does_not_go_together():
+def test_codecs_and_containers_that_do_not_fit():
     with pytest.raises(OutputError, match=r"a \.webm file cannot hold h264"):
         encoder_for(VideoSettings(codec="h264"), Path("a.webm"))
     with pytest.raises(OutputError, match=r"a \.mov file cannot hold av1; use --codec h264 or hevc"):

@@ -44,7 +44,7 @@ def sections(*edges):
 
 
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
-def test_every_section_stands_exactly_where_it_belongs(tmp_path, codec):
+def test_every_section_is_at_its_exact_position(tmp_path, codec):
     wave = chirp(tmp_path / "in.mp4", codec=codec)
     cuts = sections(("0.2", "1.0"), ("2.04", "3.0001"), ("4.5", "5.5"))
 
@@ -60,7 +60,7 @@ def test_every_section_stands_exactly_where_it_belongs(tmp_path, codec):
         place += end - begin
 
 
-def test_silence_stands_where_there_is_no_sound(tmp_path):
+def test_gaps_become_silence(tmp_path):
     chirp(tmp_path / "in.mp4", start=2 * RATE, seconds=2)
     join_audio(str(tmp_path / "in.mp4"), sections((0, 1), (2, 3), (5, 6)), tmp_path / "out.mp4")
 

@@ -111,7 +111,7 @@ def source(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("ending", "kinds"), CONTAINERS)
-def test_subtitles_go_along(source, tmp_path, ending, kinds):
+def test_subtitles_are_copied(source, tmp_path, ending, kinds):
     target = tmp_path / f"out{ending}"
     notes = copied(source, target)
     assert [note for note in notes if "subtitle track" in note] == []
@@ -127,7 +127,7 @@ def test_subtitles_go_along(source, tmp_path, ending, kinds):
 
 
 @pytest.mark.parametrize(("ending", "kinds"), CONTAINERS)
-def test_of_a_section_they_are_cut_to_it(source, tmp_path, ending, kinds):
+def test_subtitles_are_cut_to_a_section(source, tmp_path, ending, kinds):
     target = tmp_path / f"out{ending}"
     copied(source, target, Section(Fraction(2), Fraction("5.4")))
     for track in (0, 1):
@@ -135,7 +135,7 @@ def test_of_a_section_they_are_cut_to_it(source, tmp_path, ending, kinds):
 
 
 @pytest.mark.parametrize(("ending", "kinds"), [(".mp4", "mov_text"), (".mkv", "subrip"), (".webm", "webvtt")])
-def test_subtitles_of_mp4_go_along(tmp_path, ending, kinds):
+def test_mp4_subtitles_are_copied(tmp_path, ending, kinds):
     source = make(tmp_path / "in.mp4", subtitles=("mov_text",), sounds=("aac",))
     copied(source, tmp_path / f"out{ending}")
     assert texts_of(source) == texts_of(tmp_path / f"out{ending}") == TEXTS
@@ -143,7 +143,7 @@ def test_subtitles_of_mp4_go_along(tmp_path, ending, kinds):
         assert video.streams.subtitles[0].codec_context.codec.canonical_name == kinds
 
 
-def test_pictures_of_letters_are_left_out_with_a_note(tmp_path):
+def test_bitmap_subtitles_are_left_out_with_a_note(tmp_path):
     """Subtitles of DVDs are drawn; MP4 holds none that are."""
     made = make(tmp_path / "made.mkv", subtitles=(), sounds=())
     source = tmp_path / "in.mkv"
@@ -168,7 +168,7 @@ def test_pictures_of_letters_are_left_out_with_a_note(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm"])
-def test_tags_and_chapters_go_along(source, tmp_path, ending):
+def test_tags_and_chapters_are_copied(source, tmp_path, ending):
     target = tmp_path / f"out{ending}"
     copied(source, target)
     with av.open(str(target)) as video:
@@ -200,7 +200,7 @@ def test_chapters_of_a_section(source, tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
-def test_a_run_cut_short_has_no_chapters_of_what_is_not_there(source, tmp_path, ending):
+def test_an_interrupted_run_has_no_chapters_after_its_end(source, tmp_path, ending):
     def detect(frame):
         if frame.image.rgb.mean() > 40:  # in the middle of the second text
             raise KeyboardInterrupt
@@ -216,7 +216,7 @@ def test_a_run_cut_short_has_no_chapters_of_what_is_not_there(source, tmp_path, 
     assert texts_of(tmp_path / f"out{ending}") == [(200, 900, "Hallo"), (1500, round(end * 1000), "Grüße, Welt")]
 
 
-def test_fonts_for_subtitles_go_along(tmp_path):
+def test_fonts_for_subtitles_are_copied(tmp_path):
     source = make(tmp_path / "in.mkv", font=b"\0\1\0\0 letters")
     copied(source, tmp_path / "out.mkv")
     with av.open(str(tmp_path / "out.mkv")) as video:
@@ -253,7 +253,7 @@ def test_both_sound_tracks_of_a_section(source, tmp_path, ending):
         pytest.param(".mkv", 250, 10, id="both at 10 s"),
     ],
 )
-def test_streams_keep_their_distance(clips, tmp_path, ending, kind, pictures_from, audio_from):
+def test_streams_keep_their_offsets(clips, tmp_path, ending, kind, pictures_from, audio_from):
     source = clips.make(
         tmp_path / f"in{kind}",
         range(pictures_from, pictures_from + 50),

@@ -136,7 +136,7 @@ def test_clock_of_a_recorder_starts_at_zero(clips, tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), StreamError("broke off"), Stopped()])
-def test_run_cut_short_leaves_a_playable_file(clips, tmp_path, error):
+def test_an_interrupted_run_leaves_a_playable_file(clips, tmp_path, error):
     target = tmp_path / "out.mp4"
     with pytest.raises(type(error)), VideoWriter(target, info_for(clips), settings=FAST) as sink:
         for frame in clips.frames(7):
@@ -170,7 +170,7 @@ def test_a_failed_finish_keeps_what_was_recorded(clips, tmp_path):
     assert sorted(tmp_path.iterdir()) == [target, part_path(target)]
 
 
-def test_a_source_that_is_gone_at_the_end_costs_only_its_audio(clips, tmp_path):
+def test_a_source_that_disappears_loses_only_its_audio(clips, tmp_path):
     source = clips.make(tmp_path / "a.mp4", range(10), sound="aac")
     with VideoFile(source) as video, VideoWriter(tmp_path / "out.mp4", video.info, audio_from=source) as sink:
         for frame in video:
@@ -186,7 +186,7 @@ def test_a_run_that_fails_before_its_first_frame_leaves_nothing(clips, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_a_similar_name_is_left_alone(clips, tmp_path):
+def test_a_file_with_a_similar_name_is_kept(clips, tmp_path):
     theirs = tmp_path / "out.whole.mp4"
     theirs.write_text("theirs")
     with VideoWriter(tmp_path / "out.mp4", info_for(clips), settings=FAST) as sink:
@@ -198,7 +198,7 @@ def test_a_file_of_a_similar_name_is_left_alone(clips, tmp_path):
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt(), ZeroDivisionError()])
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm"])
-def test_what_can_be_resumed_says_which_run_made_it(clips, tmp_path, ending, error):
+def test_parts_contain_the_digest_of_their_run(clips, tmp_path, ending, error):
     target = tmp_path / f"out{ending}"
     settings = VideoSettings(preset="ultrafast")
     with (
@@ -232,7 +232,7 @@ def test_no_frames_no_file(clips, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_old_file_stays_until_the_new_one_is_whole(clips, tmp_path):
+def test_old_file_stays_until_the_new_one_is_complete(clips, tmp_path):
     target = tmp_path / "out.mp4"
     target.write_text("old")
     with pytest.raises(OutputError, match="exists already"):
@@ -248,7 +248,7 @@ def test_old_file_stays_until_the_new_one_is_whole(clips, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out", "out.jpg"])
-def test_endings_it_cannot_write(clips, tmp_path, name):
+def test_unsupported_suffixes(clips, tmp_path, name):
     with pytest.raises(OutputError, match=r"use one of \.mp4, "):
         VideoWriter(tmp_path / name, info_for(clips))
 

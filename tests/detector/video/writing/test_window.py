@@ -19,7 +19,7 @@ def test_no_display(monkeypatch):
 
 
 @linux
-def test_display_that_refuses(monkeypatch, capfd):
+def test_display_that_refuses_connections(monkeypatch, capfd):
     monkeypatch.setenv("DISPLAY", ":4711")
     with pytest.raises(SettingsError, match="--no-window"):
         Window()
@@ -51,7 +51,7 @@ print(window.closed, len(captions), captions[-1].endswith(" frames/s"))
 
 @linux
 @pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="needs a display")
-def test_window_shows_frames_and_leaves_them_as_they_are():
+def test_window_shows_frames_without_changing_them():
     """In a process of its own, where nothing but this project decides what is imported first."""
     told = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=30, check=True)
     assert (told.stdout, told.stderr) == ("False 3 True\n", "")
