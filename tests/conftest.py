@@ -1,6 +1,6 @@
-"""What all tests share: third-party material, and a network that needs no training.
+"""Fixtures of all tests: third-party material, and a network that needs no training.
 
-That network sees cells of 32x32 pixels that are red, green or blue, so every test knows what it must find.
+That network detects cells of 32x32 pixels that are red, green or blue, so every test knows what it must detect.
 """
 
 import os
@@ -72,7 +72,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_its_own(tmp_path_factory):
-    """Compiled networks are kept for the length of the tests, and the user's own are left alone."""
+    """Keep compiled networks during the tests, apart from the user's own cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield

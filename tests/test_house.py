@@ -61,7 +61,7 @@ def floor(module: str) -> int:
 
 
 def circle(graph: dict[str, set[str]]) -> str:
-    """Name the members of a circle; empty when there is none."""
+    """Return the members of an import circle; empty if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

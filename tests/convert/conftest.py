@@ -1,4 +1,4 @@
-"""What the tests of convert/ share: one small seeded network, and ways to make others."""
+"""Fixtures of the tests of convert/: one small seeded network, and ways to make others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A .cfg is read as Darknet's C code reads it, and every complaint names its line."""
+"""A .cfg is read as Darknet's C code reads it, and every error names its line."""
 
 from __future__ import annotations
 

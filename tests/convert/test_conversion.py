@@ -1,4 +1,4 @@
-"""The conversion as a whole: what it decides, what it says, and that a failure leaves nothing behind."""
+"""The whole conversion: its decisions, its notes, and that a failure leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of weights that do not fit: the figures in each message are worked out here by hand."""
+"""Messages about weights that do not fit; the figures in each are computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Safe writing, tried with real files, real links and pipes, real processes that are killed."""
+"""Safe writing, tested with real files, real links and pipes, real processes that are killed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """As a user bound by permissions, even where root runs the tests."""
+    """Drop privileges, so that permissions apply even if root runs the tests."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)

@@ -1,4 +1,4 @@
-"""A short run of scripts/fuzz: mutated files end in a conversion or in an error of the project's own."""
+"""A short run of scripts/fuzz: mutated files end in a conversion or in one of the project's errors."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a description may say of a head, and what is refused before it becomes wrong boxes."""
+"""Valid and invalid descriptions of heads; invalid ones are refused before they give wrong boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `yolo3 inspect` says of whole files, and the cause it names for broken ones."""
+"""The output of `yolo3 inspect` for intact files, and the cause that it names for broken ones."""
 
 import gzip
 import struct
@@ -38,7 +38,7 @@ ignore_thresh=0.5
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """The bytes of a sound weights file of yolov3-tiny's size."""
+    """The bytes of an intact weights file of yolov3-tiny's size."""
     floats = plan(read_cfg(TINY)).parameter_count
     values = np.random.default_rng(0).normal(0, 0.1, floats).astype("<f4")
     return Header(seen=64000).pack() + values.tobytes()

@@ -1,4 +1,4 @@
-"""The size of a stored model, compared with what Keras says, and bombs that must not reach Keras."""
+"""The size of a stored model, compared with Keras's, and bombs that must not reach Keras."""
 
 from __future__ import annotations
 

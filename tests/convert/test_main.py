@@ -1,4 +1,4 @@
-"""`python -m convert`, in a process of its own as a user runs it, and its arguments in this one."""
+"""`python -m convert`, in a separate process as a user runs it, and its arguments in this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The .h5: what it says of itself survives, what is not ours is refused, and no failure leaves a broken file."""
+"""The .h5: descriptions are preserved, other files are refused, and no failure leaves a broken file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ READERS = [read_description, check_layers, read_variables]
 
 
 class FakeModel:
-    """Something with a Keras model's `save`, which does what it is told."""
+    """A stand-in for a Keras model whose `save` does what the test specifies."""
 
     def __init__(self, save: Callable[[Path], None], variables: tuple[np.ndarray, ...] = ()) -> None:
         self.save = save
@@ -74,7 +74,7 @@ def save_empty(path: Path) -> None:
 
 @contextmanager
 def refused(path: Path, what: str, error: type[Exception] = ModelFileError) -> Iterator[None]:
-    """The error names the file, says one line, and holds these words."""
+    """Expect an error of one line that names the file and contains these words."""
     with pytest.raises(error, match=what) as raised:
         yield
     message = str(raised.value)
@@ -227,7 +227,7 @@ def test_an_inaccessible_path_is_reported(read: Callable[[Path], Any], tmp_path:
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """As a user whom permissions bind, also where the tests are run by root."""
+    """Drop privileges, so that permissions apply even if root runs the tests."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)

@@ -1,4 +1,4 @@
-"""Class names: one a line, as many as the network has classes."""
+"""Class names: one per line, as many as the network has classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks as a whole: counts, outputs, and their heads against those that Darknet's own C code computed."""
+"""Whole networks: counts, outputs, and their heads compared with those of Darknet's own C code."""
 
 from __future__ import annotations
 

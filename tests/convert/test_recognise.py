@@ -1,4 +1,4 @@
-"""Files are known by their first bytes."""
+"""Files are recognised by their first bytes."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ for name in names:
 
 @pytest.mark.slow
 def test_every_kind_gives_the_same_when_another_process_loads_it(tmp_path):
-    """Keras reads some options back from an .h5 as others than it wrote; only a second process tells."""
+    """Keras reads some options from an .h5 differently than it wrote them, which only a second process shows."""
     picture = np.random.default_rng(9).uniform(0, 1, (3, 8, 12)).astype(np.float32)
     np.save(tmp_path / "picture.npy", picture.transpose(1, 2, 0)[None])
     chosen, seen = {}, set()

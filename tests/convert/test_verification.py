@@ -1,4 +1,4 @@
-"""Verification: of what was saved, with a picture that is large enough, and without taking all memory."""
+"""Verification of the saved model, with a large enough picture and limited memory."""
 
 from __future__ import annotations
 

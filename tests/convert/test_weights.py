@@ -1,4 +1,4 @@
-"""The .weights byte stream, read and written; the bytes of the examples are put together by hand."""
+"""The .weights byte stream, read and written; the bytes of the examples are assembled by hand."""
 
 from __future__ import annotations
 

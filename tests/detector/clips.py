@@ -1,4 +1,4 @@
-"""Videos made in code: every frame shows its own number, so that none can be mistaken for its neighbour."""
+"""Videos made in code: every frame shows its own number, so that frames cannot be confused."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -117,7 +117,7 @@ class Clips:
 
 
 class FakeDetector:
-    """A detector without a network: classes that derive from it say what `detect` finds in an image."""
+    """A detector without a network: derived classes define what `detect` finds in an image."""
 
     workers = 1
 
@@ -134,12 +134,12 @@ class FakeDetector:
         return Detections.empty()
 
     def opened(self, model: OpenedModel, settings: Settings, **how: Any) -> "FakeDetector":
-        """Stands in for `Detector.open`."""
+        """A replacement for `Detector.open`."""
         return self
 
 
 class Record(Sink):
-    """A sink that remembers."""
+    """A sink that records what it gets."""
 
     def __init__(self, *, fail_at: int | None = None, fail_enter: bool = False, fail_exit: bool = False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A classifier that needs no training: it names the colour that a picture has most of."""
+"""A classifier that needs no training: it gives the most frequent colour of a picture."""
 
 from pathlib import Path
 

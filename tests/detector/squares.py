@@ -57,7 +57,7 @@ ignore_thresh=.7
 
 
 def squares_network() -> Network:
-    """The network that learns them."""
+    """The network that learns the squares."""
     return plan(parse_cfg(CFG, "squares.cfg"))
 
 

@@ -18,7 +18,7 @@ DESCRIPTION = Description(
 
 
 class FakeEngine:
-    """Says the same of every picture and remembers what it was shown."""
+    """Returns the same outputs for every picture and records its inputs."""
 
     name = "fake"
 

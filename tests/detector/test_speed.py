@@ -1,4 +1,4 @@
-"""The pure functions around the network, each against a yardstick of the same machine in the same minute.
+"""The pure functions around the network, each compared with a yardstick measured on the same machine at the same time.
 
 `pytest tests/detector/test_speed.py --benchmark-only` prints their times. The limits are several times what was
 measured, so that only a change of kind fails: a copy of the whole picture, a loop over cells or boxes in Python.
@@ -23,7 +23,7 @@ RANDOM = np.random.default_rng(11)
 
 
 def yardstick():
-    """Seconds that it takes to copy 12 MB and to add them up, at best of some tries: about 5 ms."""
+    """Seconds to copy and sum 12 MB, the best of several tries: about 5 ms."""
     block = RANDOM.integers(0, 256, 12_000_000, np.uint8)
     took = []
     for _ in range(7):
@@ -35,7 +35,7 @@ def yardstick():
 
 @pytest.fixture
 def within(benchmark):
-    """Run a function as a benchmark, and hold its best time against so many yardsticks."""
+    """Run a function as a benchmark, and compare its best time with this many yardsticks."""
 
     def run(function, yardsticks):
         benchmark.pedantic(function, rounds=15, iterations=3, warmup_rounds=2)

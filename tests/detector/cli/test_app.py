@@ -1,4 +1,4 @@
-"""The command, run in this process; what only a process of its own can show is at the end."""
+"""The command, run in this process; tests that need a separate process are at the end."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""The format of an export, from the name of its output."""
+"""The format of an export, determined by the name of its output."""
 
 from pathlib import Path
 

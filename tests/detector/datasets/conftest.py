@@ -6,7 +6,7 @@ from PIL import Image
 
 @pytest.fixture
 def folder(tmp_path):
-    """A Darknet dataset of one picture without errors; a test puts some in."""
+    """A Darknet dataset of one picture without errors, to which tests add errors."""
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
     Image.new("RGB", (40, 30)).save(tmp_path / "images" / "a.png")

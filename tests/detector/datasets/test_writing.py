@@ -1,4 +1,4 @@
-"""The same labels written in every form and read back; each form's own tools are tried where they are installed."""
+"""The same labels written in every format and read back; each format's own tools are tested if installed."""
 
 import json
 
@@ -34,7 +34,7 @@ def dataset(tmp_path):
 
 
 def boxes_of(examples, names):
-    """Picture size and boxes of each example, in an order of their own."""
+    """Picture size and boxes of each example, sorted."""
     rows = []
     for example in examples:
         with Image.open(example.path) as image:

@@ -13,7 +13,7 @@ from detector.errors import EngineError, ModelFileError
 
 
 class Compiler:
-    """Compiles by copying; counts how often it was asked."""
+    """Compiles by copying; counts its calls."""
 
     def __init__(self):
         self.runs = 0

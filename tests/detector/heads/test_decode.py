@@ -16,12 +16,12 @@ def logit(probability):
 
 
 def silent(rows=4, columns=5, head=HEAD):
-    """A head that sees nothing."""
+    """A head without detections."""
     return np.full((rows, columns, head.channels), -20, np.float32)
 
 
 def put(output, row, column, anchor, *, x=0.5, y=0.5, width=1.0, height=1.0, objectness=0.9, classes=(0.8, 0.01, 0.01)):
-    """Make one cell say something, in probabilities and multiples of the anchor."""
+    """Set one cell's outputs, in probabilities and multiples of the anchor."""
     cell = output[row, column].reshape(-1, 8)[anchor]
     cell[:] = [logit(x), logit(y), math.log(width), math.log(height), logit(objectness), *map(logit, classes)]
 

@@ -1,4 +1,4 @@
-"""Pictures that reach the encoder as the source stores them."""
+"""Pictures that are encoded in the planes in which the source stores them."""
 
 from fractions import Fraction
 

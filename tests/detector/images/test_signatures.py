@@ -1,4 +1,4 @@
-"""What the first bytes of a file say about it."""
+"""Files recognised by their first bytes."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a network found in pictures, read back by the tools that the exports are for."""
+"""Detections in pictures, read back by the tools that the exports are for."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Summary and contact sheet of logs at their edges."""
+"""Summary and contact sheet of logs, edge cases."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Exports of a log with tracks, read by the tools that they are for where these can be had."""
+"""Exports of a log with tracks, read by the tools that they are for if these are installed."""
 
 import csv
 import json

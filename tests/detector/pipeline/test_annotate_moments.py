@@ -1,4 +1,4 @@
-"""A video of which only some moments are written."""
+"""Videos of which only some moments are written."""
 
 import contextlib
 
@@ -18,7 +18,7 @@ ZONE = '[[zone]]\nname = "right"\npolygon = [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]
 
 
 class Detector(FakeDetector):
-    """Finds a red thing where the numbers of pictures say so."""
+    """Detects a red object in frames with certain numbers."""
 
     def __init__(self, clips, boxes_of):
         super().__init__()

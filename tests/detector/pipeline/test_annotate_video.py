@@ -43,7 +43,7 @@ def nothing(frame):
 
 
 def place_of(number):
-    """Where the box of a frame is: nowhere near that of its neighbours."""
+    """The position of a frame's box, far from those of its neighbours."""
     left, top = 8 + number * 37 % 150, 40 + number * 53 % 80
     return left, top, left + 30, top + 30
 
@@ -223,7 +223,7 @@ def test_failed_run_leaves_the_log_and_the_part(clips, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_length(clips, tmp_path):
-    """Made frames of 100 kB, 1500 of them: holding on to a tenth would show."""
+    """1500 generated frames of 100 kB: keeping a tenth of them would show."""
     code = f"""
 import resource
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Clips: exactly the frames of a moment, with their sound, and an index of all."""
+"""Clips: exactly the frames of a moment, with their audio, and an index of all."""
 
 import contextlib
 import csv

@@ -16,7 +16,7 @@ from detector.video.status import RunStatus, Stopped
 
 
 class Numbers(Source):
-    """A source of tiny frames that ends, or fails, where told."""
+    """A source of tiny frames that ends, or fails, at a given frame."""
 
     def __init__(self, count=None, *, error=None):
         self.count, self.error = count, error
@@ -41,7 +41,7 @@ class Bar:
 
 @pytest.fixture
 def detect(boxes_of):
-    """Finds as many boxes as the picture is bright, up to two."""
+    """Detect one box per brightness level of the picture, up to two."""
     return lambda frame: boxes_of(*[(0, 0, 1, 1)] * (int(frame.image[0, 0, 0]) % 3))
 
 

@@ -81,7 +81,7 @@ def test_sheet(logged, tmp_path):
 
 
 def log_of(path, info, frames, boxes_of, *, ending=None):
-    """The log of a run over these (number, seconds), with a box at a place that each number has for itself."""
+    """The log of a run over these (number, seconds), with a box at a different place for each number."""
     record = RunRecord.of(info, model="m", model_sha256="0", settings={}, classes=NAMES)
     with contextlib.suppress(KeyboardInterrupt), FrameLog(path, record) as sink:
         for number, seconds in frames:
@@ -117,7 +117,7 @@ LIVE = [0, 1, 3, 7, 8, 12, 20, 21, 30, 44]
 
 @pytest.mark.parametrize(("name", "late"), [("in.mp4", 0), ("in.mkv", 0), ("in.mp4", 1000), ("in.webm", 0)])
 def test_recording_of_a_live_run_that_dropped_frames(clips, tmp_path, boxes_of, name, late):
-    """It holds the frames that were not dropped; its clock may start at 0 where that of the source did not."""
+    """It contains the frames that were not dropped; its clock may start at 0 although the source's did not."""
     seconds = [late + number * 0.0333 + number % 3 / 700 for number in LIVE]
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
     recording = clips.make(

@@ -1,4 +1,4 @@
-"""Runs that are killed, and taken up again."""
+"""Runs that are killed and resumed."""
 
 import contextlib
 import json
@@ -130,7 +130,7 @@ def test_killed_run_is_resumed(clips, colour_model, tmp_path, moments, ending):
 
 
 class Wandering(Clips):
-    """Something moves on these from left to right, and stands still for a while."""
+    """Frames in which an object moves from left to right, and stands still for a while."""
 
     texture = np.random.default_rng(4).integers(0, 255, (12, 12, 3), np.uint8).repeat(5, 0).repeat(5, 1)
 

@@ -30,7 +30,7 @@ to = [0.5, 0]
 
 
 class Detector(FakeDetector):
-    """Two things that pass each other; interrupted at a frame."""
+    """Detects two objects that pass each other; interrupted at a frame."""
 
     def __init__(self, clips, boxes_of, stops_at=None):
         super().__init__()

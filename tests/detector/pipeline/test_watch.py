@@ -1,4 +1,4 @@
-"""`yolo3 webcam URL1 URL2`, a process of its own that is interrupted, and whose sources die."""
+"""`yolo3 webcam URL1 URL2` in a separate process that is interrupted, and whose sources fail."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ SECONDS = 30
 
 @pytest.fixture
 def cameras():
-    """Two network cameras that show red and green, and die when told: `dead` holds their paths."""
+    """Two network cameras that show red and green, and fail if their path is in `dead`."""
     dead = set()
     jpegs = {"/red": (220, 0, 0), "/green": (0, 220, 0)}
 
@@ -46,7 +46,7 @@ def cameras():
         url = property(lambda self: f"http://127.0.0.1:{self.server_port}")
 
         def handle_error(self, request, client_address):
-            """A caller that hangs up is no news."""
+            """Ignore clients that disconnect."""
 
     closing = threading.Event()
     server = Server(("127.0.0.1", 0), Handler)

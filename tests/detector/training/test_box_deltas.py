@@ -1,4 +1,4 @@
-"""The formulas are held to AlexeyAB's C code in `test_loss`; here is what they do."""
+"""Properties of the formulas; `test_loss` compares them with AlexeyAB's C code."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Real pictures: that a network can learn them by heart, and that one which knows them does not forget."""
+"""Real pictures: an untrained network can memorise them, and a trained one does not get worse."""
 
 import dataclasses
 

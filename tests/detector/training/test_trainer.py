@@ -1,4 +1,4 @@
-"""A network of four layers learns squares within seconds: the whole loop, its interruption, its end in NaN."""
+"""A network of four layers learns squares within seconds: the whole loop, interruptions, a loss of NaN."""
 
 import dataclasses
 

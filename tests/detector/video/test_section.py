@@ -1,4 +1,4 @@
-"""Sections of videos: every frame of them, no other, in step with the sound."""
+"""Sections of videos: exactly their frames, in sync with the audio."""
 
 import contextlib
 import os

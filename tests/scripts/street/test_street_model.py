@@ -1,4 +1,4 @@
-"""The network that comes with the project: what is promised of it."""
+"""The demo network: the accuracy that the documentation states."""
 
 import cv2
 import numpy as np
@@ -69,7 +69,7 @@ def test_it_is_as_good_on_the_clip(model):
 
 @pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromDarknet"), reason="OpenCV 5 reads no Darknet networks")
 def test_opencv_detects_the_same_boxes_with_the_weights(model):
-    """OpenCV's own importer, forward pass and decoding, before its suppression, which is another."""
+    """OpenCV's own importer, forward pass and decoding, before its suppression, which differs."""
     network = cv2.dnn.readNetFromDarknet(str(CFG), str(WEIGHTS))
     shot = draw_shot(random_street(4_000_001, 384, 224))
     network.setInput(cv2.dnn.blobFromImage(shot.picture, 1 / 255, (384, 224)))

@@ -1,4 +1,4 @@
-"""HLS, recordings and MJPEG over HTTP, from servers on 127.0.0.1 that fail in the ways that servers do."""
+"""HLS, recordings and MJPEG over HTTP, from servers on 127.0.0.1 that fail in realistic ways."""
 
 import contextlib
 import os
@@ -75,7 +75,7 @@ class Web:
             daemon_threads = True
 
             def handle_error(self, request, client_address):
-                """A caller that hangs up is no news."""
+                """Ignore clients that disconnect."""
 
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_port
@@ -191,7 +191,7 @@ def test_playlist_of_playlists(web, hls, clips):
 
 
 def through(hls, clips, trouble):
-    """The numbers of the frames and the gaps of a live playlist that `trouble` befalls after ten frames."""
+    """Return the frame numbers and the gaps of a live playlist on which `trouble` acts after ten frames."""
     numbers = []
     with watch(hls.url) as source:
         for frame in source:
@@ -343,7 +343,7 @@ def test_recording_over_http_that_breaks_off_is_not_restarted(web, clips, tmp_pa
 
 
 def mjpeg(clips, *ills):
-    """Ten JPEG pictures for each caller, after which it does as the next of `ills` says."""
+    """Sends ten JPEG pictures to each client, then fails as the next of `ills` specifies."""
     waiting = list(ills)
 
     def answer(handler):

@@ -32,7 +32,7 @@ SOON = Patience(first_seconds=0.02, longest_seconds=0.1)
 
 
 class Server:
-    """Gives each caller the next of some answers: bytes to send before it hangs up, or keeps the line open."""
+    """Gives each client the next of some answers: bytes to send before it disconnects, or keeps the connection open."""
 
     def __init__(self, *answers: tuple[bytes, bool]) -> None:
         self._answers = answers
@@ -364,7 +364,7 @@ class Ticking(Source):
 
 
 class Taken(Sink):
-    """Notes each frame's age and number, and takes its time."""
+    """Records each frame's age and number, slowly."""
 
     def __init__(self, seconds=0.0):
         super().__init__()

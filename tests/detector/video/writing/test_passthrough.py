@@ -1,4 +1,4 @@
-"""What goes with the pictures: subtitles, several sound tracks, chapters, tags, offsets between streams."""
+"""Everything copied beside the video: subtitles, several audio tracks, chapters, tags, offsets between streams."""
 
 from fractions import Fraction
 
@@ -144,7 +144,7 @@ def test_mp4_subtitles_are_copied(tmp_path, ending, kinds):
 
 
 def test_bitmap_subtitles_are_left_out_with_a_note(tmp_path):
-    """Subtitles of DVDs are drawn; MP4 holds none that are."""
+    """Subtitles of DVDs are bitmaps, which MP4 cannot hold."""
     made = make(tmp_path / "made.mkv", subtitles=(), sounds=())
     source = tmp_path / "in.mkv"
     with av.open(str(made)) as video, av.open(str(source), "w") as output:

@@ -147,7 +147,7 @@ def test_an_interrupted_run_leaves_a_playable_file(clips, tmp_path, error):
 
 
 def test_a_failed_run_keeps_what_was_recorded(clips, tmp_path):
-    """A recording cannot be made again, whatever went wrong."""
+    """A recording cannot be repeated, whatever the error."""
     target = tmp_path / "out.mp4"
     with pytest.raises(ZeroDivisionError) as told, VideoWriter(target, info_for(clips), settings=FAST) as sink:
         for frame in clips.frames(30):

@@ -52,6 +52,6 @@ print(window.closed, len(captions), captions[-1].endswith(" frames/s"))
 @linux
 @pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="needs a display")
 def test_window_shows_frames_without_changing_them():
-    """In a process of its own, where nothing but this project decides what is imported first."""
+    """In a separate process, where only this project decides the order of imports."""
     told = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=30, check=True)
     assert (told.stdout, told.stderr) == ("False 3 True\n", "")
