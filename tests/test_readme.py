@@ -1,10 +1,13 @@
 """Every command of the README works, as it stands there, in a folder with files of those names."""
 
 import json
+import os
 import re
 import runpy
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,6 +75,9 @@ def test_command(command, folder, monkeypatch, capsys):
 
     if command == "yolo3 webcam":
         command = "yolo3 webcam --help"  # whether there is a camera is not the README's to say
+    if command.startswith("yolo3 serve"):
+        serve_and_stop(command, folder)
+        return
     if command.startswith("yolo3 train"):
         (folder / "runs" / "mine" / "best.h5").unlink()
     if "runs/street.jsonl" in command and "--log" not in command:
@@ -89,6 +95,22 @@ def test_command(command, folder, monkeypatch, capsys):
     assert code == 0, capsys.readouterr().err
     for output in re.findall(r"runs/\S+", command):
         assert (folder / output).exists()
+
+
+def serve_and_stop(command, folder):
+    """Start a server on a free port, and end it as a system does."""
+    arguments = [*shlex.split(command, comments=True)[1:], "--port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "detector", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "http://127.0.0.1:" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_python(folder):

@@ -172,7 +172,7 @@ def takes_picture(options: dict[str, dict[str, Any]]) -> dict[str, Any]:
                         "properties": {"picture": picture, **fields},
                     }
                 },
-                "image/*": {"schema": {"type": "string", "format": "binary"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 "application/json": {
                     "schema": {
                         "type": "object",
@@ -205,7 +205,7 @@ def takes_video() -> dict[str, Any]:
 
 def takes_toml() -> dict[str, Any]:
     """The OpenAPI text of an operation on a zones.toml."""
-    return {"requestBody": {"required": True, "content": {"application/toml": {"schema": {"type": "string"}}}}}
+    return {"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 def takes_tensors() -> dict[str, Any]:
