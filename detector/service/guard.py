@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
@@ -28,6 +30,8 @@ OPEN_TO_ALL = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/v
 """What is answered without a token, beside the page's own files."""
 
 _MOST_SESSIONS = 1000
+_DRAINED_BYTES = 64 << 20
+_DRAIN_SECONDS = 2.0
 
 _SECURITY = {
     "Content-Security-Policy": (
@@ -75,8 +79,12 @@ class Guard:
         scope["request_id"] = number
         scope["guard"] = self
 
+        body = _Body(scope, receive)
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if message["status"] >= 400:
+                    await body.drain()
                 answer["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
                 for name, value in _SECURITY.items():
@@ -88,7 +96,7 @@ class Guard:
             await send(message)
 
         try:
-            await self._answer(scope, receive, send_guarded)
+            await self._answer(scope, body.receive, send_guarded)
         except Exception as error:  # noqa: BLE001 - a mistake of the server must not show its inside
             self._on_note(f"request {number}: " + "".join(traceback.format_exception(error)))
             if not answer["status"]:
@@ -164,6 +172,34 @@ class Guard:
             "request": number,
         }
         self._on_access(json.dumps(line))
+
+
+class _Body:
+    """What a request sends, of which a refusal takes the rest.
+
+    A connection that is closed with unread bytes in it is reset, and the client never sees why it was refused.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self._ended = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self._awaited = "expect" in headers  # nothing is sent before the server asks for it
+
+    async def receive(self) -> Message:
+        """The next piece."""
+        message = await self._receive()
+        self._awaited = False
+        self._ended = self._ended or message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Take what is still to come, within limits."""
+        left = _DRAINED_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while not (self._ended or self._awaited) and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
 
 
 async def _refuse(refusal: RequestError, scope: Scope, receive: Receive, send: Send) -> None:

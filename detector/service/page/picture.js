@@ -1,6 +1,6 @@
 // One picture: chosen, sent once, and then looked at.
 
-import { json, request, save, say, telling } from "./api.js";
+import { json, Refused, request, save, say, telling } from "./api.js";
 import { bar, colourOf, dot, element, fillModels, megabytes, percent, takesFiles, textOn } from "./shared.js";
 
 const FAINTEST = 0.05; // what is asked for; the slider then needs no request
@@ -13,6 +13,7 @@ const state = {
 };
 
 export function startPictures(info, models) {
+  state.limit = info.picture_bytes;
   for (const model of models.models) state.models.set(model.name, model);
   fillModels(byId("model"), models.models, models.default);
   byId("url").hidden = !info.urls;
@@ -59,6 +60,7 @@ function stem() {
 
 async function take(file) {
   await telling(async () => {
+    if (file.size > state.limit) throw new Refused(`The picture is larger than ${megabytes(state.limit)}, the most that is taken.`);
     let image = null;
     try {
       image = await createImageBitmap(file, { imageOrientation: "from-image" });

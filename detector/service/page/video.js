@@ -1,6 +1,6 @@
 // One video: uploaded, followed while it is processed, then played beside what was found in it.
 
-import { json, request, say, telling, upload } from "./api.js";
+import { json, Refused, request, say, telling, upload } from "./api.js";
 import { bar, colourOf, element, fillModels, megabytes, percent, takesFiles } from "./shared.js";
 import { Places } from "./zones.js";
 
@@ -22,6 +22,7 @@ const places = new Places({
 
 export async function startVideos(info, models) {
   state.tracking = info.tracking;
+  state.limit = info.video_bytes;
   fillModels(byId("model"), models.models.filter((model) => model.task === "detect"), models.default);
   byId("track-field").hidden = !info.tracking;
   byId("limits").textContent =
@@ -69,6 +70,7 @@ function show(...ids) {
 
 async function send(file) {
   await telling(async () => {
+    if (file.size > state.limit) throw new Refused(`The video is larger than ${megabytes(state.limit)}, the most that is taken.`);
     const form = new FormData();
     form.append("model", byId("model").value);
     form.append("confidence", byId("confidence").value / 100);

@@ -25,7 +25,7 @@ def test_schemathesis_finds_no_server_error(serve, tmp_path):
     """Requests made from the description, valid and not; deliberate 503s are no errors of the server."""
     service = serve()
     (tmp_path / "schemathesis.toml").write_text(
-        "request-timeout = 30\n[generation]\nmax-examples = 25\n[phases.stateful]\nenabled = false\n"
+        "request-timeout = 30\n[generation]\nmax-examples = 12\n[phases.stateful]\nenabled = false\n"
     )
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json"]
     command += ["--checks", "not_a_server_error", "--seed", "1", "--exclude-path-regex", "events|mjpeg"]

@@ -67,6 +67,19 @@ def test_a_body_is_counted_while_it_arrives(serve):
     assert "100,000 bytes" in announced.json()["error"]["message"]
 
 
+def test_a_refusal_is_seen_by_a_client_that_is_still_sending(serve):
+    service = serve(limits=Limits(picture_bytes=100_000))
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as sending:
+        sending.sendall(
+            f"POST /v1/detect HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: image/png\r\n"
+            "Content-Length: 30000000\r\n\r\n".encode()
+        )
+        sending.sendall(bytes(30_000_000))
+        answer = sending.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
 def test_a_body_that_drips_is_given_up(serve):
     service = serve(limits=Limits(body_seconds=0.3))
     host, port = service.url.removeprefix("http://").split(":")
