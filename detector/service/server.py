@@ -46,11 +46,11 @@ def serve(settings: ServiceSettings) -> None:
         lifespan="on",
     )
     shown = f"[{host}]" if ":" in host else host
-    _note(f"yolo3 serves {len(list(service.models))} models at http://{shown}:{port}{settings.root_path}/")
-    if settings.token is not None:
-        _note("clients must send the token of YOLO3_TOKEN")
     server = _Server(config, service)
     with suppress(KeyboardInterrupt):  # which uvicorn raises again once everything is closed
+        _note(f"yolo3 serves {len(list(service.models))} models at http://{shown}:{port}{settings.root_path}/")
+        if settings.token is not None:
+            _note("clients must send the token of YOLO3_TOKEN")
         server.run(sockets=[listening])
     _note("stopped")
 
