@@ -1,4 +1,4 @@
-"""What all ways of adopting a Keras model have in common: the result, its description, the anchors of the ports."""
+"""Share what all ways of adopting a Keras model need: the result, its description, the ports' anchors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST_ANCHORS = 1000
 
 @dataclass(frozen=True)
 class Adoption:
-    """What an adoption did."""
+    """The result of an adoption."""
 
     model: Path
     description: Description
@@ -29,7 +29,7 @@ class Adoption:
 
 
 def describe_adopted(network: Network, names: tuple[str, ...], resize: str) -> Description:
-    """The description of a model with a cfg that was made of another program's weights."""
+    """Return the description of a model with a cfg whose weights come from another program."""
     return Description(
         cfg=network.cfg.text,
         cfg_sha256=hashlib.sha256(network.cfg.text.encode()).hexdigest(),
@@ -45,9 +45,9 @@ def describe_adopted(network: Network, names: tuple[str, ...], resize: str) -> D
 
 
 def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:
-    """Pairs of pixels from a file or a text; `InputError` when they are none."""
+    """Return pairs of pixels from a file or a text; raise `InputError` if they are invalid."""
     text, where = str(anchors), "--anchors"
-    # A file may be called 10.txt, but no file is called 10,13, 16,30.
+    # A file may be named 10.txt, but no file is named 10,13, 16,30.
     if not text[:1].isdigit() or "," not in text:
         try:
             text, where = read_regular(Path(anchors)).decode("utf-8"), str(anchors)

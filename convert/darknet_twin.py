@@ -1,4 +1,4 @@
-"""The Darknet network that computes what an adopted Keras model does, if there is one."""
+"""Find the Darknet network that computes the same as an adopted Keras model, if there is one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from convert.network import Network, build, plan, set_arrays
 from convert.port_convolutions import PortConvolution, fill
 
 SIDE = 416
-"""Pixels: the input at which strides are measured, and the size for networks that take any."""
+"""Input side in pixels at which strides are measured, and the size for networks that accept any."""
 
 _SAME = 1e-4
-"""Largest difference of an output, as a part of its range."""
+"""Maximum difference of an output, as a fraction of its range."""
 
 
 def darknet_twin(
@@ -31,9 +31,9 @@ def darknet_twin(
     anchors: Sequence[tuple[float, float]],
     path: Path,
 ) -> tuple[Any, Network]:
-    """The same network made of a cfg, with the weights of `model`; both were run on a picture of noise.
+    """Return the same network made of a cfg, with the weights of `model`, after comparing both on a noise image.
 
-    `heads` names the layer of each output, coarsest first. Raises `NotDarknetError`, which says why there is none.
+    `heads` names the layer of each output, coarsest first. Raise `NotDarknetError`, which says why there is none.
     """
     height, width = (side or SIDE for side in model.inputs[0].shape[1:3])
     channels = {
@@ -73,6 +73,6 @@ def _convolution(model: Any, name: str, norm_name: str) -> PortConvolution:
     gamma = next(given) if norm.scale else np.ones(count, np.float32)
     beta = next(given) if norm.center else np.zeros(count, np.float32)
     mean, variance = given
-    # Darknet's convolutions have no bias before their normalisation; a shifted mean is the same.
+    # Darknet's convolutions have no bias before their normalisation; shifting the mean is equivalent.
     mean = mean if bias is None else mean - bias
     return PortConvolution(name, kernel, None, (gamma, beta, mean, variance), float(norm.epsilon))

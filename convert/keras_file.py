@@ -1,6 +1,6 @@
-"""Models that Keras itself saved, as .h5, .keras or weights alone: their layers and numbers.
+"""Read the layers and weights of models that Keras itself saved, as .h5, .keras or weights alone.
 
-They are read without Keras and without trust: a .keras file is a zip archive of a JSON and an HDF5 file.
+They are read without Keras and without running code: a .keras file is a zip archive of a JSON and an HDF5 file.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from convert.keras_shapes import StoredLayer, read_layers
 from convert.recognise import check_regular
 
 VARIABLES = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance")
-"""The names of a layer's variables in the order in which Keras counts them."""
+"""The names of a layer's variables in Keras's order."""
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MOST_BYTES = 8 << 30
 _LARGEST_GROWTH = 20
-"""How many times its size in the archive a file may have; numbers that were trained hardly shrink."""
+"""Maximum ratio of a file's size to its size in the archive; trained weights hardly compress."""
 
 Arrays = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a file of Keras holds."""
+    """The content of a Keras file."""
 
     path: Path
     layers: tuple[StoredLayer, ...]
-    """Empty for weights alone."""
+    """The layers; empty for weights alone."""
     outputs: tuple[str, ...]
-    """The layers that give the outputs."""
+    """The names of the output layers."""
     weights: Mapping[str, Arrays]
-    """By layer, its variables in the order of `VARIABLES`."""
+    """Each layer's variables, in the order of `VARIABLES`."""
 
 
 def read_keras_file(path: Path) -> KerasFile:
-    """Read a model saved by Keras 3 (`save`), or its weights (`save_weights`), which may also be of Keras 2.
+    """Read a model saved by Keras 3 (`save`), or its weights (`save_weights`), also of Keras 2.
 
-    Raises `ModelFileError` for anything else, and for a damaged file.
+    Raise `ModelFileError` for anything else, and for a damaged file.
     """
     if not zipfile.is_zipfile(path):
         with opened(path) as file:
@@ -67,7 +67,7 @@ def read_keras_file(path: Path) -> KerasFile:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[tuple[str, Path]]:
-    """The JSON of a .keras file, and its HDF5 file in a temporary folder."""
+    """Yield the JSON of a .keras file, and its HDF5 file in a temporary folder."""
     try:
         check_regular(path)
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def _structure(path: Path, text: Any) -> tuple[tuple[StoredLayer, ...], tuple[st
 
 
 def _weights(path: Path, file: h5py.File) -> Iterator[tuple[str, Arrays]]:
-    """Every layer that has variables."""
+    """Yield every layer that has variables."""
     if "layers" in file and "layer_names" not in file.attrs:
         yield from _numbered(file["layers"])
         return
@@ -123,7 +123,7 @@ def _weights(path: Path, file: h5py.File) -> Iterator[tuple[str, Arrays]]:
 
 
 def _numbered(group: h5py.Group) -> Iterator[tuple[str, Arrays]]:
-    """The layers of Keras 3's own form: `vars/0`, `vars/1`, …, with the layer's name beside them."""
+    """Yield the layers in Keras 3's own layout: `vars/0`, `vars/1`, …, with the layer's name beside them."""
     for kind in group:
         variables = group[kind].get("vars")
         if variables is not None and len(variables):

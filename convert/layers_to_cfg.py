@@ -1,6 +1,6 @@
-"""The layers of a Keras port of YOLO written as a Darknet cfg, where Darknet has sections for them.
+"""Write the layers of a Keras port of YOLO as a Darknet cfg, if Darknet has sections for them.
 
-What is written is a proposal: whoever uses it compares the two networks' outputs.
+The cfg is a proposal: the caller compares the outputs of the two networks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ACTIVATIONS = {
     "silu": "swish",
     "swish": "swish",
 }
-"""Keras's names of activations to Darknet's."""
+"""Darknet's names for Keras's activations."""
 
 _LEAKY_SLOPE = 0.1
 _SLOPE_ERROR = 1e-6
@@ -34,11 +34,11 @@ class NotDarknetError(Exception):
 
 @dataclass
 class DarknetText:
-    """A cfg, and which Keras layers each `[convolutional]` of it is made of."""
+    """A cfg, and the Keras layers that make up each `[convolutional]` section."""
 
     text: str
     convolutions: list[tuple[str, str]] = field(default_factory=list)
-    """In order, the names of the convolution and of its batch normalisation, empty where it has none."""
+    """In order, the names of the convolution and of its batch normalisation, empty if it has none."""
 
 
 def layers_to_cfg(
@@ -49,9 +49,10 @@ def layers_to_cfg(
     size: tuple[int, int, int],
     channels: Mapping[str, int],
 ) -> DarknetText:
-    """The cfg of a network. `heads` names the layer of each output, coarsest first; `size` is height, width, channels.
+    """Return the cfg of a network.
 
-    `channels` says how many a depthwise convolution has. Raises `NotDarknetError`.
+    `heads` names the layer of each output, coarsest first; `size` is height, width, channels. `channels` says how many
+    channels a depthwise convolution has. Raise `NotDarknetError`.
     """
     writer = _Writer({layer.name: layer for layer in layers}, channels)
     height, width, depth = size
@@ -89,11 +90,11 @@ class _Writer:
                 self._readers.setdefault(source, []).append(layer)
         self.sections: list[str] = []
         self.places: dict[str, int] = {}
-        """The section that gives the output of each Keras layer."""
+        """The section that computes the output of each Keras layer."""
         self.convolutions: list[tuple[str, str]] = []
 
     def in_order(self, output: str) -> Iterator[StoredLayer]:
-        """The layers that an output depends on and that are not written yet, each after those that it reads."""
+        """Yield the unwritten layers that an output depends on, each after those that it reads."""
         done: set[str] = set(self.places)
         left = [(output, False)]
         while left:
@@ -112,7 +113,7 @@ class _Writer:
         self.sections.append(f"[{kind}]\n" + "".join(f"{key}={value}\n" for key, value in options.items()))
 
     def add(self, layer: StoredLayer) -> None:
-        """Write the sections of a layer, unless they were written with the one before."""
+        """Write the sections of a layer, unless they were written with the previous one."""
         if layer.name in self.places:
             return
         write = {
@@ -134,7 +135,7 @@ class _Writer:
         self.places[layer.name] = _PICTURE
 
     def _skip(self, layer: StoredLayer) -> None:
-        """Padding becomes a key of the convolution after it."""
+        """Store padding for the convolution after it, where it becomes a key."""
 
     def _dropout(self, layer: StoredLayer) -> None:
         self.places[layer.name] = self._place(layer.inputs[0])
@@ -145,7 +146,7 @@ class _Writer:
         return self.places[name]
 
     def _follow(self, source: str) -> None:
-        """Make the source the section before."""
+        """Make the source the preceding section."""
         place = self._place(source)
         if place == len(self.sections) - 1:
             return
@@ -188,7 +189,7 @@ class _Writer:
             self.places[name] = len(self.sections) - 1
 
     def _padding(self, layer: StoredLayer) -> tuple[str, int]:
-        """What a convolution reads, and whether Darknet pads it by half its kernel."""
+        """Return what a convolution reads, and whether Darknet pads it by half its kernel."""
         source, config = layer.inputs[0], layer.config
         size, stride = _pair(config["kernel_size"])[0], _pair(config.get("strides", 1))[0]
         before = self._layers[source]
@@ -197,7 +198,7 @@ class _Writer:
             borders = before.config["padding"]
             rows, columns = borders if isinstance(borders, list | tuple) else (borders, borders)
             sides = [(one, one) if isinstance(one, int) else tuple(one) for one in (rows, columns)]
-            # Darknet pads both sides; with a stride of 2, the last row and column of it are not reached.
+            # Darknet pads both sides; with a stride of 2, the last padding row and column are not reached.
             if any(side != (half, half) and (side != (half, half - 1) or stride != 2) for side in sides):
                 raise NotDarknetError(f"layer {before.name} pads otherwise than Darknet")
             return before.inputs[0], 1
@@ -208,7 +209,7 @@ class _Writer:
         return source, 1
 
     def _activation(self, layer: StoredLayer, own: Any = None) -> tuple[str, str]:
-        """Darknet's name of the activation after a layer, and the name of the last layer up to it."""
+        """Return Darknet's name of the activation after a layer, and the name of the last layer up to it."""
         if own not in (None, "linear"):
             return _activation_name(str(own), layer.name), layer.name
         after = self._only_reader(layer.name, "Activation", "LeakyReLU", "ReLU")

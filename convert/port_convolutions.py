@@ -1,4 +1,4 @@
-"""The convolutions of a Keras port of YOLO as the parameters of a Darknet network."""
+"""Convert the convolutions of a Keras port of YOLO to the parameters of a Darknet network."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class PortConvolution:
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32] | None
     norm: Arrays = ()
-    """Gamma, beta, mean and variance; empty where there is none."""
+    """Gamma, beta, mean and variance; empty if there is no normalisation."""
     epsilon: float = BATCH_NORM_EPSILON
-    """Added to the variance."""
+    """The epsilon added to the variance."""
 
     @property
     def gamma(self) -> NDArray[np.float32]:
@@ -40,7 +40,7 @@ class PortConvolution:
         return np.asarray(gamma * quotient, np.float32)
 
     def value(self, parameter: str) -> NDArray[np.float32] | None:
-        """The array for a parameter of Darknet's, None where the port has none."""
+        """Return the array for one of Darknet's parameters, None if the port has none."""
         if parameter == "weights":
             return self.kernel
         if not self.norm:
@@ -50,9 +50,9 @@ class PortConvolution:
 
 
 def fill(network: Network, convolutions: Sequence[PortConvolution], path: Path) -> NetworkArrays:
-    """The parameters of every layer, from the ports' convolutions in order.
+    """Return the parameters of every layer, from the ports' convolutions in order.
 
-    Raises `ModelFileError` where one does not fit its section, or their numbers differ.
+    Raise `ModelFileError` if one does not fit its section, or the counts differ.
     """
     left = iter(convolutions)
     arrays: NetworkArrays = []

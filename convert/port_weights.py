@@ -1,4 +1,4 @@
-"""The weights of old Keras ports of YOLO as the parameters of a Darknet network.
+"""Convert the weights of old Keras ports of YOLO to the parameters of a Darknet network.
 
 The ports build each `[convolutional]` of a cfg as Conv2D and BatchNormalization, in the order of the cfg.
 """
@@ -21,7 +21,7 @@ from convert.port_convolutions import PortConvolution, fill
 from convert.text import printable
 
 KERAS_EPSILON = 1e-3
-"""Of Keras's batch normalisation, which the ports left as it is."""
+"""The epsilon of Keras's batch normalisation, which the ports left at its default."""
 
 _NAME = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
 
@@ -40,8 +40,9 @@ def adopt_weights(
     """Write a self-describing .h5 from the weights that a port's training saved (`save_weights`), and their cfg.
 
     The cfg's heads get as many classes as there are names, and `anchors` if they are given. The ports' epsilon of 1e-3
-    is worked into the scales, so that the network computes the same and can go to Darknet; for weights that came from
-    Darknet, `repair_epsilon` leaves the scales as they are. Raises `ModelFileError` where weights and cfg do not fit.
+    is folded into the scales, so that the network computes the same and can be exported to Darknet; for weights that
+    came from Darknet, `repair_epsilon` leaves the scales unchanged. Raise `ModelFileError` if weights and cfg do not
+    fit.
     """
     old, model = Path(old), Path(model)
     check_replaceable(model, inputs=[old, cfg, names])
@@ -71,7 +72,7 @@ def adopt_weights(
 
 
 def _convolutions(path: Path, epsilon: float) -> Iterator[PortConvolution]:
-    """The convolutions of a file of weights, by the numbers that Keras gave them, which are the order of the cfg."""
+    """Yield the convolutions of a weights file, sorted by Keras's numbers, which follow the order of the cfg."""
     kinds: dict[str, list[tuple[int, str, Arrays]]] = {"conv2d": [], "batch_normalization": []}
     for name, arrays in read_keras_file(path).weights.items():
         match = _NAME.fullmatch(name)

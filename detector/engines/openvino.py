@@ -18,7 +18,7 @@ from detector.errors import EngineError
 Precision = Literal["float", "bf16", "int8"]
 
 _MOST_SHAPES = 4
-"""Input sizes that get a compiled network of their own, which is faster than one for every size."""
+"""Number of input sizes with a separately compiled network, which is faster than one for every size."""
 
 
 class OpenVinoEngine(Engine):
@@ -58,7 +58,7 @@ class OpenVinoEngine(Engine):
             raise EngineError(f"{what}: OpenVINO cannot open it ({_first_line(error)}); try --engine keras") from None
 
     def prepare(self, height: int, width: int, channels: int) -> None:
-        """Compile for pictures of a size."""
+        """Compile for images of a size."""
         self._requests((1, height, width, channels))
 
     def run(self, batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:

@@ -1,6 +1,6 @@
-"""A network of 8-bit integers, made from one in floats and pictures to calibrate it on: NNCF for OpenVINO.
+"""Quantise a network to 8-bit integers with calibration images: NNCF for OpenVINO.
 
-It runs in a process of its own, because it takes gigabytes for a minute, and both packages print as they please.
+It runs in a separate process, because it takes gigabytes for a minute, and both packages print messages.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NEEDED = ("openvino", "nncf")
 
 
 def can_quantise() -> bool:
-    """Whether the packages are installed."""
+    """Return whether the packages are installed."""
     return all(find_spec(name) is not None for name in NEEDED)
 
 
 def toolkit() -> str:
-    """The versions that an int8 network depends on, for the name under which it is kept."""
+    """Return the versions that an int8 network depends on, for the name under which it is cached."""
     return "_".join(version(name) for name in NEEDED if find_spec(name) is not None)
 
 
@@ -53,7 +53,7 @@ def quantise(network: Path, inputs: Sequence[NDArray[np.float32]]) -> Network:
 
 
 def last_convolutions(model: Any) -> list[str]:
-    """The names of the convolutions that make an OpenVINO model's outputs."""
+    """Return the names of the convolutions that compute an OpenVINO model's outputs."""
     names = []
     for result in model.get_results():
         node = result.input_value(0).get_node()

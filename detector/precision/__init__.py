@@ -1,1 +1,1 @@
-"""Which numbers a network computes with: floats, bfloat16 or 8-bit integers."""
+"""Choose the number format in which a network computes: floats, bfloat16 or 8-bit integers."""

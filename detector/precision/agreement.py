@@ -1,4 +1,4 @@
-"""How well the detections of one network agree with those of another in the same pictures."""
+"""Measure how well the detections of two networks on the same images agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from detector.detections import Detections
 from detector.heads.boxes import iou
 
 THRESHOLDS = np.arange(0.5, 1.0, 0.05)
-"""Of IoU, as in COCO's average precision."""
+"""IoU thresholds, as in COCO's average precision."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Agreement:
     """How many boxes were compared, and how well they agree."""
 
     f1: float
-    """The mean over `THRESHOLDS` of F1, 0 to 1; 1 where neither found anything."""
+    """The mean F1 over `THRESHOLDS`, 0 to 1; 1 if neither detected anything."""
 
     boxes: int
-    """Of the one that is taken for the truth."""
+    """Number of boxes of the reference network."""
 
 
 def agreement(found: Sequence[Detections], expected: Sequence[Detections]) -> Agreement:
-    """Compare the detections in some pictures with those that are taken for the truth.
+    """Compare the detections in some images with reference detections.
 
-    Boxes of one class are paired greedily, best first, where they overlap by more than the threshold.
+    Boxes of one class are paired greedily, best first, if they overlap by more than the threshold.
     """
     pairs = np.zeros(len(THRESHOLDS))
     for ours, theirs in zip(found, expected, strict=True):

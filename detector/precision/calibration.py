@@ -1,4 +1,4 @@
-"""Pictures that a network of lower precision is made for and compared on: some of a video, a folder or a list."""
+"""Select images to calibrate and compare a network of lower precision: from a video, a folder or a list."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from detector.video.reading.pipes import is_pipe
 from detector.video.section import Section
 
 PICTURES = 48
-"""How many are taken, spread evenly."""
+"""Number of images, spread evenly."""
 
 _READ_THROUGH = 1500
-"""A video of so many frames at most is read from its beginning; in a longer one, each picture is sought."""
+"""A video of at most this many frames is read from its beginning; in a longer one, each image is sought."""
 
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -38,19 +38,19 @@ class Calibration:
     """For messages."""
 
     digest: str
-    """Of the names, sizes and times of the files."""
+    """Digest of the names, sizes and times of the files."""
 
     pictures: tuple[str, ...] = ()
-    """Picture files, or none for a video."""
+    """Image files, or none for a video."""
 
     video: str = ""
 
     @classmethod
     def of(cls, sources: Sources | None) -> Calibration | None:
-        """The files that `sources` stand for: a video, or pictures as `find_pictures` takes them.
+        """Return the files that `sources` stand for: a video, or images as in `find_pictures`.
 
-        None where they can be read only once or not at all: a camera, a pipe, an address. Raises `PictureError` for a
-        folder without pictures.
+        Return None if they can be read only once or not at all: a camera, a pipe, an address. Raise `PictureError` for
+        a folder without images.
         """
         given = [sources] if isinstance(sources, str | os.PathLike) else list(sources or [])
         names = [os.fspath(name) for name in given if not is_url(os.fspath(name)) and not is_address(os.fspath(name))]
@@ -63,14 +63,14 @@ class Calibration:
         return cls(name, _digest(pictures), pictures=tuple(pictures)) if pictures else None
 
     def expected(self) -> int:
-        """How many pictures or frames there are in all, as far as the source says."""
+        """Return how many images or frames there are in total, if the source says."""
         if self.pictures:
             return len(self.pictures)
         with open_video(self.video) as video:
             return video.info.frame_count or 0
 
     def read(self) -> Iterator[tuple[Image, float]]:
-        """Some of the readable pictures, evenly spread, each with the width of a pixel over its height."""
+        """Yield some of the readable images, evenly spread, each with the width of a pixel over its height."""
         if not self.pictures:
             yield from self._frames()
             return
@@ -93,7 +93,7 @@ class Calibration:
                             taken += 1
                             yield frame.image, float(frame.pixel_aspect)
                     return
-        except Yolo3Error:  # it breaks off: the frames before are good
+        except Yolo3Error:  # the source breaks off: the frames before are valid
             return
         yield from self._sought(info)
 

@@ -1,7 +1,7 @@
-"""Which precision a network runs in: floats, bfloat16 or 8-bit integers, decided by a comparison that is kept.
+"""Choose a network's precision, floats, bfloat16 or 8-bit integers, by a comparison whose result is cached.
 
-A network of lower precision is made once for a model and its calibration pictures. There and then it is compared with
-floats on those pictures: how well the boxes agree, and how much faster it is on this machine. Later runs read that.
+A network of lower precision is made once for a model and its calibration pictures. It is then compared with floats on
+those images: how well the boxes agree, and how much faster it is on this machine. Later runs read the result.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from detector.precision.calibration import PICTURES, Calibration
 from detector.settings import Settings
 
 LEAST_AGREEMENT = 0.8
-"""`auto` takes a lower precision whose boxes agree with those of floats at least this well (see `Agreement.f1`)."""
+"""Minimum agreement (see `Agreement.f1`) of boxes with those of floats for `auto` to use a lower precision."""
 
 LEAST_SPEEDUP = 1.1
-"""`auto` takes a lower precision that is at least so many times as fast as floats."""
+"""Minimum speed relative to floats for `auto` to use a lower precision."""
 
 ENOUGH_SPEEDUP = 2.0
 """With so much, `auto` does not try to make an int8 network, which agrees less well with floats than bfloat16."""
 
 FEWEST_TO_COMPARE = 64
-"""For fewer pictures or frames a comparison never pays."""
+"""Minimum images or frames for which a comparison pays off."""
 
 FEWEST_PICTURES = 8
 FEWEST_BOXES = 10
-"""Fewer say too little of how well the boxes agree."""
+"""Minimum boxes for a meaningful comparison."""
 
 _CONFIDENCE = 0.25
 _TIMED_RUNS = 20
@@ -57,32 +57,32 @@ Kind = Literal["openvino_int8", "openvino_bf16", "litert_int8"]
 
 
 class Interpreter(Protocol):
-    """What a comparison needs of a detector; `Detector` is one."""
+    """What a comparison needs of a detector; implemented by `Detector`."""
 
     engine: Engine
     settings: Settings
 
     def fit(self, picture_width: int, picture_height: int, *, pixel_aspect: float = 1.0) -> Fit:
-        """How a picture is laid into the network's input."""
+        """Return how an image is fitted into the network's input."""
         ...
 
     def interpret(self, outputs: list[NDArray[np.float32]], fit: Fit) -> Detections:
-        """The boxes that raw heads mean."""
+        """Return the boxes decoded from raw heads."""
         ...
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A network of lower precision against floats, on the calibration pictures and on one machine."""
+    """A network of lower precision compared with floats, on the calibration images and on one machine."""
 
     agreement: float
     boxes: int
     pictures: int
     speedup: float
-    """How many times as fast as floats."""
+    """Speed as a multiple of that of floats."""
 
     def objection(self) -> str:
-        """Why `auto` does not take it; empty where it does."""
+        """Why `auto` does not use it; empty if it does."""
         if self.boxes < FEWEST_BOXES:
             return f"the pictures hold {self.boxes} boxes to compare by, and {FEWEST_BOXES} are needed"
         if self.agreement < LEAST_AGREEMENT:
@@ -93,12 +93,12 @@ class Comparison:
 
 
 class Unsuitable(Exception):  # noqa: N818 - the run goes on in floats
-    """Why a precision is not for this run."""
+    """Why a precision is unsuitable for this run."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model, the settings to run it with, and what makes a detector of an engine."""
+    """A model, the settings to run it with, and the function that makes a detector of an engine."""
 
     model: OpenedModel
     settings: Settings
@@ -107,9 +107,9 @@ class Choice:
     on_note: OnNote = ignore_note
 
     def open(self) -> Engine:
-        """Open the engine in the precision that the settings ask for; floats, with a note that says why, otherwise.
+        """Open the engine in the precision that the settings request, or else in floats with a note that says why.
 
-        Raises `EngineError` and `ModelFileError` as `open_engine` does.
+        Raise `EngineError` and `ModelFileError` as `open_engine` does.
         """
         if self.settings.precision == "auto" and (why := self._no_use()):
             self.on_note(f"precision: float ({why})")
@@ -135,7 +135,7 @@ class Choice:
         return self._floats(self.on_note)
 
     def _no_use(self) -> str:
-        """Why `auto` stays with floats without a look at anything else; empty where it may not."""
+        """Return why `auto` uses floats without any comparison; empty if it need not."""
         if self.settings.interpolation == "darknet":
             return "--interpolation darknet asks for Darknet's own boxes"
         if self._calibration is None:
@@ -145,7 +145,7 @@ class Choice:
         return ""
 
     def _kinds(self) -> list[Kind]:
-        """The candidates, best first."""
+        """Return the candidates, best first."""
         engines = {"auto": ("openvino", "litert"), "openvino": ("openvino",), "litert": ("litert",)}
         usable = engines.get(self.settings.engine, ())
         kinds: list[Kind] = []
@@ -162,7 +162,7 @@ class Choice:
 
     @cached_property
     def _fits(self) -> list[tuple[NDArray[np.float32], Fit]]:
-        """Network inputs made of the calibration pictures, and how each was fitted."""
+        """Network inputs made of the calibration images, and how each was fitted."""
         if self._calibration is None:
             return []
         detector = self._floating
@@ -184,7 +184,7 @@ class Choice:
         )
 
     def _verdict(self, kind: Kind) -> tuple[str, float]:
-        """Why a precision is taken, for the user, and its speed over floats; raises `Unsuitable` where it is not."""
+        """Return why a precision is used, for the user, and its speed over floats; raise `Unsuitable` if it is not."""
         _check_installed(kind)
         if self.settings.precision != "auto" and kind != "openvino_int8":
             return "as asked for", 1.0
@@ -228,7 +228,7 @@ class Choice:
         _pack(out, self._compare(self._open(kind, network)), network)
 
     def _check_worth_it(self, kind: Kind) -> None:
-        """Raise `Unsuitable` for runs shorter than the making, too few pictures, and pictures without content."""
+        """Raise `Unsuitable` if the run is shorter than the preparation, or the images are too few or empty."""
         if self.settings.precision == "auto" and self._run_seconds < self._making_seconds(kind):
             raise Unsuitable("the run is too short for it to pay")
         inputs = [batch for batch, _ in self._fits]
@@ -239,7 +239,7 @@ class Choice:
 
     @cached_property
     def _run_seconds(self) -> float:
-        """How long floats will take for the pictures or the video to come."""
+        """Seconds that floats will take for the remaining images or video."""
         return self._picture_seconds * (self._calibration.expected() if self._calibration else 0)
 
     @cached_property
@@ -249,7 +249,7 @@ class Choice:
         return min(_seconds(engine, batch) for _ in range(3))  # the first takes longer
 
     def _making_seconds(self, kind: Kind) -> float:
-        """Twice what making and comparing takes, by measurements of networks of 0.1 to 65 GFLOP."""
+        """Return twice the seconds for making and comparing, by measurements of networks of 0.1 to 65 GFLOP."""
         runs = PICTURES * self._picture_seconds
         return 2 * (20 + 3 * runs if kind == "openvino_int8" else 3 + 2 * runs)
 
@@ -290,7 +290,7 @@ def _detect(detector: Interpreter, fits: Sequence[tuple[NDArray[np.float32], Fit
 
 
 def _speedup(floats: Engine, engine: Engine, batch: NDArray[np.float32]) -> float:
-    """How many times as fast as floats an engine is: the best of many runs, alternating, whatever else is running."""
+    """Return an engine's speed as a multiple of that of floats: the best of many runs, alternating."""
     begin = time.perf_counter()
     ours: list[float] = []
     theirs: list[float] = []
@@ -307,7 +307,7 @@ def _seconds(engine: Engine, batch: NDArray[np.float32]) -> float:
 
 
 def _check_installed(kind: Kind) -> None:
-    """Raise `Unsuitable` unless the packages are there and the processor can."""
+    """Raise `Unsuitable` unless the packages are installed and the processor supports it."""
     package = "ai_edge_litert" if kind == "litert_int8" else "openvino"
     if find_spec(package) is None:
         raise Unsuitable(f"{package} is not installed")
@@ -323,7 +323,7 @@ def _check_installed(kind: Kind) -> None:
 
 
 def _variant(kind: Kind, calibration: Calibration, settings: Settings) -> str:
-    """What a comparison depends on besides the model: pictures, how they are fitted, processor, threads, versions."""
+    """Return what a comparison depends on besides the model: images, resizing, processor, threads, versions."""
     how = (settings.size, settings.resize, settings.shape, settings.interpolation, settings.threads)
     machine = (platform.processor(), available_cores())
     digest = hashlib.sha256(f"{calibration.digest} {how} {machine}".encode()).hexdigest()[:16]
