@@ -135,7 +135,7 @@ class _Writer:
         self.places[layer.name] = _PICTURE
 
     def _skip(self, layer: StoredLayer) -> None:
-        """Store padding for the convolution after it, where it becomes a key."""
+        """Skip padding, which becomes a key of the convolution after it."""
 
     def _dropout(self, layer: StoredLayer) -> None:
         self.places[layer.name] = self._place(layer.inputs[0])

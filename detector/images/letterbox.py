@@ -18,7 +18,7 @@ from detector.images.modes import Interpolation, Resize, Shape
 from detector.images.planes import Planes
 
 GREY = 0.5
-"""Darknet's fill around a letterboxed picture (`letterbox_image`, image.c)."""
+"""Darknet's grey around a letterboxed image (`letterbox_image`, image.c)."""
 
 
 @dataclass(frozen=True)

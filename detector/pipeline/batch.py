@@ -1,4 +1,4 @@
-"""Several videos, one after another: which they are, and what their results are called."""
+"""Choose the sources and the output names for several videos that are processed one after another."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from detector.images.finding import output_name
 VIDEO_SUFFIXES = frozenset(
     ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
 )
-"""What the videos of a folder end in."""
+"""The suffixes of video files in a folder."""
 
 
 @dataclass(frozen=True)
 class BatchVideo:
-    """A video of several, and what is made of it."""
+    """One of several videos, and its outputs."""
 
     source: str
     video: Path
@@ -29,8 +29,8 @@ class BatchVideo:
 def plan_batch(sources: Sequence[str], folder: Path) -> list[BatchVideo]:
     """Choose the names before any work: `folder/NAME.mp4` and `folder/NAME.jsonl`.
 
-    A folder stands for the videos in it, in natural order; a folder without videos is a series of pictures. Two videos
-    of one name get `-2`, `-3`, … Raises `OutputError` for a folder that holds one of the sources.
+    A folder stands for the videos in it, in natural order; a folder without videos is an image series. Two videos with
+    the same name get `-2`, `-3`, … Raise `OutputError` for a folder that contains one of the sources.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; several videos go into a folder")
@@ -71,5 +71,5 @@ def _address_stem(source: str) -> str:
 
 
 def _natural(path: str) -> list[tuple[str, int]]:
-    """Return a sort key that reads digits as numbers."""
+    """Return a sort key that compares digits as numbers."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", path.casefold())]

@@ -1,4 +1,4 @@
-"""Events sent over a network while a video runs, without holding it up: by HTTP POST, or to an MQTT broker."""
+"""Send events over a network while a video runs, without delaying it: by HTTP POST, or to an MQTT broker."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ _MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True)
 class SendingSettings:
-    """How patiently events are sent."""
+    """Timeouts and limits for sending events."""
 
     timeout_seconds: float = 5.0
-    """For each step of an attempt."""
+    """Seconds for each step of an attempt."""
     first_pause_seconds: float = 0.5
-    """After a failed attempt; doubled after each further one."""
+    """Seconds to wait after a failed attempt; doubled after each further one."""
     longest_pause_seconds: float = 30.0
     attempts: int = 6
-    """For one event; then it is dropped."""
+    """Maximum attempts for one event, which is then dropped."""
     most_waiting: int = 1000
-    """Events that wait; further ones are dropped."""
+    """Maximum events that wait; further ones are dropped."""
     closing_seconds: float = 5.0
-    """For the events that still wait when the video has ended."""
+    """Seconds for the events that still wait when the video has ended."""
 
 
 USUAL_SENDING = SendingSettings()
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a bug
-    """The other side does not want an event and never will."""
+    """The receiver refuses an event permanently."""
 
 
 class Sender(Protocol):
-    """Sends the text of one event. Raises `Refused`, or any other `OSError` or HTTP error to be tried again."""
+    """Send the text of one event. Raise `Refused`, or any other `OSError` or HTTP error to try again."""
 
     def __call__(self, body: bytes) -> None:
         """Send."""
         ...
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close any open connection."""
         ...
 
 
 class EventQueue:
-    """Events on their way to a `Sender`, in a thread of its own; `put` never waits.
+    """Queues events for a `Sender` in a separate thread; `put` never waits.
 
-    What cannot be sent is tried again, later each time, and then dropped; so is what comes while too many wait. The
-    note says how many.
+    An event that cannot be sent is tried again with increasing waits, and then dropped; so are events that arrive while
+    too many wait. The note says how many.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class EventQueue:
         settings: SendingSettings = USUAL_SENDING,
         on_note: OnNote = ignore_note,
     ) -> None:
-        """`name` and `source` are what the user calls the other side, and the video."""
+        """Send with `sender`; `name` and `source` identify the receiver and the video in messages."""
         self._name, self._send, self._settings, self._on_note = without_credentials(name), send, settings, on_note
         self._source = {"source": source} if source else {}
         self._waiting: deque[bytes] = deque()
@@ -91,7 +91,7 @@ class EventQueue:
         return self
 
     def put(self, event: Event) -> None:
-        """Have an event sent."""
+        """Queue an event."""
         body = json.dumps({**event.fields(), **self._source}, ensure_ascii=False, separators=(",", ":")).encode(
             "utf-8", "replace"
         )
@@ -128,7 +128,7 @@ class EventQueue:
                 delivered = self._delivered(body)
                 with self._changed:
                     if not self._waiting:
-                        return  # the run has ended and given up
+                        return  # the run has ended and the time for sending is over
                     self._waiting.popleft()
                     self.sent += delivered
                     self.dropped += not delivered
@@ -136,7 +136,7 @@ class EventQueue:
             self._send.close()
 
     def _delivered(self, body: bytes) -> bool:
-        """Send one event, patiently."""
+        """Send one event, with several attempts."""
         pause = self._settings.first_pause_seconds
         for attempt in range(1, self._settings.attempts + 1):
             try:
@@ -154,7 +154,7 @@ class EventQueue:
         return False
 
     def _paused(self, seconds: float) -> bool:
-        """Wait; False where the run has ended in the meantime and there is no time left."""
+        """Wait; return False if the run has ended in the meantime and there is no time left."""
         until = monotonic() + seconds
         with self._changed:
             while (left := until - monotonic()) > 0:
@@ -176,7 +176,7 @@ class EventQueue:
 def event_senders(
     webhook: str | None, mqtt: str | None, *, source: str, on_note: OnNote = ignore_note
 ) -> Iterator[Callable[[Event], object]]:
-    """Give a function that has an event sent to these addresses. Raises `SettingsError` for one that is none."""
+    """Yield a function that queues an event for these addresses. Raise `SettingsError` for an invalid one."""
     with ExitStack() as queues:
         senders = [(url, send(url)) for url, send in ((webhook, open_webhook), (mqtt, open_mqtt)) if url]
         opened = [queues.enter_context(EventQueue(url, send, source=source, on_note=on_note)) for url, send in senders]
@@ -189,7 +189,7 @@ def event_senders(
 
 
 def open_webhook(url: str, *, timeout_seconds: float = USUAL_SENDING.timeout_seconds) -> Sender:
-    """A sender that posts events as JSON. Raises `SettingsError` for an address that is none."""
+    """Return a sender that posts events as JSON. Raise `SettingsError` for an invalid address."""
     return _Webhook(url, timeout_seconds)
 
 
@@ -241,9 +241,9 @@ class _Webhook:
 
 
 def open_mqtt(url: str, *, timeout_seconds: float = USUAL_SENDING.timeout_seconds) -> Sender:
-    """A sender to a topic of an MQTT broker: mqtt://USER:PASSWORD@HOST:1883/TOPIC, or mqtts://.
+    """Return a sender to a topic of an MQTT broker: mqtt://USER:PASSWORD@HOST:1883/TOPIC, or mqtts://.
 
-    Raises `SettingsError` for an address that is none, and where the package paho-mqtt is missing.
+    Raise `SettingsError` for an invalid address, or if the package paho-mqtt is missing.
     """
     return _Mqtt(url, timeout_seconds)
 
@@ -282,11 +282,11 @@ class _Mqtt:
             message = self._client.publish(self._topic, body, qos=1)
             self._until(self._client, message.is_published)
         except OSError:
-            self._client = None  # a new one holds no message that would then be sent twice
+            self._client = None  # a new client has no message that would be sent twice
             raise
 
     def close(self) -> None:
-        """Take leave of the broker."""
+        """Disconnect from the broker."""
         if self._client is not None:
             self._client.disconnect()
 
@@ -302,7 +302,7 @@ class _Mqtt:
         return client
 
     def _until(self, client: Any, done: Callable[[], bool]) -> None:
-        """Serve the connection until something is done. Raises `OSError` where it is not in time."""
+        """Serve the connection until something is done. Raise `OSError` if it takes too long."""
         deadline = monotonic() + self._timeout
         while not done():
             if monotonic() > deadline:
