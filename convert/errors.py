@@ -21,17 +21,21 @@ Each message names the file and the line or byte offset, what was found, what wa
         print(error)
 """
 
-from convert.text import printable
+from convert.text import printable, without_credentials
 
 
 class Yolo3Error(Exception):
     """The root: every error this project raises on purpose.
 
-    Each argument is a line of the message. Control characters, which file names and server responses may contain, are
-    shown as escapes, so that a message cannot control the terminal or fake additional lines.
+    Each argument is a line of the message. User names and passwords are removed from addresses in it. Control
+    characters, which file names and server responses may contain, are shown as escapes, so that a message cannot
+    control the terminal or fake additional lines.
     """
 
     exit_code = 1
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__(*(without_credentials(str(line)) for line in lines))
 
     def __str__(self) -> str:
         return "\n".join(map(printable, self.args))

@@ -20,6 +20,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Literal, Protocol
 
+from convert.text import without_credentials
 from detector.detections import Detections
 from detector.errors import StreamError
 from detector.pipeline.pipe import Pipe
@@ -169,7 +170,7 @@ def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: Loo
         received=work.frames + dropped,
         stages=options.stopwatch.seconds,
         workers=options.workers,
-        notes=tuple(notes),
+        notes=tuple(map(without_credentials, notes)),
     )
 
 

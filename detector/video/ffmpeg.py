@@ -6,8 +6,9 @@ Both packages bring their own copies of the X11 libraries. If PyAV's are loaded 
 
 import os
 
-# SVT-AV1 prints its settings on standard error, whatever FFmpeg's log level is; 1 is for errors only.
-os.environ.setdefault("SVT_LOG", "1")
+# SVT-AV1 prints to standard error, whatever FFmpeg's log level is; 0 is for fatal errors only. What else goes wrong is
+# reported by FFmpeg too.
+os.environ.setdefault("SVT_LOG", "0")
 
 # isort: off
 import cv2  # noqa: F401 - before av

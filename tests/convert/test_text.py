@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from convert.errors import DownloadError, Yolo3Error
@@ -31,3 +33,10 @@ def test_an_error_has_as_many_lines_as_arguments():
         "could not be fetched:\n  a: HTTP 500 \\x1b[0m"
     )
     assert str(Yolo3Error()) == ""
+
+
+def test_an_error_holds_no_password_of_an_address():
+    error = DownloadError("rtsp://me:secret@camera/1: no answer", ValueError("http://h/x?token=abc"))
+    for shown in (str(error), repr(error), repr(pickle.loads(pickle.dumps(error)))):
+        assert "secret" not in shown and "abc" not in shown
+    assert str(error) == "rtsp://camera/1: no answer\nhttp://h/x?token=***"
