@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detections import Detections
+from detector.errors import VideoError
 from detector.images.addresses import without_credentials
 from detector.images.planes import Planes
 
@@ -45,6 +46,19 @@ class Colours:
 
 RGB = Colours(matrix=0, full_range=True)
 """Colours of a video whose frames are stored as red, green and blue."""
+
+
+MAX_FRAME_PIXELS = 40_000_000
+"""The largest frames of a video; 8K has 35 million pixels."""
+
+
+def check_frame_size(name: str, width: int, height: int) -> None:
+    """Raise `VideoError` for frames of which the dozens in decoder and encoder need gigabytes."""
+    if width * height > MAX_FRAME_PIXELS:
+        raise VideoError(
+            f"{name}: has frames of {width}x{height} pixels; expected at most {MAX_FRAME_PIXELS // 10**6} million "
+            "pixels, more than 8K video has. Make it smaller first, with FFmpeg for instance"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ class VideoInfo:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", without_credentials(self.source))
+        check_frame_size(self.source, self.width, self.height)
 
 
 @dataclass(eq=False, repr=False)

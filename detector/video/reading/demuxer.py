@@ -10,6 +10,7 @@ from typing import Any
 
 from detector.errors import VideoError
 from detector.video.ffmpeg import av
+from detector.video.frames import MAX_FRAME_PIXELS, check_frame_size
 from detector.video.reading.containers import DAMAGE, is_address, limit_frames, open_container, reason
 from detector.video.reading.pipes import PipeReader, is_pipe
 
@@ -149,6 +150,9 @@ class Demuxer:
             if not stream.disposition & av.stream.Disposition.attached_pic:  # an album's cover
                 if stream.codec_context is None:
                     raise VideoError(f"{self.name}: FFmpeg cannot decode its video format")
+                context = stream.codec_context
+                check_frame_size(self.name, context.width, context.height)
+                context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}  # frames may become larger later
                 limit_frames(stream)
                 # Frame threads would each delay one frame.
                 stream.thread_type = "SLICE" if self._live else "AUTO"

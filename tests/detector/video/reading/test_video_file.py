@@ -1,6 +1,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 
@@ -170,3 +171,15 @@ def test_damaged_in_the_middle(videos):
 def test_real_download_cut_off(videos):
     with pytest.raises(VideoError, match=r"truncated_bbb\.mp4: .*its index is missing"):
         VideoFile(videos / "truncated_bbb.mp4")
+
+
+def test_frames_that_would_take_gigabytes_are_refused(tmp_path):
+    path = tmp_path / "large.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height = 6400, 6272
+        stream.pix_fmt = "yuv420p"
+        output.mux(stream.encode(av.VideoFrame(6400, 6272, "yuv420p")))
+        output.mux(stream.encode(None))
+    with pytest.raises(VideoError, match=r"large\.mp4: has frames of 6400x6272 pixels; expected at most 40 million"):
+        VideoFile(path)
