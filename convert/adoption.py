@@ -18,7 +18,7 @@ from convert.adopted import Adoption, describe_adopted, read_anchors
 from convert.darknet_twin import SIDE, darknet_twin
 from convert.errors import ModelFileError
 from convert.files import file_sha256
-from convert.hdf5 import check_storage, opened
+from convert.hdf5 import check_storage, opened, text_attribute
 from convert.head import Head
 from convert.keras_import import import_keras
 from convert.keras_shapes import StoredLayer, check_sizes, sources
@@ -134,7 +134,7 @@ def _without_cfg(
 
 def _network(file: h5py.File, refuse: Refuse) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the layers in order, checked to be of known kinds, and the names of the outputs."""
-    text = file.attrs.get("model_config")
+    text = text_attribute(file, "model_config")
     if text is None:
         raise refuse(
             "holds weights without the network (save_weights). Name their cfg with --cfg; or, for a model that yolo3 "

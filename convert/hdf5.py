@@ -32,6 +32,11 @@ MOST_TEXT_BYTES = 2 << 30
 HEAP = b"GCOL\x01\0\0\0"
 """The signature of a heap of variable-length texts; its size in bytes follows."""
 
+_OBJECT_HEAD = 16
+"""Bytes of number, references and size before each text in a heap."""
+
+_ATTRIBUTES = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM)
+
 DAMAGE = (
     AttributeError,
     IndexError,
@@ -63,6 +68,7 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         what = "a folder" if isinstance(error, IsADirectoryError) else f"cannot be read ({reason})"
         raise ModelFileError(f"{path}: {what}; {EXPECTED}") from None
     try:
+        _check_heaps(path)
         file = h5py.File(path, "r")
     except DAMAGE as error:
         damaged = f"damaged or truncated ({first_line(error)})"
@@ -73,6 +79,20 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
             yield file
     except DAMAGE as error:
         raise ModelFileError(f"{path}: damaged ({first_line(error)}); convert the network again") from None
+
+
+def text_attribute(file: h5py.File, name: str) -> str | None:
+    """A text that is an attribute of the file; None where there is none.
+
+    Raises `ModelFileError` for an attribute of another type, as damage may make of it: HDF5 crashes on some of those.
+    """
+    if name not in file.attrs:
+        return None
+    attribute = h5py.h5a.open(file.id, name.encode())
+    if attribute.get_type().get_class() != h5py.h5t.STRING or attribute.get_space().get_simple_extent_npoints() != 1:
+        raise ModelFileError(f"{file.filename}: the attribute {name} is no text; convert the network again")
+    text = file.attrs[name]
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
 def check_storage(file: h5py.File) -> list[h5py.Dataset]:
@@ -123,7 +143,7 @@ def content_sha256(file: h5py.File, arrays: Iterable[h5py.Dataset], texts: tuple
     """Return the SHA-256 of arrays, with their names, kinds and shapes, and of the root attributes `texts`."""
     digest = hashlib.sha256()
     for text in texts:
-        digest.update(json.dumps([text, str(file.attrs.get(text))]).encode())
+        digest.update(json.dumps([text, str(text_attribute(file, text))]).encode())
     for item in sorted(arrays, key=lambda item: str(item.name)):
         digest.update(json.dumps([item.name, item.dtype.str, item.shape]).encode())
         digest.update(np.ascontiguousarray(item[()]).data)
@@ -155,6 +175,8 @@ def _attribute_sizes(item: Any, file: h5py.File, size: int) -> int:
     for name in item.attrs:
         attribute = h5py.h5a.open(item.id, name.encode("utf-8", "surrogateescape"))
         kind = attribute.get_type()
+        if kind.get_class() not in _ATTRIBUTES:  # HDF5 crashes on some damaged types
+            raise ModelFileError(f"{file.filename}: the attribute {name} of {item.name} is neither text nor number")
         elements = attribute.get_space().get_simple_extent_npoints()
         if elements * kind.get_size() > size:
             raise ModelFileError(
@@ -163,6 +185,31 @@ def _attribute_sizes(item: Any, file: h5py.File, size: int) -> int:
         if kind.get_class() == h5py.h5t.VLEN or (kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()):
             most = max(most, elements)
     return most
+
+
+def _check_heaps(path: Path) -> None:
+    """Raise `ValueError` for a damaged heap of texts of variable length: reading one, HDF5 can crash or never end."""
+    if not path.stat().st_size:
+        return
+    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(HEAP)
+        while at >= 0:
+            end = at + int.from_bytes(data[at + len(HEAP) : at + len(HEAP) + 8], "little")
+            if end > len(data) or not _is_heap(data[at + 2 * len(HEAP) : end]):
+                raise ValueError(f"the texts at byte {at} are damaged")
+            at = data.find(HEAP, at + 1)
+
+
+def _is_heap(objects: bytes) -> bool:
+    """Whether the objects of a heap follow each other to its end; number 0 is the space that is left."""
+    at = 0
+    while at + _OBJECT_HEAD <= len(objects):
+        number = int.from_bytes(objects[at : at + 2], "little")
+        size = int.from_bytes(objects[at + 8 : at + _OBJECT_HEAD], "little")
+        if number == 0:
+            return at + size == len(objects)
+        at += _OBJECT_HEAD + -(-size // 8) * 8
+    return at <= len(objects)
 
 
 def _largest_heap(path: Path) -> int:

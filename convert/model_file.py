@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ModelFileError, NamesError, OutputError, WriteError
 from convert.files import check_output, replacing, same_file
-from convert.hdf5 import check_storage, content_sha256, first_line, opened
+from convert.hdf5 import check_storage, content_sha256, first_line, opened, text_attribute
 from convert.head import Head, is_integer
 from convert.keras_shapes import SHAPES, check_sizes, read_layers
 from convert.layers.layer import BATCH_NORMS, LARGEST_MAP, LARGEST_SIDE, Dialect
@@ -160,7 +160,7 @@ def read_description(path: Path | str) -> Description:
             f"yolo3 that was trained further, type: yolo3 adopt {path} OUT.h5 --like ORIGINAL.h5"
         )
     with opened(path) as file:
-        text = file.attrs.get(ATTRIBUTE)
+        text = text_attribute(file, ATTRIBUTE)
         if text is None:
             raise _without_description(path, file)
     try:
@@ -216,7 +216,7 @@ def check_layers(path: Path | str, *, digest: bool = True) -> None:
 def _check_config(path: Path | str, file: h5py.File, arrays: Iterable[h5py.Dataset]) -> None:
     """Raise `ModelFileError` unless the layers are of known kinds and make a network of a reasonable size."""
     try:
-        config = json.loads(file.attrs.get(CONFIG))["config"]
+        config = json.loads(text_attribute(file, CONFIG) or "")["config"]
         layers = config["layers"]
         found = {(str(layer.get("module", "keras.layers")), str(layer["class_name"])) for layer in layers}
         modules = set(_modules(config))
@@ -234,7 +234,8 @@ def _check_config(path: Path | str, file: h5py.File, arrays: Iterable[h5py.Datas
             "because that can run arbitrary code"
         )
     try:
-        description = Description.from_json(str(file.attrs[ATTRIBUTE])) if ATTRIBUTE in file.attrs else None
+        about = text_attribute(file, ATTRIBUTE)
+        description = Description.from_json(about) if about is not None else None
         check_sizes(
             read_layers(layers),
             height=description.height if description else SIDE,
@@ -260,7 +261,7 @@ def _modules(config: Any) -> Iterator[str]:
 
 
 def _check_digest(file: h5py.File, arrays: Iterable[h5py.Dataset]) -> None:
-    stored = file.attrs.get(DIGEST)
+    stored = text_attribute(file, DIGEST)
     if stored is not None and str(stored) != content_sha256(file, arrays, DIGESTED):
         raise ModelFileError(
             f"{file.filename}: its numbers differ from those that were written (SHA-256 mismatch); convert the "

@@ -14,7 +14,7 @@ import pytest
 
 from convert.errors import ModelFileError
 from convert.export import export_weights
-from convert.hdf5 import check_storage, content_sha256, opened
+from convert.hdf5 import HEAP, check_storage, content_sha256, opened
 from convert.model_file import DIGEST, check_layers, read_description, read_variables
 
 TEXTS = ("yolo3", "model_config")
@@ -198,3 +198,24 @@ def test_what_keras_reads_of_a_model_has_not_changed(model: Path) -> None:
         assert sorted(file.attrs) == ["backend", "keras_version", "model_config", "yolo3", DIGEST]
         assert list(file) == ["model_weights"]
         assert "content_sha256" not in json.loads(file.attrs["yolo3"])
+
+
+def test_a_heap_in_which_hdf5_would_never_end_is_refused(colour_model, tmp_path):
+    data = bytearray(colour_model.read_bytes())
+    at = data.index(HEAP) + 2 * len(HEAP)
+    data[at : at + 16] = bytes(16)  # the first text becomes an empty space of 0 bytes
+    path = tmp_path / "a.h5"
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match=r"a\.h5: damaged or cut short \(the texts at byte \d+ are damaged\)"):
+        read_description(path)
+
+
+@pytest.mark.parametrize("name", [b"yolo3", b"model_config"])
+def test_an_attribute_whose_type_would_crash_hdf5_is_refused(colour_model, tmp_path, name):
+    data = bytearray(colour_model.read_bytes())
+    head = data.index(name + bytes(-len(name) % 8 or 8) + b"\x19\x01")  # a text of variable length
+    data[data.index(b"\x19\x01", head) + 1] = 0x0C
+    path = tmp_path / "a.h5"
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match=r"a\.h5: the attribute \w+ .*no text|neither text nor number"):
+        check_layers(path)

@@ -1,0 +1,1 @@
+"""Attacks on yolo3 with counted outcomes: damaged inputs, kills, full disks, hostile surroundings."""
