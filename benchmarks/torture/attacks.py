@@ -91,11 +91,6 @@ class Runs:
         self.stage, self.seed, self.preload = stage, seed, preload
         cache = stage.folder / "cache"
         self._servers = {keras: ForkServer(keras=keras, preload=preload, cache=cache) for keras in (False, True)}
-        log = self.server(keras=False).run(
-            Job(["video", str(stage.clip), "--log", str(stage.log), "--model", str(stage.model)], str(stage.inputs))
-        )
-        if log.code:
-            raise RuntimeError(log.err)
         self.seconds: dict[str, float] = {}
         self.writes: dict[str, int] = {}
         self.verbs = {verb.name: verb for verb in VERBS}

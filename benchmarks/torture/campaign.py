@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 from benchmarks.torture.attacks import Disks, Kills, Mutated, Runs
@@ -32,11 +33,10 @@ def run_campaign(
     A campaign in pieces goes on after the cases of `earlier`.
     """
     with ExitStack() as stack:
-        attacks = _attacks(folder, seed, stack)
+        attacks = _attacks(folder, seed, stack, only)
         tallies: Tallies = {
             (attack.name, kind): (earlier or {}).get((attack.name, kind), Tally(asked))
             for attack in attacks
-            if not only or attack.name in only
             for kind, asked in attack.asked.items()
         }
         by_name = {attack.name: attack for attack in attacks}
@@ -59,22 +59,29 @@ def run_case(folder: Path, case: str, *, seed: int) -> Outcome:
     """Do one case again."""
     name, kind, number = case.split(":")
     with ExitStack() as stack:
-        (attack,) = (attack for attack in _attacks(folder, seed, stack) if attack.name == name)
+        (attack,) = _attacks(folder, seed, stack, [name])
         return attack.run(kind, int(number))
 
 
-def _attacks(folder: Path, seed: int, stack: ExitStack) -> list[Attack]:
+def _attacks(folder: Path, seed: int, stack: ExitStack, only: Sequence[str]) -> list[Attack]:
+    """The attacks; those that need whole runs share the processes for them."""
     stage = set_up(folder)
-    runs = Runs(stage, seed, _interposer(folder))
-    stack.callback(runs.close)
-    attacks: list[Attack] = [
-        Mutated(stage, seed),
-        Kills(runs),
-        Disks(runs),
-        Surroundings(runs),
-        Together(runs),
-        Bombs(stage),
+    makers: list[tuple[str, Callable[[], Attack]]] = [
+        (Mutated.name, lambda: Mutated(stage, seed)),
+        (Kills.name, lambda: Kills(runs())),
+        (Disks.name, lambda: Disks(runs())),
+        (Surroundings.name, lambda: Surroundings(runs())),
+        (Together.name, lambda: Together(runs())),
+        (Bombs.name, lambda: Bombs(stage)),
     ]
+
+    @cache
+    def runs() -> Runs:
+        made = Runs(stage, seed, _interposer(folder))
+        stack.callback(made.close)
+        return made
+
+    attacks = [make() for name, make in makers if not only or name in only]
     for attack in attacks:
         stack.callback(attack.close)
     return attacks

@@ -190,7 +190,9 @@ def sound_video(form: str, folder: Path) -> bytes:
         first.save(path, save_all=True, append_images=others, duration=80)
         return path.read_bytes()
     codec = {"webm": "libvpx-vp9", "avi": "mpeg4", "mov": "mjpeg"}.get(form, "libx264")
-    with av.open(os.fspath(path), "w", format={"ts": "mpegts", "mkv": "matroska"}.get(form, form)) as output:
+    kind = {"ts": "mpegts", "mkv": "matroska"}.get(form, form)
+    # Without `bitexact`, Matroska has random numbers in it.
+    with av.open(os.fspath(path), "w", format=kind, container_options={"fflags": "+bitexact"}) as output:
         stream = cast(av.VideoStream, output.add_stream(codec, rate=25))
         stream.width = stream.height = 96
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"

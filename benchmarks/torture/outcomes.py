@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -51,7 +51,7 @@ class Tally:
 
     def as_json(self) -> dict[str, object]:
         """What `from_json` makes a tally of."""
-        return asdict(self)
+        return {**vars(self), "endings": dict(self.endings)}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Tally:
