@@ -76,6 +76,7 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         raise ModelFileError(f"{path}: {found}; {EXPECTED}") from None
     try:
         with file:
+            _attribute_sizes(file, file, path.stat().st_size)
             yield file
     except DAMAGE as error:
         raise ModelFileError(f"{path}: damaged ({first_line(error)}); convert the network again") from None
