@@ -209,6 +209,19 @@ def set_arrays(network: Network, model: Any, arrays: Arrays) -> None:
             variable.assign(derived.compute(named).reshape(variable.shape))
 
 
+def derived_variables(network: Network, model: Any) -> list[Any]:
+    """Return the variables of a model that are not a parameter of the .weights file: constants and computed ones.
+
+    Training must leave them unchanged, or the network cannot be exported to Darknet.
+    """
+    return [
+        getattr(model.get_layer(derived.keras_layer), derived.keras_variable)
+        for layer in network.layers
+        if layer.index in network.used
+        for derived in layer.derived
+    ]
+
+
 def kept_arrays(network: Network, arrays: Arrays) -> dict[str, NDArray[np.float32]]:
     """Return the parameters that no Keras variable holds, by the name they are stored under beside the model."""
     return {
