@@ -68,7 +68,6 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         what = "a folder" if isinstance(error, IsADirectoryError) else f"cannot be read ({reason})"
         raise ModelFileError(f"{path}: {what}; {EXPECTED}") from None
     try:
-        _check_heaps(path)
         file = h5py.File(path, "r")
     except DAMAGE as error:
         damaged = f"damaged or truncated ({first_line(error)})"
@@ -76,6 +75,7 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         raise ModelFileError(f"{path}: {found}; {EXPECTED}") from None
     try:
         with file:
+            _check_heaps(path)
             _attribute_sizes(file, file, path.stat().st_size)
             yield file
     except DAMAGE as error:
