@@ -34,6 +34,9 @@ def redraw_verb(
         Path | None, typer.Option(metavar="ZONES.toml", help="of a log with tracks: draw zones and lines with counts")
     ] = None,
     trails: Annotated[str, typer.Option(metavar="TIME", help="of a log with tracks: where each object was")] = "0",
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="draw no boxes that live for one frame, and fill gaps of one frame")
+    ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -44,7 +47,7 @@ def redraw_verb(
 
     boxes = BoxFilter(confidence, class_list(classes), class_list(blur))
     tracking = TrackingOptions.of(None, trails, zones, None, None)
-    options = RedrawOptions(video, log, boxes, out, crops, sheet, overwrite, tracking)
+    options = RedrawOptions(video, log, boxes, out, crops, sheet, overwrite, smooth, tracking)
     result = redraw_video(options, bar=functools.partial(frame_progress, quiet))
     for note in result.notes:
         note_printer(False)(note)

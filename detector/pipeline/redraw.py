@@ -15,6 +15,7 @@ from detector.errors import SettingsError
 from detector.logs.box_filter import BoxFilter
 from detector.logs.held_boxes import MOST_BOXES, HeldBoxes
 from detector.logs.replay import LogIndex, LogReplay
+from detector.logs.steady_boxes import SteadyBoxes
 from detector.pipeline.contact_sheet import ContactSheet
 from detector.pipeline.crops import Crops
 from detector.pipeline.live_tracking import LiveTracking, TrackingOptions
@@ -44,6 +45,8 @@ class RedrawOptions:
     sheet: Path | None = None
     """Path for an image of the most eventful frames."""
     overwrite: bool = False
+    smooth: bool = False
+    """Draw no boxes that live for one frame, and fill gaps of one frame."""
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     """Which zones and trails to draw, for a log with tracks."""
 
@@ -71,14 +74,17 @@ class _Hide(Sink):
 
 
 class _Draw(Sink):
-    """Draws the chosen boxes."""
+    """Draws the chosen boxes, or the steady ones among them."""
 
-    def __init__(self, boxes: BoxFilter) -> None:
+    def __init__(self, boxes: BoxFilter, steady: SteadyBoxes | None = None) -> None:
         super().__init__()
         self._boxes = boxes
+        self._steady = steady
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Change the frame's image."""
+        if self._steady is not None:
+            detections = self._steady.in_frame(frame.index)
         draw(frame.image, self._boxes.drawn(detections))
 
     def __exit__(self, *ending: object) -> None:
@@ -147,7 +153,8 @@ def _sinks(options: RedrawOptions, video: OpenedVideo, logged: LogIndex) -> list
         sinks.append(Crops(options.crops, boxes, overwrite=options.overwrite))
     if not options.tracking.everything_off:
         sinks.append(_Places(options.tracking, video.info, logged.run.classes))
-    sinks.append(_Draw(boxes))
+    names = logged.run.classes
+    sinks.append(_Draw(boxes, SteadyBoxes(logged.records(), names, boxes.of) if options.smooth else None))
     if options.sheet:
         sinks.append(ContactSheet(options.sheet, options.log, boxes, overwrite=options.overwrite))
     if options.video:

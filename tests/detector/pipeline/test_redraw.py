@@ -258,3 +258,20 @@ def test_two_frames_without_a_box_are_hidden_as_the_ones_around_them(clips, tmp_
     redrawn((source, log), BoxFilter(blur=("person",)), video=tmp_path / "out.mp4")
     shown = [clips.number(picture) for _, picture in clips.decoded(source)]
     assert {9, 10} <= set(blurred(clips, tmp_path / "out.mp4", lambda number: shown[number]))
+
+
+def test_boxes_of_one_frame_are_not_drawn_smoothly_but_still_hidden(clips, tmp_path, boxes_of):
+    source = clips.make(tmp_path / "in.mp4", range(8))
+    info = VideoInfo(str(source), clips.width, clips.height, Fraction(1, 25))
+    log = tmp_path / "in.jsonl"
+    with FrameLog(log, RunRecord.of(info, model="m", model_sha256="0", settings={}, classes=NAMES)) as sink:
+        for frame in clips.frames(8):
+            sink.write(frame, boxes_of(*[(0, 0, 190, 140)] if frame.index == 3 else [], names=NAMES))
+    changes = {}
+    for name, boxes in (("plain", ALL), ("hidden", BoxFilter(blur=("car",)))):
+        for smooth in (False, True):
+            redrawn((source, log), boxes, video=tmp_path / f"{name}{smooth}.mp4", smooth=smooth)
+            shown, plain = clips.decoded(tmp_path / f"{name}{smooth}.mp4")[3][1], clips.decoded(source)[3][1]
+            changes[name, smooth] = np.abs(shown.astype(int) - plain).mean()
+    assert changes["plain", False] > 2 * changes["plain", True]
+    assert changes["hidden", True] == changes["hidden", False] > 2 * changes["plain", True]
