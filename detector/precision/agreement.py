@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.detections import Detections
 from detector.heads.boxes import iou
 
 THRESHOLDS = np.arange(0.5, 1.0, 0.05)
 """IoU thresholds, as in COCO's average precision."""
+
+MOST_BOXES = 100
+"""Only so many boxes of an image are compared, the best ones, as in COCO's average precision."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +35,27 @@ def agreement(found: Sequence[Detections], expected: Sequence[Detections]) -> Ag
     Boxes of one class are paired greedily, best first, if they overlap by more than the threshold.
     """
     pairs = np.zeros(len(THRESHOLDS))
+    boxes = every = 0
     for ours, theirs in zip(found, expected, strict=True):
-        for index, threshold in enumerate(THRESHOLDS):
-            pairs[index] += _pairs(ours, theirs, float(threshold))
-    boxes = sum(map(len, expected))
-    every = boxes + sum(map(len, found))
+        ours, theirs = ours[:MOST_BOXES], theirs[:MOST_BOXES]
+        pairs += _pairs(ours, theirs)
+        boxes += len(theirs)
+        every += len(ours) + len(theirs)
     return Agreement(float(np.mean(2 * pairs / every)) if every else 1.0, boxes)
 
 
-def _pairs(ours: Detections, theirs: Detections, threshold: float) -> int:
-    free = np.ones(len(theirs), bool)
-    pairs = 0
-    for box, class_id in zip(ours.xyxy, ours.class_id, strict=True):
-        overlap = np.where(free & (theirs.class_id == class_id), iou(box[None], theirs.xyxy), 0.0)
-        if overlap.size and overlap.max() >= threshold:
-            free[int(overlap.argmax())] = False
-            pairs += 1
+def _pairs(ours: Detections, theirs: Detections) -> NDArray[np.float64]:
+    """Return the number of pairs at each of `THRESHOLDS`."""
+    if not len(ours) or not len(theirs):
+        return np.zeros(len(THRESHOLDS))
+    same = ours.class_id[:, None] == theirs.class_id
+    overlaps = np.where(same, iou(ours.xyxy[:, None], theirs.xyxy[None]), 0)
+    pairs = np.zeros(len(THRESHOLDS))
+    for index, threshold in enumerate(THRESHOLDS):
+        free = np.ones(len(theirs), bool)
+        for overlap in overlaps:
+            best = int(np.argmax(overlap * free))
+            if free[best] and overlap[best] >= threshold:
+                free[best] = False
+                pairs[index] += 1
     return pairs
