@@ -77,9 +77,33 @@ def frames_verb(
     leave(exit_code(result.status))
 
 
-def summary_verb(log: Log) -> None:
+def summary_verb(
+    log: Log,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="picture of counts over time, where objects are, their paths")
+    ] = None,
+    zones: Annotated[
+        Path | None, typer.Option(metavar="ZONES.toml", help="of a log with tracks: count at these zones and lines")
+    ] = None,
+    video: Annotated[
+        str | None, typer.Option(metavar="IN", help="with --plot: the video, whose first frame is the background")
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
     """Summarise a frame log: counts per class and when each was seen."""
-    from detector.logs.summary import summarize_log
+    if plot is None and zones is None:
+        from detector.logs.summary import summarize_log
 
-    for line in summarize_log(log).lines():
+        for line in summarize_log(log).lines():
+            print(line)
+        return
+    from detector.pipeline.log_plot import PlotOptions, summarize_with_tracks
+    from detector.tracking.event_files import count_lines
+
+    options = PlotOptions(plot, zones, video, overwrite)
+    summary, counted = summarize_with_tracks(log, options, bar=functools.partial(frame_progress, quiet))
+    for line in (*summary.lines(), *(count_lines(counted) if counted else ())):
         print(line)
+    if plot:
+        print(f"Wrote {plot}")

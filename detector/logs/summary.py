@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,8 +84,8 @@ class LogSummary:
                 one.most, one.most_seconds = boxes, frame.time
 
 
-def summarize_log(log: Path) -> LogSummary:
-    """Summarise a frame log. Raise `LogError` for an invalid log."""
+def summarize_log(log: Path, *, on_frame: Callable[[FrameRecord], object] | None = None) -> LogSummary:
+    """Summarise a frame log; `on_frame` gets each of its frames too. Raise `LogError` for an invalid log."""
     records = read_log(log)
     run = next(records)
     assert isinstance(run, RunRecord)
@@ -92,6 +93,8 @@ def summarize_log(log: Path) -> LogSummary:
     for record in records:
         if isinstance(record, FrameRecord):
             summary.add(record)
+            if on_frame is not None:
+                on_frame(record)
         elif isinstance(record, Gap):
             summary.gaps += 1
             summary.gap_seconds += record.seconds

@@ -123,3 +123,15 @@ def test_events_of_a_video_that_runs_are_lines_of_json(yolo3, clips, zones, colo
 
     assert code == 0, err
     assert all(json.loads(line)["type"] == "event" for line in (tmp_path / "e.jsonl").read_text().splitlines())
+
+
+def test_summary_counts_and_plots(yolo3, log, zones, tmp_path):
+    pytest.importorskip("matplotlib")
+    yolo3("track", log, tmp_path / "tracked.jsonl")
+
+    code, out, _ = yolo3("summary", tmp_path / "tracked.jsonl", "--zones", zones, "--plot", tmp_path / "o.png")
+
+    assert code == 0
+    assert "middle: 1 in (1 car), 0 out" in out
+    assert out.endswith(f"Wrote {tmp_path / 'o.png'}\n")
+    assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
