@@ -45,6 +45,12 @@ class Shot:
     class_id: NDArray[np.int64]
     """(n,) index into `NAMES`."""
 
+    tracker_id: NDArray[np.int64]
+    """(n,) a number for each thing, the same through a clip."""
+
+    whole: NDArray[np.float32]
+    """(n, 4) the hull of each of these things with its hidden parts, cut off at the picture's edges."""
+
 
 def draw_shot(
     street: Street,
@@ -61,6 +67,7 @@ def draw_shot(
     paint = paint or painter(palette)
     beams: list[tuple[list[tuple[float, float]], Colour]] = []
     placed: list[tuple[Actor, int]] = []
+    hulls: dict[tuple[int, str], tuple[int, int, int, int]] = {}
     for number, actor in enumerate(sorted(street.actors, key=lambda one: (one.row, one.order)), 1):
         scale = view.scale(actor.row)
         sprite = paint(actor, scale)
@@ -72,12 +79,19 @@ def draw_shot(
             sprite.light if sprite.light else (0, 0, 0), (left, top, left + alpha.width, top + alpha.height), alpha
         )
         placed.append((actor, _claim(owner, np.asarray(alpha) >= _SOLID, left, top, number)))
+        edges = alpha.getbbox() or (0, 0, 0, 0)
+        hulls[actor.key, actor.kind] = left + edges[0], top + edges[1], left + edges[2], top + edges[3]
         if palette.lit and actor.kind in ("car", "bus", "truck"):
             beams.append((_beam(actor, view, scale), _BEAM))
     picture = atmosphere.light_up(np.asarray(canvas), light, beams, palette)
     picture = atmosphere.fall(picture, palette, seed=street.seed, time=time)
-    boxes, class_ids = _boxes(owner, placed)
-    return Shot(picture, boxes, class_ids)
+    boxes, seen = _boxes(owner, placed)
+    class_id = np.array([NAMES.index(actor.kind) for actor in seen], np.int64)
+    # A bicycle and who rides it have one key.
+    tracker_id = np.array([actor.key * len(NAMES) for actor in seen], np.int64) + class_id
+    whole = np.array([hulls[actor.key, actor.kind] for actor in seen], np.float32).reshape(-1, 4)
+    whole = whole.clip(0, np.array([view.width, view.height] * 2, np.float32))
+    return Shot(picture, boxes, class_id, tracker_id, whole)
 
 
 def draw_backdrop(street: Street) -> tuple[Image.Image, Image.Image]:
@@ -131,9 +145,10 @@ def _claim(owner: NDArray[np.uint8], solid: NDArray[np.bool_], left: int, top: i
     return int(np.count_nonzero(solid))
 
 
-def _boxes(owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _boxes(owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]) -> tuple[NDArray[np.float32], list[Actor]]:
+    """The hulls of what is visible, and whose they are."""
     seen = np.bincount(owner.ravel(), minlength=len(placed) + 1)
-    boxes, class_ids = [], []
+    boxes, actors = [], []
     for number, (actor, area) in enumerate(placed, 1):
         if actor.kind not in NAMES or seen[number] < max(1, LEAST_VISIBLE * area):
             continue
@@ -142,8 +157,8 @@ def _boxes(owner: NDArray[np.uint8], placed: list[tuple[Actor, int]]) -> tuple[N
         box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
         if min(box[2] - box[0], box[3] - box[1]) >= LEAST_SIDE * owner.shape[1]:
             boxes.append(box)
-            class_ids.append(NAMES.index(actor.kind))
-    return np.array(boxes, np.float32).reshape(-1, 4), np.array(class_ids, np.int64)
+            actors.append(actor)
+    return np.array(boxes, np.float32).reshape(-1, 4), actors
 
 
 def _beam(actor: Actor, view: View, scale: float) -> list[tuple[float, float]]:
