@@ -12,7 +12,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ from detector.logs.frame_log import FrameLog, FrameRecord, RunRecord, open_log
 from detector.pipeline.log_events import EventOptions, write_events
 from detector.pipeline.track_log import TrackOptions, track_log
 from detector.video.frames import Frame, VideoInfo
+from detector.video.writing.video_writer import VideoWriter
 from scripts.street.clip import Clip
 from scripts.street.render import NAMES
 
@@ -56,6 +57,11 @@ class Logs:
     def whole(self) -> Path:
         """The same with hidden parts."""
         return self.folder / f"whole-{self.seed}.jsonl"
+
+    @property
+    def video(self) -> Path:
+        """The clip."""
+        return self.folder / f"clip-{self.seed}.mp4"
 
     @property
     def found(self) -> Path:
@@ -102,12 +108,14 @@ def draw_and_detect(logs: Logs, model: Path, clip: Clip) -> None:
         FrameLog(logs.truth, truth, overwrite=True) as true,
         FrameLog(logs.whole, truth, overwrite=True) as whole,
         FrameLog(logs.found, found, overwrite=True) as seen,
+        VideoWriter(logs.video, info, overwrite=True) as video,
     ):
         for number, shot in enumerate(clip):
             frame = Frame(number, number, info.time_base, shot.picture, duration=1)
             certain = np.ones(len(shot.xyxy), np.float32)
             true.write(frame, Detections(shot.xyxy, certain, shot.class_id, NAMES, shot.tracker_id))
             whole.write(frame, Detections(shot.whole, certain, shot.class_id, NAMES, shot.tracker_id))
+            video.write(frame, Detections.empty())
             seen.write(frame, detector.detect_frame(frame))
 
 
@@ -125,11 +133,13 @@ def crossings(ways: Iterable[Sequence[float]]) -> Counts:
 
 def measured(everything: Sequence[Logs], zones: Path) -> str:
     """IDF1 and MOTA, and counts, of true boxes, online and offline tracks."""
+    looks = "`yolo3 track --video`"
     ways = {
         "`--track sort`": TrackOptions("sort", forward_only=True),
         "`--track bytetrack`": TrackOptions("bytetrack", forward_only=True),
         "`--track botsort`": TrackOptions("botsort", forward_only=True),
         "`yolo3 track`": TrackOptions(),
+        looks: TrackOptions(),
     }
     true = [_crossed(logs) for logs in everything]
     rows = [
@@ -145,7 +155,8 @@ def measured(everything: Sequence[Logs], zones: Path) -> str:
         counts: list[Counts] = []
         for logs in everything:
             tracked = logs.folder / "tracked.jsonl"
-            track_log(logs.found, tracked, options, overwrite=True, bar=no_bar)
+            how = replace(options, video=logs.video) if name == looks else options
+            track_log(logs.found, tracked, how, overwrite=True, bar=no_bar)
             truth = dict(_moving(logs.truth))
             scores.append(compared(truth, dict(_moving(tracked))))
             visible.append(compared(truth, dict(_moving(tracked, interpolated=False))))

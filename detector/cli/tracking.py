@@ -42,13 +42,21 @@ def track_verb(
     smooth: Annotated[
         float, typer.Option(metavar="SECONDS", help="take out movements shorter than this; 0 keeps boxes as detected")
     ] = 0.1,
+    video: Annotated[
+        Path | None, typer.Option(metavar="IN", help="the log's video: join tracks by what objects look like, too")
+    ] = None,
+    zones: Annotated[
+        Path | None, typer.Option(metavar="ZONES.toml", help="then count at these zones and lines, as yolo3 events")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="replace the tracks that the log has")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Give the objects in a frame log identities: gaps filled, broken tracks joined, false ones left out."""
     _check_scipy()
+    from detector.pipeline.log_events import EventOptions, check_zones, write_events
     from detector.pipeline.track_log import TrackOptions, track_log
+    from detector.tracking.event_files import count_lines
     from detector.tracking.offline import OfflineSettings
     from detector.tracking.stitching import StitchSettings
 
@@ -57,8 +65,10 @@ def track_verb(
         least_evidence=least_evidence,
         smooth_seconds=smooth,
     )
-    options = TrackOptions(tracker, forward_only, again, offline)
+    options = TrackOptions(tracker, forward_only, again, offline, video)
     bar = functools.partial(frame_progress, quiet)
+    if zones:
+        check_zones(log, zones)
     result = track_log(log, out, options, overwrite=overwrite, bar=bar)
     for note in result.notes:
         note_printer(quiet)(note)
@@ -67,6 +77,9 @@ def track_verb(
     print(
         f"Found {result.tracks} tracks in {result.frames} frames: {result.tracked} detections{filled}; {left} left out"
     )
+    if zones:
+        for line in count_lines(write_events(EventOptions(out, zones), bar=bar)):
+            print(line)
     print(f"Wrote {out}")
 
 

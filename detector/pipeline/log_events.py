@@ -88,6 +88,12 @@ def find_events(
         progress.update(count % _BAR_FRAMES)
 
 
+def check_zones(log: Path, zones: Path) -> None:
+    """Raise `ZonesError` where zones cannot be understood or do not fit the log's pictures and classes."""
+    run, _ = open_log(log)
+    zones_for(run, zones)
+
+
 def zones_for(run: RunRecord, path: Path | None) -> Zones:
     """Return the zones of a file in pixels of a log's images; none without a file."""
     if path is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
@@ -11,18 +12,25 @@ from typing import IO
 import numpy as np
 
 from convert.files import check_output, lock_outputs, replacing
-from detector.errors import LogError
+from detector.errors import LogError, SettingsError
 from detector.logs.frame_log import BoxRecord, EndRecord, FrameRecord, RunRecord, read_log
 from detector.logs.log_lines import frames_claimed, gap_fields, json_line, run_fields
 from detector.logs.records import Record
+from detector.logs.replay import LogIndex
+from detector.pipeline.logged_video import open_logged
 from detector.pipeline.loop import Progress
 from detector.pipeline.outputs import Bar
+from detector.tracking.appearance import FEATURES, describe
+from detector.tracking.motion import Floats
 from detector.tracking.offline import DetectedFrame, OfflineSettings, TrackedFrame, track_frames
 from detector.tracking.online import OnlineTracker, TrackerName, open_tracker
 from detector.tracking.tracklets import Observations, Rows
 from detector.video.frames import Gap
 
 _BAR_FRAMES = 200
+
+Looks = Callable[[DetectedFrame], Floats]
+"""(n, features): what each detection of a frame looks like."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,20 @@ class TrackOptions:
 
     offline: OfflineSettings = field(default_factory=OfflineSettings)
 
+    video: Path | None = None
+    """The video of the log: broken tracks are then joined by what objects look like, too."""
+
+    def check(self) -> None:
+        """Raise `SettingsError` for options that contradict each other."""
+        if self.video is not None and self.forward_only:
+            raise SettingsError("--video helps to join tracks, which --forward-only leaves out; choose one of them")
+
     def as_json(self) -> dict[str, object]:
         """Return the settings for a log."""
         if self.forward_only:
             return {"track": self.tracker or "botsort"}
-        return {"track": "offline", "tracker": self.tracker or "motion", "tracking": asdict(self.offline)}
+        looks = {} if self.video is None else {"looks": True}
+        return {"track": "offline", "tracker": self.tracker or "motion", **looks, "tracking": asdict(self.offline)}
 
 
 @dataclass(frozen=True)
@@ -73,22 +90,56 @@ def track_log(
 
     Raise `LogError` for an invalid log or one that has tracks already, `OutputError` if `out` must not be written.
     """
-    check_output(out, overwrite=overwrite, inputs=[log])
-    with lock_outputs(out), bar(frames_claimed(log)) as progress, replacing(out, inputs=[log]) as aside:
+    options.check()
+    inputs = [log, *([options.video] if options.video else [])]
+    check_output(out, overwrite=overwrite, inputs=inputs)
+    with (
+        _looks(log, options.video) as looks,
+        lock_outputs(out),
+        bar(frames_claimed(log)) as progress,
+        replacing(out, inputs=inputs) as aside,
+    ):
         records = read_log(log)
         run = next(records)
         assert isinstance(run, RunRecord)
         with aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            return _Rewriting(log, run, options, file, progress).write(records)
+            return _Rewriting(log, run, options, file, progress, looks).write(records)
+
+
+@contextmanager
+def _looks(log: Path, source: Path | None) -> Iterator[Looks | None]:
+    """A function that describes the detections of a frame by the pictures of a video, asked for one after the other."""
+    if source is None:
+        yield None
+        return
+    with open_logged(source, LogIndex(log)) as replay:
+        frames = iter(replay)
+        frame = next(frames, None)
+
+        def looks(detected: DetectedFrame) -> Floats:
+            nonlocal frame
+            while frame is not None and frame.index < detected.frame:
+                frame = next(frames, None)
+            if frame is None or frame.index != detected.frame or frame.detections is None:
+                return np.zeros((len(detected.confidence), FEATURES))
+            return describe(frame.picture, detected.xyxy)
+
+        yield looks
 
 
 class _Rewriting:
     """One pass over a log; lines that are not frames are passed on in their place."""
 
     def __init__(
-        self, log: Path, run: RunRecord, options: TrackOptions, file: IO[str], progress: Progress | None
+        self,
+        log: Path,
+        run: RunRecord,
+        options: TrackOptions,
+        file: IO[str],
+        progress: Progress | None,
+        looks: Looks | None,
     ) -> None:
-        self._log, self._run, self._options = log, run, options
+        self._log, self._run, self._options, self._looks = log, run, options, looks
         self._file, self._progress = file, progress
         self._gaps: deque[Gap] = deque()
         self._end: EndRecord | None = None
@@ -122,13 +173,14 @@ class _Rewriting:
         if options.forward_only:
             return _forward(open_tracker(options.tracker or "botsort", rate), frames)
         if options.tracker is None:
-            return track_frames(frames, (run.width, run.height), options.offline)
+            return track_frames(frames, (run.width, run.height), options.offline, looks=self._looks)
         name = options.tracker
         return track_frames(
             frames,
             (run.width, run.height),
             options.offline,
             find_tracklets=lambda seen: _tracklets(open_tracker(name, rate), seen),
+            looks=self._looks,
         )
 
     def _frames_of(self, records: Iterable[Record]) -> Iterator[DetectedFrame]:

@@ -37,6 +37,9 @@ class StitchSettings:
     other_class: float = 6.0
     """Added to the squared distance where the two are of different classes."""
 
+    alike: float = 1.0
+    """Where looks are known, by how much equal ones lower the cost; each unit of squared distance raises it by half."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Ends:
@@ -89,7 +92,7 @@ def _following(
     costs = costs + settings.other_class / 2 * (before.class_id[first] != after.class_id[second])
     if likeness is not None:
         looks = np.stack([likeness[rows].mean(0) for rows in tracklets])
-        costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2
+        costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2 - settings.alike
     possible = (costs < settings.most_cost) & (distance <= settings.farthest)
     return _best(first[possible], second[possible], costs[possible], settings.most_cost, len(tracklets))
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from detector.errors import LogError, OutputError
+from detector.errors import LogError, OutputError, SettingsError
 from detector.logs.frame_log import FrameRecord, RunRecord, read_log
 from detector.pipeline.track_log import TrackOptions, track_log
 
@@ -163,3 +163,45 @@ def test_several_runs_in_one_log_are_refused(log, tmp_path):
 
     with pytest.raises(LogError, match="split the logs"):
         track_log(log, tmp_path / "out.jsonl", bar=no_bar)
+
+
+def two_that_turn_back(clips):
+    """A red and a blue thing come together, are hidden for 12 frames, and come out where they went in."""
+    pictures, frames = [], []
+    for index in range(50):
+        picture, boxes = clips.picture(index), []
+        if not 22 <= index < 34:
+            way = 3 * min(index, 56 - index)
+            for left, colour in ((10 + way, (220, 20, 20)), (176 - way, (20, 20, 220))):
+                picture[60:120, left : left + 24] = colour
+                boxes.append({"class_id": 0, "name": "person", "confidence": 0.9, "box": [left, 60, left + 24, 120]})
+        pictures.append(picture)
+        frames.append(boxes)
+    return pictures, frames
+
+
+def test_looks_keep_apart_what_motion_would_join(clips, tmp_path, monkeypatch):
+    pictures, frames = two_that_turn_back(clips)
+    monkeypatch.setattr(clips, "picture", lambda number, **size: pictures[number])
+    source = clips.make(tmp_path / "in.mp4", range(50))
+    log = write_log(tmp_path / "log.jsonl", frames)
+    log.write_text(log.read_text().replace('"width": 1280, "height": 720', '"width": 224, "height": 160'))
+
+    exchanged = {}
+    for name, options in {"motion": TrackOptions(), "looks": TrackOptions(video=source)}.items():
+        track_log(log, tmp_path / f"{name}.jsonl", options, bar=no_bar)
+        by_frame = {frame.frame: frame.detections for frame in frames_of(tmp_path / f"{name}.jsonl")}
+        red = min(by_frame[10], key=lambda box: box.box[0]).track
+        blue = max(by_frame[45], key=lambda box: box.box[0]).track
+        exchanged[name] = red == blue
+
+    assert exchanged == {"motion": True, "looks": False}
+
+
+def test_looks_need_the_logs_own_video(clips, log, tmp_path):
+    source = clips.make(tmp_path / "in.mp4", range(60))
+    with pytest.raises(LogError, match="is of a video of 1280x720"):
+        track_log(log, tmp_path / "out.jsonl", TrackOptions(video=source), bar=no_bar)
+    with pytest.raises(SettingsError, match="--forward-only leaves out"):
+        track_log(log, tmp_path / "out.jsonl", TrackOptions(video=source, forward_only=True), bar=no_bar)
+    assert not (tmp_path / "out.jsonl").exists()
