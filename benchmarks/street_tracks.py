@@ -1,6 +1,6 @@
 """Tracks of the cartoon street, whose every object is known: identities, and counts at five lines.
 
-    python -m benchmarks.street_tracks MODEL FOLDER [--seeds 1 2 3 4 5] [--seconds 20]
+    python -m benchmarks.street_tracks MODEL FOLDER [--seeds 1 2 3 4 5] [--seconds 12] [--figures docs]
 
 MODEL is model_data/street.h5 (scripts/demo converts it). For each seed a clip is drawn and detected in; its logs
 stay in FOLDER and are used again.
@@ -24,8 +24,13 @@ from benchmarks.report import machine, table
 from benchmarks.tracking import Score, compared, no_bar
 from detector.detections import Detections
 from detector.detector import Detector
+from detector.images.reading import write_picture
 from detector.logs.frame_log import FrameLog, FrameRecord, RunRecord, open_log
+from detector.pipeline.live_tracking import TrackingOptions
 from detector.pipeline.log_events import EventOptions, write_events
+from detector.pipeline.log_plot import PlotOptions, summarize_with_tracks
+from detector.pipeline.redraw import RedrawOptions, redraw_video
+from detector.pipeline.show_zones import frame_at
 from detector.pipeline.track_log import TrackOptions, track_log
 from detector.video.frames import Frame, VideoInfo
 from detector.video.writing.video_writer import VideoWriter
@@ -36,6 +41,24 @@ LINES = (0.2, 0.35, 0.5, 0.65, 0.8)
 """Where five upright lines stand, as parts of the picture's width."""
 
 _MOVING = ("person", "bicycle", "car", "bus", "truck")
+
+_SHOWN_LENGTH, _SHOWN_SECONDS = 10.0, "1.9"
+_SHOWN = """[[line]]
+name = "west"
+from = [0.25, 0.95]
+to = [0.25, 0.4]
+
+[[line]]
+name = "east"
+from = [0.8, 0.95]
+to = [0.8, 0.4]
+
+[[zone]]
+name = "zebra"
+polygon = [[0.48, 0.5], [0.62, 0.5], [0.66, 0.95], [0.46, 0.95]]
+classes = ["person"]
+stay_seconds = 2
+"""
 
 Counts = Counter[tuple[str, str]]
 """By line and direction."""
@@ -75,7 +98,8 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--figures", type=Path, help="folder for the pictures of docs/tracking.md")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     zones = options.folder / "lines.toml"
@@ -84,6 +108,8 @@ def main() -> None:
     for logs in everything:
         if not logs.found.exists():
             draw_and_detect(logs, options.model, Clip(logs.seed, width=640, height=360, seconds=options.seconds))
+    if options.figures:
+        draw_figures(options.model, options.folder / "shown", options.figures)
     print(measured(everything, zones))
     print(f"\n{machine()}")
 
@@ -117,6 +143,22 @@ def draw_and_detect(logs: Logs, model: Path, clip: Clip) -> None:
             whole.write(frame, Detections(shot.whole, certain, shot.class_id, NAMES, shot.tracker_id))
             video.write(frame, Detections.empty())
             seen.write(frame, detector.detect_frame(frame))
+
+
+def draw_figures(model: Path, made: Path, folder: Path) -> None:
+    """A counted frame of a clip, and the plot of its log."""
+    made.mkdir(parents=True, exist_ok=True)
+    logs = Logs(made, 2)
+    if not logs.found.exists():
+        draw_and_detect(logs, model, Clip(logs.seed, seconds=_SHOWN_LENGTH))
+    tracked, zones, video = made / "tracked.jsonl", made / "zones.toml", made / "shown.mp4"
+    zones.write_text(_SHOWN)
+    track_log(logs.found, tracked, overwrite=True, bar=no_bar)
+    tracking = TrackingOptions(trails_seconds=2.0, zones=zones)
+    redraw_video(RedrawOptions(logs.video, tracked, video=video, overwrite=True, tracking=tracking), bar=no_bar)
+    write_picture(folder / "tracking.jpg", frame_at(str(video), _SHOWN_SECONDS))
+    plot = PlotOptions(folder / "tracking-plot.png", zones, str(logs.video), overwrite=True)
+    summarize_with_tracks(tracked, plot, bar=no_bar)
 
 
 def crossings(ways: Iterable[Sequence[float]]) -> Counts:

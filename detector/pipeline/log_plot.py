@@ -37,6 +37,7 @@ _STEP_PARTS = 0.01
 """Of the picture's diagonal: the points of a path are at least so far apart."""
 
 _BACKGROUND = 235
+_BACKGROUND_WIDTH = 640
 _COLUMNS = 2
 _UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 
@@ -262,7 +263,7 @@ class LogPlot:
 
     def _draw_heat(self, axes: Any) -> None:
         picture = self._background(self._zones)
-        height, width = picture.shape[:2]
+        height, width = picture.shape[:2]  # smaller than the video: matplotlib needs 80 bytes for each pixel
         heat = np.sqrt(self._heat / max(float(self._heat.max()), 1.0)).astype(np.float32)
         smooth = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
         axes.imshow(picture)
@@ -270,7 +271,7 @@ class LogPlot:
         axes.axis("off")
 
     def _draw_paths(self, axes: Any) -> None:
-        axes.imshow(self._background(self._zones))
+        axes.imshow(self._background(self._zones), extent=(0, self._run.width, self._run.height, 0))
         kinds = [name for name, _ in self.finder.unique.most_common()]
         for number, way in self._paths.points.items():
             if len(way) > 1:
@@ -292,7 +293,9 @@ class LogPlot:
                 found = f"{picture.shape[1]}x{picture.shape[0]}"
                 raise SettingsError(f"{video}: is {found}; the log is of a video of {run.width}x{run.height}")
         draw_zones(picture, zones)
-        return picture
+        scale = min(1.0, _BACKGROUND_WIDTH / run.width)
+        size = max(1, round(scale * run.width)), max(1, round(scale * run.height))
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _time_axis(axes: Any, last: float) -> None:
