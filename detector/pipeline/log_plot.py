@@ -319,5 +319,5 @@ def _figure_class() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise SettingsError("a plot needs the package matplotlib: pip install 'yolo3-keras[train]'") from None
+        raise SettingsError("a plot needs the package matplotlib: pip install -e '.[train]'") from None
     return Figure

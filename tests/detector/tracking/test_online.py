@@ -69,5 +69,5 @@ def test_a_tracker_that_is_none_and_a_package_that_is_missing(monkeypatch):
     with pytest.raises(SettingsError, match="'deepsort' is no tracker; expected one of bytetrack"):
         open_tracker("deepsort")
     monkeypatch.setitem(sys.modules, "trackers", None)
-    with pytest.raises(SettingsError, match=r"pip install 'yolo3-keras\[track\]'"):
+    with pytest.raises(SettingsError, match=r"pip install -e '.\[track\]'"):
         open_tracker("sort")
