@@ -79,6 +79,8 @@ class Planes:
         self.chroma = stored[rows:].reshape(2, rows // 2, columns // 2)
         """Cb and Cr, each with a quarter of the pixels."""
         self._rgb: NDArray[np.uint8] | None = None
+        self.decoded: tuple[Any, NDArray[np.uint8]] | None = None
+        """For sources of more than 8 bits, the decoder's frame and a copy of `stored` before anything was drawn."""
 
     @property
     def rgb(self) -> NDArray[np.uint8]:

@@ -27,6 +27,9 @@ _SWSCALE = {
 
 _CODES = {matrix: code for code, matrix in reversed(_SWSCALE.items())}
 
+TEN_BITS = "yuv420p10le"
+"""The layout in which copies of more than 8 bits are stored."""
+
 _PLANAR = ("yuv420p", "yuvj420p")
 
 # Without the last two flags, libswscale takes a shortcut that is one level too dark on average.
@@ -96,6 +99,7 @@ class ToImage:
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """Return the frame's image as a copy."""
+        decoded = frame
         if not self._in_planes or colours_of(frame) != self._colours:
             return self._to_rgb(frame)
         if _is_grey(frame):
@@ -105,8 +109,11 @@ class ToImage:
             frame = self._planar.reformat(
                 frame, *self._size, format="yuv420p", src_color_range=same, dst_color_range=same, threads=1
             )
-        full_range = self._colours.full_range
-        return Planes(_stored(frame), self._rgb_of, matrix=_CODES[self._matrix], full_range=full_range, size=self._size)
+        stored, full_range = _stored(frame), self._colours.full_range
+        planes = Planes(stored, self._rgb_of, matrix=_CODES[self._matrix], full_range=full_range, size=self._size)
+        if decoded.format.components[0].bits > 8 and not _is_grey(decoded) and stored.shape[1] == decoded.width:
+            planes.decoded = decoded, stored.copy()
+        return planes
 
     def _rgb_of(self, stored: NDArray[np.uint8]) -> Picture:
         """Return the exact RGB image of planes, rotated or not."""
@@ -193,13 +200,36 @@ class FromRgb:
         return frame
 
 
-def to_encode(image: Image, from_rgb: FromRgb, colours: Colours) -> av.VideoFrame:
-    """Return the frame to encode. Planes are used unchanged."""
+def to_encode(image: Image, from_rgb: FromRgb, colours: Colours, *, ten_bits: bool = False) -> av.VideoFrame:
+    """Return the frame to encode. Planes are used unchanged; with `ten_bits`, so are the source's where they are."""
     if not isinstance(image, Planes):
-        return from_rgb(image)
-    frame = av.VideoFrame.from_ndarray(image.stored, format="yuv420p")
+        frame = from_rgb(image)
+        return frame.reformat(format=TEN_BITS) if ten_bits else frame
+    if ten_bits:
+        frame = av.VideoFrame.from_ndarray(_ten_bit(image, colours), format=TEN_BITS)
+    else:
+        frame = av.VideoFrame.from_ndarray(image.stored, format="yuv420p")
     tag(frame, colours)
     return frame
+
+
+def is_deep(pixel_format: str, colours: Colours) -> bool:
+    """Return whether a source has more than 8 bits that a copy can keep: YUV, and no HDR, which is tone-mapped."""
+    found = av.VideoFormat(pixel_format, 16, 16)
+    return not found.is_rgb and found.components[0].bits > 8 and not is_hdr(colours)
+
+
+def _ten_bit(image: Planes, colours: Colours) -> NDArray[np.uint16]:
+    """Return the planes with the source's own numbers wherever nothing was drawn."""
+    wide = np.left_shift(image.stored, 2, dtype=np.uint16)
+    if image.decoded is None:
+        return wide
+    frame, before = image.decoded
+    same = _range(colours)
+    deep = frame.reformat(format=TEN_BITS, src_color_range=same, dst_color_range=same).to_ndarray()
+    if deep.shape != wide.shape:
+        return wide
+    return np.asarray(np.where(image.stored == before, deep, wide), np.uint16)
 
 
 def tag(target: av.VideoFrame | av.VideoCodecContext, colours: Colours) -> None:

@@ -67,6 +67,9 @@ class Encoder:
     says_pixel_shape: bool = True
     """Whether the file can store non-square pixels."""
 
+    ten_bits: bool = False
+    """Whether sources of more than 8 bits are encoded with 10."""
+
 
 def container_of(path: Path) -> str:
     """Return FFmpeg's name of the container for a file's suffix; raise `OutputError` for any other suffix."""
@@ -109,4 +112,6 @@ def encoder_for(settings: VideoSettings, path: Path) -> Encoder:
         options["preset"] = str(_SVT_PRESET)
     if codec == "vp9":
         options |= {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
-    return Encoder(_ENCODERS[codec], options, says_pixel_shape=codec in ("h264", "hevc"))
+    return Encoder(
+        _ENCODERS[codec], options, says_pixel_shape=codec in ("h264", "hevc"), ten_bits=codec in ("hevc", "av1")
+    )

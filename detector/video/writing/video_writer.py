@@ -18,7 +18,7 @@ from convert.files import check_output, create, replacing
 from detector.detections import Detections
 from detector.errors import OutputError, WriteError
 from detector.images.planes import Planes
-from detector.video.colours import FromRgb, stored_as_yuv, tag, to_encode
+from detector.video.colours import TEN_BITS, FromRgb, is_deep, stored_as_yuv, tag, to_encode
 from detector.video.ffmpeg import av
 from detector.video.frames import Frame, Image, Sink, VideoInfo
 from detector.video.reading.containers import DAMAGE, counted
@@ -93,6 +93,7 @@ class VideoWriter(Sink):
         self._encoder = encoder_for(settings, self.path)
         self._square = None if self._encoder.says_pixel_shape or info.pixel_aspect == 1 else _square_size(info)
         self._colours = stored_as_yuv(info.colours)
+        self._ten_bits = self._encoder.ten_bits and is_deep(info.pixel_format, info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
         self._late_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
         self._shift_seconds = self._late_seconds if info.begin_seconds is None else info.begin_seconds
@@ -124,7 +125,7 @@ class VideoWriter(Sink):
         if self._square:
             resized = cv2.resize(frame.picture, self._square, interpolation=cv2.INTER_LINEAR)
             image = np.asarray(resized, dtype=np.uint8)
-        picture = to_encode(_even(image), self._from_rgb, self._colours)
+        picture = to_encode(_even(image), self._from_rgb, self._colours, ten_bits=self._ten_bits)
         time_base = self._info.time_base
         picture.pts = round((frame.time - self._shift_seconds) / time_base)
         picture.time_base = time_base
@@ -165,7 +166,7 @@ class VideoWriter(Sink):
                 width=width + width % 2,
                 height=height + height % 2,
                 time_base=self._info.time_base,
-                pix_fmt="yuv420p",
+                pix_fmt=TEN_BITS if self._ten_bits else "yuv420p",
             )
             stream = cast(av.VideoStream, added)
             context = stream.codec_context
