@@ -73,6 +73,7 @@ class Models:
         self._on_done = on_done
         self._on_note = on_note
         self._models: dict[str, Model] = {}
+        self._left_out: set[Path] = set()
         self.refresh()
         if not self._models:
             raise ModelFileError(
@@ -82,15 +83,15 @@ class Models:
     def refresh(self) -> None:
         """Look for models that were added; those that are known stay."""
         for path in sorted(self._folder.glob("*.h5")):
-            if path.stem in self._models:
+            if path.stem in self._models or path in self._left_out:
                 continue
             try:
                 description = read_description(path)
+                if description.channels != 3:
+                    raise ModelFileError(f"{path}: takes pictures of {description.channels} channels; expected 3 (RGB)")
             except Yolo3Error as error:
+                self._left_out.add(path)
                 self._on_note(f"left out: {error}")
-                continue
-            if description.channels != 3:
-                self._on_note(f"left out: {path}: takes pictures of {description.channels} channels; expected 3 (RGB)")
                 continue
             self._models[path.stem] = Model(path.stem, path, description)
 

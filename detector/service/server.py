@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType
 
 import uvicorn
 
+from convert.files import lock_outputs, make_folder
 from detector.errors import OutputError
 from detector.service.app import create_app
 from detector.service.service import Service
@@ -31,6 +32,16 @@ class _Server(uvicorn.Server):
 
 def serve(settings: ServiceSettings) -> None:
     """Serve until Ctrl-C or SIGTERM; requests are finished and video jobs are left to be resumed."""
+    make_folder(settings.data)
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock_outputs(settings.data / "jobs"))
+        except OutputError:
+            raise OutputError(f"{settings.data}: another server keeps its jobs there; pass another --data") from None
+        _serve(settings)
+
+
+def _serve(settings: ServiceSettings) -> None:
     service = Service.of(settings, on_note=_note)
     _ = service.cameras  # what is wrong with the file of cameras is said before anything is served
     limits = settings.limits

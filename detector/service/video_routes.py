@@ -46,6 +46,7 @@ _ROOM = 3
 """How many times its size a video takes on the disk while it is processed."""
 
 _MOST_EVENTS = 5000
+_LONGEST_ZONES = 1 << 16
 _ZONES_NAME = Path(ZONES)
 
 
@@ -127,9 +128,8 @@ def _add_zones(router: APIRouter, service: Service) -> None:
         if job.options.track is None:
             raise RequestError(409, "the objects of this video were not followed; send it again with track", kind="off")
         with service.memory.share() as grow:
-            text = await read_body(request, grow, limit=1 << 20, seconds=limits.body_seconds)
-        zones = parse_zones(text, _ZONES_NAME)
-        answer = await service.explaining.run(partial(_counted, log, zones))
+            text = await read_body(request, grow, limit=_LONGEST_ZONES, seconds=limits.body_seconds)
+        answer = await service.explaining.run(lambda: _counted(log, parse_zones(text, _ZONES_NAME)))
         await asyncio.to_thread(write_whole, service.jobs.store.path(job, ZONES), text)
         return as_json(answer)
 
@@ -155,8 +155,9 @@ def _add_zones(router: APIRouter, service: Service) -> None:
     )
     async def check(request: Request) -> Response:
         with service.memory.share() as grow:
-            text = await read_body(request, grow, limit=1 << 20, seconds=limits.body_seconds)
-        return as_json(places_json(parse_zones(text, _ZONES_NAME)))
+            text = await read_body(request, grow, limit=_LONGEST_ZONES, seconds=limits.body_seconds)
+        # Not here: a polygon of many points takes a while to check.
+        return as_json(await service.explaining.run(lambda: places_json(parse_zones(text, _ZONES_NAME))))
 
 
 async def _receive(request: Request, service: Service) -> Job:
@@ -187,6 +188,10 @@ async def _receive(request: Request, service: Service) -> Job:
         await asyncio.to_thread(incoming.keep, job)
     except OSError as error:
         raise _no_room(service, error) from None
+    except RequestError as refusal:
+        if refusal.status == 413 and room < limits.video_bytes:
+            raise _no_room(service, refusal) from None
+        raise
     finally:
         await asyncio.to_thread(incoming.discard)
     jobs.add(job)
@@ -209,7 +214,8 @@ async def _checked(service: Service, incoming: Incoming, given: dict[str, Any]) 
     upload = upload.rename(upload.with_suffix(suffix))
     checked = await _looked_at(upload, container, VideoLimits(limits.video_seconds, limits.video_pixels))
     if zones is not None:
-        parse_zones(zones.encode(), _ZONES_NAME).for_picture(checked.width, checked.height, model.description.names)
+        places = await service.explaining.run(partial(parse_zones, zones.encode(), _ZONES_NAME))
+        places.for_picture(checked.width, checked.height, model.description.names)
         await asyncio.to_thread(write_whole, incoming.folder / ZONES, zones.encode())
     return Job(
         id=incoming.id,
@@ -322,6 +328,6 @@ def places_json(zones: Zones) -> dict[str, object]:
     }
 
 
-def _no_room(service: Service, error: OSError) -> RequestError:
+def _no_room(service: Service, error: Exception) -> RequestError:
     service.on_note(f"upload: {error}")
     return busy("the video cannot be stored on the server at the moment", after_seconds=600)
