@@ -102,7 +102,12 @@ def test_configs_come_along(yolo3):
     assert "street.cfg" in yolo3("inspect", ROOT / "model_data" / "street.weights")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_the_page_comes_along(yolo3):
+    show = "from detector.service.app import PAGE; print(*sorted(path.name for path in PAGE.iterdir()))"
+    assert {"app.js", "index.html", "style.css"} <= set(run(yolo3.python, "-c", show, cwd=yolo3.folder).split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["serve", "--help"]])
 def test_answers(yolo3, arguments):
     assert yolo3(*arguments)
 

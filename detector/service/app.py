@@ -25,7 +25,9 @@ from detector.service.service import Service
 from detector.service.uploads import read_body
 from detector.service.video_routes import video_router
 
-_PAGE = files("detector.service") / "page"
+PAGE = files("detector.service") / "page"
+"""The page's files."""
+
 _MOST_SESSION_BYTES = 4096
 
 
@@ -136,7 +138,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI, service: Service) -> None:
-    folder = str(_PAGE)
+    folder = str(PAGE)
 
     def page(name: str) -> Callable[[], Any]:
         async def show() -> FileResponse:

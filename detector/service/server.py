@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from convert.files import lock_outputs, make_folder
 from detector.errors import OutputError
@@ -44,26 +47,54 @@ def serve(settings: ServiceSettings) -> None:
 def _serve(settings: ServiceSettings) -> None:
     service = Service.of(settings, on_note=_note)
     _ = service.cameras  # what is wrong with the file of cameras is said before anything is served
-    limits = settings.limits
     listening = listen(settings.host, settings.port)
     host, port = listening.getsockname()[:2]
-    config = uvicorn.Config(
-        create_app(service, on_access=_access),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=limits.connections,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        lifespan="on",
-    )
     shown = f"[{host}]" if ":" in host else host
-    server = _Server(config, service)
+    server = _Server(configuration(service, on_access=_access), service)
     with suppress(KeyboardInterrupt):  # which uvicorn raises again once everything is closed
         _note(f"yolo3 serves {len(list(service.models))} models at http://{shown}:{port}{settings.root_path}/")
         if settings.token is not None:
             _note("clients must send the token of YOLO3_TOKEN")
         server.run(sockets=[listening])
     _note("stopped")
+
+
+def configuration(
+    service: Service, *, on_access: Callable[[str], object], grace_seconds: int = _GRACE_SECONDS
+) -> uvicorn.Config:
+    """How uvicorn runs a service; `on_access` gets the lines of the access log."""
+    limits = service.settings.limits
+    return uvicorn.Config(
+        create_app(service, on_access=on_access),
+        http=_protocol(limits.header_seconds),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=grace_seconds,
+        lifespan="on",
+    )
+
+
+def _protocol(header_seconds: float) -> type[H11Protocol]:
+    """HTTP/1.1 over connections that are closed when the head of a request takes too long, which uvicorn allows."""
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._watch = self.loop.call_later(header_seconds, self._expire, None)
+
+        def on_response_complete(self) -> None:
+            answered = self.cycle
+            super().on_response_complete()
+            self._watch.cancel()
+            self._watch = self.loop.call_later(header_seconds, self._expire, answered)
+
+        def _expire(self, before: RequestResponseCycle | None) -> None:
+            if self.cycle is before and not self.transport.is_closing():
+                self.transport.close()
+
+    return Protocol
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -26,6 +26,8 @@ class Limits:
     """Of one picture, known before it is decoded."""
     shared_bytes: int = 256 << 20
     """Of all uploads of more than 1 MiB that are in memory at one time."""
+    header_seconds: float = 20.0
+    """For the head of a request to arrive."""
     body_seconds: float = 30.0
     """For a request without a video to arrive."""
     video_bytes: int = 2 << 30

@@ -15,8 +15,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from detector.service.app import create_app
-from detector.service.server import listen
+from detector.service.server import configuration, listen
 from detector.service.service import Service
 from detector.service.settings import ServiceSettings
 
@@ -40,10 +39,7 @@ def running(settings: ServiceSettings) -> Iterator[Running]:
     notes: list[str] = []
     service = Service.of(settings, on_note=notes.append)
     socket = listen(settings.host, 0)
-    config = uvicorn.Config(
-        create_app(service, on_access=access.append), log_config=None, lifespan="on", timeout_graceful_shutdown=5
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(service, on_access=access.append, grace_seconds=5))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])), name="server")
     thread.start()
     try:

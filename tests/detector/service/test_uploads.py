@@ -80,6 +80,19 @@ def test_a_refusal_is_seen_by_a_client_that_is_still_sending(serve):
     assert answer.startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /healthz HTTP/1.1\r\nHo", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
+)
+def test_a_head_that_does_not_come_ends_the_connection(serve, begun):
+    host, port = serve(limits=Limits(header_seconds=0.3)).url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as silent:
+        silent.sendall(begun)
+        received = b""
+        while piece := silent.recv(1000):
+            received += piece
+    assert received == b"" or received.startswith(b"HTTP/1.1 200")
+
+
 def test_a_body_that_drips_is_given_up(serve):
     service = serve(limits=Limits(body_seconds=0.3))
     host, port = service.url.removeprefix("http://").split(":")
