@@ -34,6 +34,8 @@ class Jobs:
         self._on_note = on_note
         self._jobs: dict[str, Job] = {}
         self._new = asyncio.Event()
+        self._starting = asyncio.Lock()
+        """Held while a process is begun or a job's files are removed."""
         self._running: tuple[Job, asyncio.subprocess.Process] | None = None
         self._begun: tuple[float, int] = (0.0, 0)
         self._tasks: list[asyncio.Task[None]] = []
@@ -51,8 +53,9 @@ class Jobs:
     async def stop(self) -> None:
         """End the job that runs, so that it can be resumed."""
         self._stopping = True
-        if self._running is not None:
-            await self._end(self._running[1])
+        async with self._starting:
+            if self._running is not None:
+                await self._end(self._running[1])
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -76,12 +79,13 @@ class Jobs:
     async def remove(self, job: Job) -> None:
         """Cancel a job and delete its files."""
         self._jobs.pop(job.id, None)
-        if self._running is not None and self._running[0] is job:
-            process = self._running[1]
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-        await asyncio.to_thread(self.store.remove, job)
+        async with self._starting:
+            if self._running is not None and self._running[0] is job:
+                process = self._running[1]
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            await asyncio.to_thread(self.store.remove, job)
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are, by state."""
@@ -147,20 +151,9 @@ class Jobs:
         if job.attempts > _MOST_ATTEMPTS:
             self._fail(job, f"the video was begun {_MOST_ATTEMPTS} times and never finished")
             return
-        await asyncio.to_thread(self.store.write, job)
-        self._begun = (0.0, 0)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "detector.service.job_child",
-            str(self.store.path(job).absolute()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
-            start_new_session=True,  # Ctrl-C in a terminal is for the server
-        )
-        self._running = job, process
+        process = await self._begin(job)
+        if process is None:
+            return
         assert process.stdout is not None and process.stderr is not None
         errors = asyncio.create_task(_last_of(process.stderr))
         last: dict[str, Any] = {}
@@ -172,6 +165,27 @@ class Jobs:
             self._running = None
             words = await errors
         self._conclude(job, last, words)
+
+    async def _begin(self, job: Job) -> asyncio.subprocess.Process | None:
+        """Start the process of a job; None where the job was removed meanwhile, or the server stops."""
+        async with self._starting:
+            if job.id not in self._jobs or self._stopping:
+                return None
+            await asyncio.to_thread(self.store.write, job)
+            self._begun = (0.0, 0)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "detector.service.job_child",
+                str(self.store.path(job).absolute()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_LONGEST_LINE,
+                start_new_session=True,  # Ctrl-C in a terminal is for the server
+            )
+            self._running = job, process
+            return process
 
     def _take(self, job: Job, line: bytes) -> dict[str, Any] | None:
         """What the process of a job reports; returned where it is how it ended."""
@@ -190,7 +204,7 @@ class Jobs:
     def _progress(self, job: Job, done: int) -> None:
         """Count frames; a job that gets on may be begun again as often as it takes."""
         advanced, job.frames = done > job.frames, done
-        if advanced and (job.attempts or monotonic() - self._written > _WRITE_SECONDS):
+        if job.id in self._jobs and advanced and (job.attempts or monotonic() - self._written > _WRITE_SECONDS):
             job.attempts, self._written = 0, monotonic()
             with suppress(Yolo3Error):
                 self.store.write(job)
@@ -218,8 +232,9 @@ class Jobs:
 
     def _fail(self, job: Job, message: str) -> None:
         job.state, job.message, job.ended = "failed", message, time()
-        with suppress(Yolo3Error):
-            self.store.write(job)
+        if job.id in self._jobs:
+            with suppress(Yolo3Error):
+                self.store.write(job)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         """End the process of a job in an orderly way."""
