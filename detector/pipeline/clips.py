@@ -16,7 +16,7 @@ from convert.files import check_output, lock_outputs
 from convert.folders import check_folder, replacing_folder
 from detector.detections import Detections
 from detector.drawing.boxes import draw
-from detector.errors import SettingsError
+from detector.errors import SettingsError, WriteError
 from detector.images.reading import write_picture
 from detector.logs.frame_log import FrameRecord
 from detector.logs.replay import LogIndex, LogReplay, clock_shift
@@ -28,7 +28,7 @@ from detector.pipeline.show_zones import draw_zones
 from detector.pipeline.signals import signals_noted
 from detector.tracking.zones import Zones
 from detector.video.frames import Frame, OpenedVideo, Sink, Source
-from detector.video.reading.containers import counted
+from detector.video.reading.containers import DAMAGE, counted, reason
 from detector.video.reading.deinterlacing import Deinterlace
 from detector.video.reading.image_sequence import is_picture_series
 from detector.video.reading.opening import open_video
@@ -224,7 +224,10 @@ def _write_joined(path: Path, moments: Sequence[Moment], cutting: _Cutting, prog
         audio_from = None
         if cutting.audio_from is not None and cutting.options.encoding.audio != "none":
             audio = Path(folder) / f"audio{'.webm' if path.suffix.lower() == '.webm' else '.mp4'}"
-            notes = join_audio(cutting.audio_from, sections, audio)
+            try:
+                notes = join_audio(cutting.audio_from, sections, audio)
+            except (OSError, *DAMAGE) as error:
+                raise WriteError(f"{path}: its audio could not be written to {folder}: {reason(error)}") from error
             cutting.notes += notes or []
             audio_from = None if notes is None else audio
         frames = _JoinedFrames(cutting, moments, sections)

@@ -222,8 +222,8 @@ def live_tracking(
 ) -> Iterator[LiveTracking]:
     """Yield a `LiveTracking` whose events go where the options say."""
     with (
+        _sent(options, info, on_note) as on_new_event,  # first: a wrong address leaves no file behind
         event_output(options.events, overwrite=overwrite, inputs=inputs) as on_event,
-        _sent(options, info, on_note) as on_new_event,
     ):
         yield LiveTracking(options, info, names, on_event=on_event, on_new_event=on_new_event, draws=draws)
 
