@@ -86,13 +86,29 @@ def track_verb(
 def zones_verb(
     video: Annotated[str, typer.Argument(metavar="IN", help="a video, or a picture")],
     zones: Annotated[Path, typer.Argument(metavar="ZONES.toml", help="the zones and lines")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.png", help="the picture to write")],
+    out: Annotated[Path | None, typer.Argument(metavar="[OUT.png]", help="the picture to write")] = None,
+    click: Annotated[
+        bool, typer.Option("--click", help="click new zones and lines in a window and write them to ZONES.toml")
+    ] = False,
     at: Annotated[str, typer.Option(metavar="TIME", help="the moment to show: seconds, or [HH:]MM:SS")] = "0",
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw zones and lines onto a frame of a video, to check where they lie."""
+    """Draw zones and lines onto a frame of a video to check where they lie, or click new ones."""
+    from detector.errors import SettingsError
+
+    if click:
+        from detector.pipeline.click_zones import HELP, click_zones
+
+        if out is not None:
+            raise SettingsError(f"{out}: --click writes {zones} only; draw it with a second command")
+        print(HELP)
+        if click_zones(video, zones, at=at, overwrite=overwrite):
+            print(f"Wrote {zones}")
+        return
     from detector.pipeline.show_zones import show_zones
 
+    if out is None:
+        raise SettingsError("name the picture to write, OUT.png; or pass --click to make the zones")
     show_zones(video, zones, out, at=at, overwrite=overwrite)
     print(f"Wrote {out}")
 

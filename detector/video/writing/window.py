@@ -37,7 +37,7 @@ class Window(Sink):
 
     def __init__(self, title: str = "yolo3", *, caption: Callable[[Picture, str], object] | None = None) -> None:
         super().__init__()
-        _check_display()
+        check_display(_ADVICE)
         self._title = without_credentials(title)
         self._caption = caption
         self._shown_at: deque[float] = deque(maxlen=_RATE_FRAMES)
@@ -93,14 +93,15 @@ class Window(Sink):
         cv2.destroyAllWindows()
 
 
-def _check_display() -> None:
+def check_display(advice: str) -> None:
+    """Raise `SettingsError`, with this advice, where no window can be opened."""
     if sys.platform.startswith("linux"):
         # Qt prints warnings about missing fonts and the like on the terminal.
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
         if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
-            raise SettingsError(f"there is no display to open a window on; {_ADVICE}")
+            raise SettingsError(f"there is no display to open a window on; {advice}")
     # Qt aborts the process if the display refuses it, so another process tries first.
     try:
         subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True)
     except (subprocess.SubprocessError, OSError):
-        raise SettingsError(f"no window can be opened here; {_ADVICE}") from None
+        raise SettingsError(f"no window can be opened here; {advice}") from None
