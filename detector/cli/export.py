@@ -95,7 +95,7 @@ def export_verb(
     if names and not pictures:
         raise SettingsError(f"{source}: --names is for the JSON of yolo3 image; a frame log names its classes")
     _check_format(source, to, PictureFormat if pictures else LogFormat, "pictures" if pictures else "a frame log")
-    log_format = cast(LogFormat | None, to) or _log_format(out)
+    log_format = cast(LogFormat | None, to) or _log_format(out, PictureFormat if pictures else LogFormat)
     _check_format(source, log_format, PictureFormat if pictures else LogFormat, "pictures")
     target = sys.stdout if out == Path("-") else out or source.with_name(source.stem + LOG_ENDINGS[log_format])
     if pictures:
@@ -136,8 +136,8 @@ def _check_format(source: Path, to: str | None, kind: object, what: str) -> None
         )
 
 
-def _log_format(out: Path | None) -> LogFormat:
-    """The format that the output's name stands for; csv where there is none."""
+def _log_format(out: Path | None, kind: object = LogFormat) -> LogFormat:
+    """The format of `kind` that the output's name stands for; csv where there is none."""
     if out is None or out == Path("-"):
         return "csv"
     for log_format, ending in LOG_ENDINGS.items():
@@ -145,7 +145,7 @@ def _log_format(out: Path | None) -> LogFormat:
             return log_format
     formats = LOG_SUFFIXES.get(out.suffix.lower(), ())
     if len(formats) != 1:
-        choices = formats or get_args(LogFormat)
+        choices = [one for one in formats or get_args(kind) if one in get_args(kind)]
         raise SettingsError(f"{out}: the name does not say which format; add --to with one of {', '.join(choices)}")
     return formats[0]
 

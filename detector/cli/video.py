@@ -139,6 +139,8 @@ def video_verb(
             raise SettingsError(f"{path}: no such video; for a camera type: yolo3 webcam {path}")
     if out is None and len(paths) > 2:
         raise SettingsError("several videos need a folder for their results: --out DIR")
+    if out is None and len(paths) == 2 and Path(paths[1]).is_dir():
+        raise SettingsError(f"{paths[1]}: is a folder; for several videos, name the folder of their results with --out")
     if out is not None and (log or events or only):
         raise SettingsError("--out DIR is for several videos, each with its own log; leave out --log, --events, --only")
     encoding = VideoSettings(crf=quality, codec=codec, audio=audio)

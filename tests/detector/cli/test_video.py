@@ -42,6 +42,7 @@ def test_one_that_fails_does_not_stop_the_others(yolo3, videos, colour_model, tm
     [
         (["a.mp4", "b.mp4", "c.mp4"], "--out DIR"),
         (["a.mp4", "--out", "runs", "--log", "x.jsonl"], "leave out --log"),
+        (["a.mp4", "."], "--out"),
         (["0"], "yolo3 webcam 0"),
         (["a.mp4", "--out", "runs", "--model", "nothing.h5"], "nothing.h5: no such file"),
     ],
