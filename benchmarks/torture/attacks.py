@@ -90,20 +90,25 @@ class Runs:
     def __init__(self, stage: Stage, seed: int, preload: Path | None) -> None:
         self.stage, self.seed, self.preload = stage, seed, preload
         cache = stage.folder / "cache"
-        self._servers = {keras: ForkServer(keras=keras, preload=preload, cache=cache) for keras in (False, True)}
+        self._servers: dict[bool, ForkServer] = {}
+        self._cache = cache
         self.seconds: dict[str, float] = {}
         self.writes: dict[str, int] = {}
+        self._rehearsed: set[str] = set()
         self.verbs = {verb.name: verb for verb in VERBS}
-        for verb in VERBS:
-            self._rehearse(verb)
         self.digests = stage.digests()
 
     def server(self, *, keras: bool) -> ForkServer:
         """The process that runs such verbs."""
+        if keras not in self._servers:
+            self._servers[keras] = ForkServer(keras=keras, preload=self.preload, cache=self._cache)
         return self._servers[keras]
 
-    def _rehearse(self, verb: Verb) -> None:
-        """Run a verb undisturbed, to know how long it takes and how often it writes; keep what it makes."""
+    def rehearse(self, verb: Verb) -> None:
+        """Run a verb undisturbed once, to know how long it takes and how often it writes; keep what it makes."""
+        if verb.name in self._rehearsed:
+            return
+        self._rehearsed.add(verb.name)
         out = self.stage.folder / "earlier" / verb.name
         out.mkdir(parents=True)
         below = str(out) if self.preload else ""
@@ -180,6 +185,7 @@ class Kills:
     def run(self, kind: str, number: int) -> Outcome:
         """Kill one run."""
         runs, verb = self._runs, self._runs.verbs[kind]
+        runs.rehearse(verb)
         rng = random.Random(f"{runs.seed} kill {kind} {number}")
         earlier = rng.random() < 0.5
         out = runs.fresh("kill", with_earlier=kind if earlier else "")
@@ -208,6 +214,7 @@ class Disks:
         """Let one run fail."""
         name, _, how = kind.partition(", ")
         runs, verb = self._runs, self._runs.verbs[name]
+        runs.rehearse(verb)
         rng = random.Random(f"{runs.seed} disk {kind} {number}")
         earlier = rng.random() < 0.5
         out = runs.fresh("disk", with_earlier=name if earlier else "")

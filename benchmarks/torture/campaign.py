@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.torture.attacks import Disks, Kills, Mutated, Runs
 from benchmarks.torture.bombs import Bombs
 from benchmarks.torture.outcomes import Attack, Outcome, Tally
+from benchmarks.torture.privacy import Privacy
 from benchmarks.torture.stage import set_up
 from benchmarks.torture.surroundings import Surroundings, Together
 
@@ -72,6 +73,7 @@ def _attacks(folder: Path, seed: int, stack: ExitStack, only: Sequence[str]) -> 
         (Disks.name, lambda: Disks(runs())),
         (Surroundings.name, lambda: Surroundings(runs())),
         (Together.name, lambda: Together(runs())),
+        (Privacy.name, lambda: Privacy(runs())),
         (Bombs.name, lambda: Bombs(stage)),
     ]
 

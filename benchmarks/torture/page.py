@@ -25,6 +25,8 @@ _WHAT = {
     "surroundings": "Standard streams closed, 8 to 40 file descriptors, the working folder deleted, output read by "
     "`head -1`, the C locale, names with newlines, escapes, surrogates and 255 bytes; all without a terminal.",
     "four at once": "Four processes at the same time.",
+    "privacy": "A textured object whose log lacks lines, its end, or its boxes for 0.4 s, hidden by `redraw --blur`. "
+    "In no frame may it correlate with the original by more than 0.5; where lines are missing, the exit code is 1.",
     "resource bomb": "Files of less than 1 MB that ask for much, read under a limit of 4 GB of address space.",
 }
 

@@ -39,6 +39,11 @@ def recover(part: Path, out: Path, *, overwrite: bool = False) -> Recovered:
                 raise VideoError(f"{part}: contains no video stream")
             check_holds(out, video.streams.video[0].codec_context.codec.canonical_name)
             time_base = video.streams.video[0].time_base
+        if whole is None and made_by(part) is None:
+            raise VideoError(
+                f"{part}: is not a part of an unfinished run; expected a file such as OUT.mp4.yolo3-part1.mp4, which "
+                "the message of that run names"
+            )
         kept = _kept(parts)
         if not kept or time_base is None:
             raise VideoError(f"{part}: contains no frame that can be recovered")

@@ -11,9 +11,11 @@ from benchmarks.torture import page
 from benchmarks.torture.fork_server import ForkServer, Job
 from benchmarks.torture.mutated import KINDS, Cases, read_case
 from benchmarks.torture.outcomes import Outcome, Tally
+from benchmarks.torture.privacy import LARGEST_LIKENESS, likeness
 from benchmarks.torture.stage import FRAMES, cell, set_up
 from benchmarks.torture.verbs import complete_pair, leftovers, unsound
 from convert.errors import Yolo3Error
+from detector.drawing.blur import hide
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,16 @@ def test_a_killed_run_and_a_finished_one(stage, tmp_path):
         assert (missing.code, "cannot be opened" in missing.err) == (2, True)
     finally:
         server.close()
+
+
+def test_an_object_in_clear_is_told_from_a_hidden_one():
+    texture = np.random.default_rng(1).integers(0, 255, (12, 12, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    picture = np.full((96, 96, 3), 90, np.uint8)
+    picture[20:68, 20:68] = texture
+    hidden = picture.copy()
+    hide(hidden, np.array([[20, 20, 68, 68]], np.float32))
+    assert likeness(texture, picture[20:68, 20:68]) > 0.99
+    assert likeness(texture, hidden[20:68, 20:68]) < LARGEST_LIKENESS
 
 
 def test_the_page_states_what_was_run(tmp_path, monkeypatch):

@@ -59,6 +59,14 @@ def test_a_part_of_another_run_is_left_out(clips, tmp_path):
     assert recover(first, tmp_path / "saved.mp4").frames == 10
 
 
+@pytest.mark.parametrize("digest", ["", "a"])
+def test_a_video_that_no_run_left_is_never_called_unneeded(clips, tmp_path, digest):
+    with pytest.raises(VideoError, match=r"holiday\.mp4: is not a part of an unfinished run"):
+        recover(clips.make(tmp_path / "holiday.mp4"), tmp_path / "saved.mp4")
+    renamed = fail(clips, tmp_path / "out.mp4", 10, digest=digest).rename(tmp_path / "renamed.mp4")
+    assert recover(renamed, tmp_path / "saved.mp4").frames == 10
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 def test_after_a_kill(clips, tmp_path):
     code = f"""
