@@ -216,7 +216,7 @@ def test_parts_contain_the_digest_of_their_run(clips, tmp_path, ending, error):
 
 
 @pytest.mark.parametrize(("codec", "name"), [("h264", "libx264"), ("av1", "libsvtav1")])
-def test_pictures_too_large_for_the_encoder(tmp_path, codec, name):
+def test_pictures_too_large_for_the_encoder(tmp_path, codec, name, capfd):
     info = VideoInfo(source="made", width=17_000, height=32, time_base=Fraction(1, 25))
     with pytest.raises(OutputError) as told, VideoWriter(tmp_path / "a.mp4", info, settings=VideoSettings(codec=codec)):
         pass
@@ -224,6 +224,8 @@ def test_pictures_too_large_for_the_encoder(tmp_path, codec, name):
         f"{tmp_path}/a.mp4: {name} cannot encode pictures of 17000x32 pixels; try another --codec or a smaller source"
     )
     assert list(tmp_path.iterdir()) == []
+    # SVT-AV1 prints through C.
+    assert "Svt" not in "".join(capfd.readouterr())
 
 
 def test_no_frames_no_file(clips, tmp_path):
