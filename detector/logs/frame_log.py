@@ -21,10 +21,11 @@ import numpy as np
 from convert.files import check_output, create, is_special, rename_whole
 from detector.detections import Detections
 from detector.errors import LogError, OutputError, WriteError
-from detector.logs.records import SCHEMA, LineError, Record, record_of
+from detector.logs.log_lines import run_fields
 from detector.logs.records import BoxRecord as BoxRecord
 from detector.logs.records import EndRecord as EndRecord
 from detector.logs.records import FrameRecord as FrameRecord
+from detector.logs.records import LineError, Record, record_of
 from detector.logs.records import RunRecord as RunRecord
 from detector.profiling import Stopwatch, milliseconds
 from detector.video.frames import Frame, Gap, Sink
@@ -111,21 +112,13 @@ class FrameLog(Sink):
                 self._file = FileIO(self._written, "w")
             except OSError as error:
                 raise OutputError(f"{self._written}: cannot be written: {error.strerror or error}") from None
-        run = self._run
-        self._append(
-            {
-                "type": "run",
-                "schema": SCHEMA,
-                "source": run.source,
-                "width": run.width,
-                "height": run.height,
-                "frame_rate": None if run.frame_rate is None else str(run.frame_rate),
-                "model": run.model,
-                "model_sha256": run.model_sha256,
-                "settings": dict(run.settings),
-                "classes": list(run.classes),
-            }
-        )
+        try:
+            self._append(run_fields(self._run))
+        except WriteError:  # a file without a line is no log
+            self._file.close()
+            if self.path != STANDARD_STREAM and not is_special(self.path):
+                self._written.unlink(missing_ok=True)
+            raise
         return self
 
     def write(self, frame: Frame, detections: Detections) -> None:

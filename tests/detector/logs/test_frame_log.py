@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 from fractions import Fraction
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.detections import Detections
-from detector.errors import InputError, LogError, OutputError, StreamError
+from detector.errors import InputError, LogError, OutputError, StreamError, WriteError
 from detector.logs.box_filter import BoxFilter
 from detector.logs.exports import export_log
 from detector.logs.frame_log import BoxRecord, EndRecord, FrameLog, FrameRecord, RunRecord, read_log
@@ -298,3 +299,18 @@ def test_any_content_is_read_or_refused_with_a_message(tmp_path, content):
             assert to == "yolo" or not out.exists()
         if out.is_file():
             out.unlink()
+
+
+@pytest.mark.parametrize("room", [0, 40])
+def test_a_disk_without_room_for_the_first_line_leaves_no_file(tmp_path, room):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with (
+            pytest.raises(WriteError, match=r"log\.jsonl: could not be written"),
+            FrameLog(tmp_path / "log.jsonl", RUN),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
