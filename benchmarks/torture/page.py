@@ -56,8 +56,8 @@ def _totals(tallies: Tallies) -> str:
     endings: Counter[str] = Counter()
     for tally in tallies.values():
         endings.update(tally.endings)
-    bad = endings["BAD"]
-    return f"{endings.total()} cases, {bad or 'none'} of which failed."
+    bad, asked = endings["BAD"], sum(tally.asked for tally in tallies.values())
+    return f"{endings.total()} of the {asked} cases of a whole campaign were run; {bad or 'none'} of them failed."
 
 
 def _row(kind: str, tally: Tally) -> Sequence[object]:

@@ -111,13 +111,13 @@ class FrameLog(Sink):
             try:
                 self._file = FileIO(self._written, "w")
             except OSError as error:
+                self._remove()
                 raise OutputError(f"{self._written}: cannot be written: {error.strerror or error}") from None
         try:
             self._append(run_fields(self._run))
         except WriteError:  # a file without a line is no log
             self._file.close()
-            if self.path != STANDARD_STREAM and not is_special(self.path):
-                self._written.unlink(missing_ok=True)
+            self._remove()
             raise
         return self
 
@@ -165,6 +165,11 @@ class FrameLog(Sink):
             if self._file is not None:
                 self._file.close()
         self._settle(ending)
+
+    def _remove(self) -> None:
+        if self.path != STANDARD_STREAM and not is_special(self.path):
+            with suppress(OSError):
+                self._written.unlink(missing_ok=True)
 
     def _settle(self, ending: RunStatus) -> None:
         """Give the log its final name, or note where it is."""

@@ -96,7 +96,7 @@ def test_the_page_states_what_was_run(tmp_path, monkeypatch):
     assert Tally.from_json(json.loads(json.dumps(tally.as_json()))) == tally
     page.write_page({("killed", "video"): tally}, seed=3)
     text = (tmp_path / "page.md").read_text()
-    assert "2 cases, 1 of which failed" in text
+    assert "2 of the 200 cases of a whole campaign were run; 1 of them failed" in text
     assert "2 of the 200 cases of a whole campaign were run" in text
     assert "| video | 2 | 200 | killed 1 | 1.5 s | 90 MB | 1 |" in text
     assert "`killed:video:1: v.mp4 is not whole`" in text
