@@ -97,11 +97,10 @@ def zones_verb(
     from detector.errors import SettingsError
 
     if click:
-        from detector.pipeline.click_zones import HELP, click_zones
+        from detector.pipeline.click_zones import click_zones
 
         if out is not None:
             raise SettingsError(f"{out}: --click writes {zones} only; draw it with a second command")
-        print(HELP)
         if click_zones(video, zones, at=at, overwrite=overwrite):
             print(f"Wrote {zones}")
         return

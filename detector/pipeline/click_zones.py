@@ -79,8 +79,7 @@ class Sketch:
                 draw_zone(shown, points, f"zone {number}")
             else:
                 draw_line(shown, points[0], points[1], f"line {number}")
-        if self.points:
-            draw_zone(shown, self.points, label)
+        draw_zone(shown, self.points or [(0.0, 0.0)], label)
         return shown
 
 
