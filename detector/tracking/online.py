@@ -20,6 +20,9 @@ TrackerName = Literal["bytetrack", "botsort", "ocsort", "sort"]
 USUAL_FRAME_RATE = 30.0
 """Assumed where a source does not say."""
 
+_MOST_VOTED = 10_000
+"""Tracks whose classes are remembered: a camera may run for months."""
+
 Ids = NDArray[np.int64]
 
 
@@ -87,7 +90,11 @@ class OnlineTracker:
             numbers[np.asarray(tracked.data["place"], int)] = np.where(found >= 0, found + 1, -1)
         for number, class_ in zip(numbers.tolist(), class_id.tolist(), strict=True):
             if number >= 0:
-                self._votes.setdefault(number, Counter())[class_] += 1
+                votes = self._votes.pop(number, None) or Counter()
+                votes[class_] += 1
+                self._votes[number] = votes  # last, so that the first is the one not seen for longest
+        while len(self._votes) > _MOST_VOTED:
+            del self._votes[next(iter(self._votes))]
         return numbers
 
     def classes(self, numbers: Ids, class_id: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -54,6 +54,19 @@ def test_the_class_of_a_track_is_voted_for():
     assert tracker.classes(np.array([1, -1]), np.array([1, 1])).tolist() == [0, 1]
 
 
+def test_votes_of_tracks_long_gone_are_forgotten(monkeypatch):
+    monkeypatch.setattr("detector.tracking.online._MOST_VOTED", 3)
+    tracker = open_tracker("bytetrack", 25.0)
+    standing = [[100.0, 50, 160, 130]]
+    for second in range(0, 30, 2):  # each time another thing far away, and one that stays
+        for index in range(5):
+            boxes = np.array([*standing, [300 + 40.0 * second, 400, 340 + 40.0 * second, 460]])
+            numbers = tracker.update(second + index / 25, boxes, np.array([0.9, 0.9]), np.array([1, 0]))
+        assert tracker.classes(numbers, np.array([0, 0])).tolist() == [1, 0]
+    assert numbers.tolist()[1] > 5
+    assert len(tracker._votes) == 3
+
+
 def test_only_botsort_wants_pictures():
     assert [open_tracker(name).wants_pictures for name in NAMES] == [False, True, False, False]
     picture = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
