@@ -104,7 +104,13 @@ def held_back_stderr(*, show: bool = True) -> Iterator[None]:
     except OSError:  # no standard error at all, as under some services
         yield
         return
-    with tempfile.TemporaryFile() as messages:
+    try:
+        hidden = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    except OSError:  # no file descriptor is left, or no folder for temporary files
+        os.close(saved)
+        yield
+        return
+    with hidden as messages:
         os.dup2(messages.fileno(), 2)
         try:
             yield

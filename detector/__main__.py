@@ -46,6 +46,9 @@ def main() -> None:
         if isinstance(error, FileNotFoundError) and not _folder_exists():
             print("error: the current folder no longer exists; change to another one", file=sys.stderr)
             sys.exit(INPUT_WRONG)
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            print("error: too many open files; allow more (ulimit -n)", file=sys.stderr)
+            sys.exit(WORK_FAILED)
         if error.errno not in (*NO_ROOM, errno.EPIPE):
             raise
         # Whatever is still to be printed has nowhere to go.

@@ -136,7 +136,7 @@ class Runs:
         """What is wrong after a run that was disturbed."""
         found = unsound(out)
         if "Traceback" in ending.err or "Traceback" in ending.out:
-            found.append(f"traceback: {ending.err[-300:]}")
+            found.append(f"traceback: {ending.err[-1500:]}")
         if ending.code < 0 and ending.code != -signal.SIGKILL:
             found.append(f"ended by signal {-ending.code}")
         if ending.hung:

@@ -233,7 +233,7 @@ _ALIASES = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 BOMBS: dict[str, Make] = {
-    "cfg of 100,000 routes": _text("a.cfg", lambda: _NET.format(96) + "[route]\nlayers=-1\n" * 40_000),
+    "cfg of 40,000 routes": _text("a.cfg", lambda: _NET.format(96) + "[route]\nlayers=-1\n" * 40_000),
     "cfg of 32,000 pixels": _text("a.cfg", _NET.format(32_000) + _CONVOLUTION.format(64, 3)),
     "cfg of 10^9 filters": _text("a.cfg", _NET.format(96) + _CONVOLUTION.format(10**9, 1)),
     "cfg with a kernel of 4,001": _text("a.cfg", _NET.format(96) + _CONVOLUTION.format(8, 4001)),
@@ -252,7 +252,7 @@ BOMBS: dict[str, Make] = {
     "video as a GIF of 6,000x6,000": _bytes("a.gif", lambda: _gif(6_000, 6_000)),
     "video of 8192x8192": _large_video("libx264", 8192, 8192),
     "video of 8192x4320": _large_video("libx264", 8192, 4320),
-    "log with a line of 20,000 boxes": _text("a.jsonl", lambda: _log(1, 10_000)),
+    "log with a line of 10,000 boxes": _text("a.jsonl", lambda: _log(1, 10_000)),
     "log with a rate of 1e999999999": _text("a.jsonl", _raised("1e999999999")),
     "log with a rate of 1/10^4000": _text("a.jsonl", _raised("1/1" + "0" * 4000)),
     "log nested deeply": _text("a.jsonl", lambda: "[" * 500_000 + "\n"),
@@ -262,6 +262,6 @@ BOMBS: dict[str, Make] = {
     "dataset with an entity bomb": _text("a.xml", lambda: _ENTITIES),
     "dataset of 100,000 columns": _text("a.csv", lambda: ",".join(["image"] * 100_000)),
     "dataset with a YAML of aliases": _text("data.yaml", lambda: _ALIASES),
-    "names of 500,000 lines": _text("a.names", lambda: "x\n" * 400_000),
+    "names of 400,000 lines": _text("a.names", lambda: "x\n" * 400_000),
     "names in one line": _bytes("a.names", lambda: np.full(900_000, 65, np.uint8).tobytes()),
 }

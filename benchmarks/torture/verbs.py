@@ -146,7 +146,7 @@ def _check(path: Path) -> None:
         list(read_log(path))
     elif path.suffix == ".h5":
         check_layers(path)
-    elif path.name == "e.json":
+    elif path.name.endswith("e.json"):
         json.loads(path.read_text("utf-8"))
     elif path.suffix == ".json":
         for line in path.read_text("utf-8").splitlines():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import pytest
@@ -45,3 +46,27 @@ def test_a_backend_that_is_not_installed(way, tmp_path, monkeypatch):
     where = "KERAS_BACKEND" if way == "variable" else str(tmp_path / "keras.json")
     assert done.stdout.startswith(f"{where}: the backend nonsense of Keras cannot be imported")
     assert done.stdout.strip().endswith("expected tensorflow") and done.stderr == ""
+
+
+WITHOUT_A_FILE = """
+import os, resource, sys, tempfile
+from convert.keras_import import held_back_stderr
+if sys.argv[1] == "files":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), 64))
+else:
+    tempfile.tempdir = "/nowhere"
+with held_back_stderr():
+    os.write(2, b"from C++")
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "told"), [("files", 64, ""), ("files", 4, "from C++"), ("folder", 0, "from C++")]
+)
+def test_without_a_file_to_hide_it_in_it_is_shown(what, number, told):
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_FILE, what, str(number)], capture_output=True, text=True, cwd=root, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", told)
