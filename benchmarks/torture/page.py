@@ -11,6 +11,7 @@ from benchmarks.report import machine, put, table
 from benchmarks.torture.bombs import CEILINGS_MB
 from benchmarks.torture.campaign import Tallies
 from benchmarks.torture.outcomes import Tally
+from convert.text import printable
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -46,7 +47,7 @@ def write_page(tallies: Tallies, *, seed: int) -> None:
         parts.append(f"### {attack.capitalize()}\n\n{_WHAT[attack]}{fewer}\n\n{table(head, rows)}")
     failures = [line for tally in tallies.values() for line in tally.bad]
     if failures:
-        parts.append("### Failures\n\n" + "\n".join(f"- `{line.replace('`', chr(39))}`" for line in failures))
+        parts.append("### Failures\n\n" + "\n".join(map(_failure, failures)))
     put("campaign", "\n\n".join(parts), page=PAGE)
     ceilings = [(kind, f"{size} MB") for kind, size in CEILINGS_MB.items()]
     put("ceilings", table(("input below 1 MB", "peak memory at most"), ceilings), page=PAGE)
@@ -58,6 +59,13 @@ def _totals(tallies: Tallies) -> str:
         endings.update(tally.endings)
     bad, asked = endings["BAD"], sum(tally.asked for tally in tallies.values())
     return f"{endings.total()} of the {asked} cases of a whole campaign were run; {bad or 'none'} of them failed."
+
+
+def _failure(line: str) -> str:
+    """A failure in a line: its case, and the last line of what was wrong."""
+    case, what = ":".join(line.split(":")[:3]), line.strip().split("\n")[-1]
+    text = what if what.startswith(case) else f"{case}: {what}"
+    return f"- `{printable(text[:200]).replace('`', chr(39))}`"
 
 
 def _row(kind: str, tally: Tally) -> Sequence[object]:
