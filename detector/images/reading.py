@@ -129,7 +129,7 @@ def write_picture(path: str | os.PathLike[str], rgb: NDArray[np.uint8]) -> None:
         raise OutputError(
             f"{path}: {width}x{height} pixels do not fit into {kind} ({error}); choose another suffix"
         ) from error
-    write_whole(path, encoded.getbuffer())
+    write_whole(path, encoded.getvalue())
 
 
 def _from_array(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
