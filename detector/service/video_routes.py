@@ -239,7 +239,7 @@ def _chosen(service: Service, options: Options) -> tuple[Model, JobOptions]:
     settings.class_ids(model.description)
     track = options.choice("track", "bytetrack", "botsort", "ocsort", "sort")
     if track is not None and find_spec("trackers") is None:
-        raise SettingsError("objects cannot be followed: the server lacks yolo3-keras[track]")
+        raise SettingsError("the server cannot track objects; install its extra: pip install -e '.[track]'")
     if options.text("zones") is not None and track is None:
         raise SettingsError("zones need objects that are followed; give track too, such as bytetrack")
     assert settings.classes is None or isinstance(settings.classes, tuple)
