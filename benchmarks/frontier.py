@@ -7,7 +7,7 @@ import contextlib
 import copy
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,14 @@ def as_results(found: Detections, image_id: int, categories: Sequence[int]) -> I
         yield {"image_id": image_id, "category_id": categories[class_id], "bbox": box, "score": float(confidence)}
 
 
-def average_precision(truth: Any, results: list[dict[str, Any]]) -> tuple[float, Any]:
-    """Return AP at IoU 0.50:0.95, also of resampled images; the resamples are the same for every setting."""
+def average_precision(
+    truth: Any, results: list[dict[str, Any]], *, measure: Callable[[Any], Any] | None = None
+) -> tuple[Any, Any]:
+    """Return AP at IoU 0.50:0.95, also of resampled images; the resamples are the same for every setting.
+
+    `measure` computes other figures from COCO's array of precisions, whose first axis is the IoU.
+    """
+    measure = measure or mean_precision
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -146,20 +152,21 @@ def average_precision(truth: Any, results: list[dict[str, Any]]) -> tuple[float,
         evaluation.params.areaRng, evaluation.params.areaRngLbl = evaluation.params.areaRng[:1], ["all"]
         evaluation.params.maxDets = [100]
         evaluation.evaluate()
-        whole = _accumulated(evaluation)
+        evaluation.accumulate()
+        whole = measure(evaluation.eval["precision"])
         pictures = len(evaluation.params.imgIds)
         by_class = np.array(evaluation.evalImgs, object).reshape(-1, pictures)
         random = np.random.default_rng(1)
         resampled = []
         for _ in range(RESAMPLINGS):
             evaluation.evalImgs = by_class[:, random.integers(0, pictures, pictures)].reshape(-1).tolist()
-            resampled.append(_accumulated(evaluation))
+            evaluation.accumulate()
+            resampled.append(measure(evaluation.eval["precision"]))
     return whole, np.array(resampled)
 
 
-def _accumulated(evaluation: Any) -> float:
-    evaluation.accumulate()
-    precision = evaluation.eval["precision"]
+def mean_precision(precision: Any) -> float:
+    """Return the mean of the precisions of classes that have true boxes."""
     return float(precision[precision > -1].mean())
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from tqdm import tqdm
 
-from benchmarks.frontier import as_results
+from benchmarks.frontier import RESAMPLINGS, as_results, average_precision, mean_precision
 from benchmarks.report import machine, put, table
 from detector import Detector
 from detector.engines.base import Engine, available_cores
@@ -30,7 +30,6 @@ ROWS = {
 }
 """The first is what the others are compared with."""
 
-DRAWS = 30
 RUNS = 30
 Figures = NDArray[np.float64]
 _SECONDS = 20.0
@@ -70,11 +69,11 @@ def main() -> None:
     put("precision", f"{_INTRODUCTION}\n\n" + "\n\n".join(parts) + f"\n\n{options.threads} threads. {machine()}")
 
 
-_INTRODUCTION = """## Precision
+_INTRODUCTION = f"""## Precision
 
 Written by `scripts/precision`. Milliseconds of the network for one picture, medians, all rows of a table alternating in
 one process; AP and AP50 on pictures that no network was calibrated on, with the difference to floats and its standard
-deviation over 30 draws of the pictures with replacement."""
+deviation over {RESAMPLINGS} draws of the pictures with replacement."""
 
 
 def times(engines: dict[str, Engine], detectors: dict[str, Detector]) -> dict[str, float]:
@@ -122,29 +121,13 @@ def _table(milliseconds: dict[str, float], truth: Any, found: dict[str, list[dic
 
 
 def _figures(truth: Any, results: list[dict[str, Any]]) -> tuple[Figures, Figures]:
-    """AP and AP50 of all pictures, (2,), and of each draw, (DRAWS, 2)."""
-    from pycocotools.cocoeval import COCOeval
+    """AP and AP50 of all pictures, (2,), and of each draw, (draws, 2)."""
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = evaluation.params.areaRng[:1], ["all"]
-        evaluation.params.maxDets = [100]
-        evaluation.evaluate()
-        whole = _accumulated(evaluation)
-        pictures = len(evaluation.params.imgIds)
-        by_class = np.array(evaluation.evalImgs, object).reshape(-1, pictures)
-        random = np.random.default_rng(1)
-        draws = []
-        for _ in range(DRAWS):
-            evaluation.evalImgs = by_class[:, random.integers(0, pictures, pictures)].reshape(-1).tolist()
-            draws.append(_accumulated(evaluation))
-    return np.array(whole), np.array(draws)
+    def measure(precision: Any) -> tuple[float, float]:
+        return mean_precision(precision), mean_precision(precision[0])
 
-
-def _accumulated(evaluation: Any) -> tuple[float, float]:
-    evaluation.accumulate()
-    precision = evaluation.eval["precision"]
-    return float(precision[precision > -1].mean()), float(precision[0][precision[0] > -1].mean())
+    whole, draws = average_precision(truth, results, measure=measure)
+    return np.array(whole), draws
 
 
 if __name__ == "__main__":

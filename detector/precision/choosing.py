@@ -115,21 +115,21 @@ class Choice:
             self.on_note(f"precision: float ({why})")
             return self._floats(self.on_note)
         objections: list[str] = []
-        best: tuple[Kind, str, float] | None = None
+        best: tuple[Kind, str, float, Network | None] | None = None
         for kind in self._kinds():
             try:
-                why, speedup = self._verdict(kind)
+                why, speedup, network = self._verdict(kind)
             except (Unsuitable, EngineError) as error:
                 objections.append(f"{_NAMES[kind]}: {error}")
                 continue
             if best is None or speedup > best[2]:
-                best = kind, why, speedup
+                best = kind, why, speedup, network
             if self.settings.precision != "auto" or speedup >= ENOUGH_SPEEDUP:
                 break
         if best:
-            kind, why, _ = best
+            kind, why, _, network = best
             self.on_note(f"precision: {_NAMES[kind]} ({why})")
-            return self._open(kind, self._network(kind))
+            return self._open(kind, network)
         reasons = "; ".join(objections) or f"engine {self.settings.engine} has no other"
         self.on_note(f"precision: float ({reasons})")
         return self._floats(self.on_note)
@@ -183,14 +183,14 @@ class Choice:
             self.settings.engine, self.model, threads=self.settings.threads, workers=self.workers, on_note=on_note
         )
 
-    def _verdict(self, kind: Kind) -> tuple[str, float]:
-        """Return why a precision is used, for the user, and its speed over floats; raise `Unsuitable` if it is not."""
+    def _verdict(self, kind: Kind) -> tuple[str, float, Network | None]:
+        """Return why a precision is used, its speed over floats and its network; raise `Unsuitable` if it is not."""
         _check_installed(kind)
         if self.settings.precision != "auto" and kind != "openvino_int8":
-            return "as asked for", 1.0
+            return "as asked for", 1.0, None
         if self._calibration is None:
             raise Unsuitable("there are no pictures to calibrate and compare on; name some with --calibrate")
-        comparison = _unpack(self._file(kind))[0]
+        comparison, network = _unpack(self._file(kind))
         objection = comparison.objection()
         if objection and self.settings.precision == "auto":
             raise Unsuitable(objection)
@@ -198,10 +198,7 @@ class Choice:
             f"{comparison.speedup:.1f} times as fast as floats here; boxes agree by {comparison.agreement:.2f} on "
             f"{comparison.pictures} pictures of {self._calibration.name}"
         )
-        return why, comparison.speedup
-
-    def _network(self, kind: Kind) -> Network | None:
-        return _unpack(self._file(kind))[1] if kind == "openvino_int8" else None
+        return why, comparison.speedup, network
 
     def _file(self, kind: Kind) -> Path:
         assert self._calibration is not None
@@ -336,7 +333,7 @@ def _pack(out: Path, comparison: Comparison, network: Network | None) -> None:
         np.savez(file, *(np.frombuffer(part, np.uint8) for part in parts))
 
 
-def _unpack(file: Path) -> tuple[Comparison, Network]:
+def _unpack(file: Path) -> tuple[Comparison, Network | None]:
     with np.load(file, allow_pickle=False) as arrays:
         about, xml, weights = (arrays[name].tobytes() for name in arrays.files)
-    return Comparison(**json.loads(about)), (xml, weights)
+    return Comparison(**json.loads(about)), (xml, weights) if xml else None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.adopted import describe_adopted
 from convert.model_file import Description
 from convert.network import Network
-from convert.weights import Header
 from detector.datasets.examples import Dataset
 from detector.detector import Detector
 from detector.engines.base import Engine
@@ -57,16 +56,4 @@ class Evaluator:
 
 def describe_trained(network: Network, names: tuple[str, ...], resize: str) -> Description:
     """Return the description of a trained model file, which comes from no Darknet weights."""
-    return Description(
-        cfg=network.cfg.text,
-        cfg_sha256=hashlib.sha256(network.cfg.text.encode()).hexdigest(),
-        weights_sha256="",
-        width=network.picture.width,
-        height=network.picture.height,
-        channels=network.picture.channels,
-        resize=resize,
-        names=names,
-        heads=tuple(layer.head for layer in network.outputs if layer.head),
-        fixed_size=network.fixed_size,
-        weights_header=Header(),
-    )
+    return describe_adopted(network, names, resize)
