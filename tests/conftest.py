@@ -58,6 +58,12 @@ SHARED_PARTS = (
 """What the third-party material holds where it is whole."""
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("real_time"):
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Third-party pictures, videos and networks, kept outside the project."""

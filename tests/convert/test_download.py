@@ -26,6 +26,8 @@ from convert.http_transfer import first_byte, wrong_content
 from convert.network import plan
 from convert.published import NETWORKS, PublishedFile
 
+pytestmark = pytest.mark.real_time
+
 CHECKOUT = Path(__file__).parents[2]
 HALF = 150_000
 # The second half begins like a web page, which must not matter there.

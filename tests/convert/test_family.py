@@ -22,11 +22,12 @@ OTHER_FORMULA = 5e-3
 """The same where pjreddie's CPU code normalises a batch by another formula than all GPU code."""
 
 QUICK = """
-    alexeyab__efficientnet_b0 alexeyab__tiny alexeyab__yolov2-tiny-voc alexeyab__yolov3-tiny alexeyab__yolov3-tiny-prn
+    alexeyab__tiny alexeyab__yolov2-tiny-voc alexeyab__yolov3-tiny alexeyab__yolov3-tiny-prn
     alexeyab__yolov3-tiny_3l alexeyab__yolov4-tiny alexeyab__yolov4-tiny-3l alexeyab__yolov7-tiny hank-ai__yolov4-tiny
     pjreddie__cifar pjreddie__yolov2-tiny
 """.split()
 SLOW = """
+    alexeyab__efficientnet_b0
     alexeyab__Gaussian_yolov3_BDD alexeyab__alexnet alexeyab__csdarknet53-omega alexeyab__csresnext50-panet-spp
     alexeyab__darknet53 alexeyab__enet-coco alexeyab__yolov2 alexeyab__yolov3 alexeyab__yolov3-openimages
     alexeyab__yolov3-spp alexeyab__yolov3-voc alexeyab__yolov4 alexeyab__yolov4-csp alexeyab__yolov4-csp-swish

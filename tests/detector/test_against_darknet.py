@@ -1,5 +1,6 @@
 """Real networks on real photos, against what Darknet itself prints for them."""
 
+import itertools
 import json
 
 import numpy as np
@@ -33,8 +34,13 @@ def models(shared, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "resize"),
+    [
+        pytest.param(*both, marks=pytest.mark.slow if both == ("yolo-fastest-1.1-xl", "stretch") else [])
+        for both in itertools.product(NETWORKS, ["stretch", "letterbox"])
+    ],
+)
 def test_every_box_of_darknets_is_ours_and_no_other(shared, models, network, resize):
     expected = json.loads((shared / "reference" / "darknet_detections.json").read_text())["models"][network][resize]
     detector = Detector.open(models / f"{network}.h5", resize=resize, interpolation="darknet")

@@ -1,7 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
+import pytest
+
 from detector.profiling import Stopwatch, bars, milliseconds
+
+pytestmark = pytest.mark.real_time
 
 
 def test_a_stage_adds_up_what_is_spent_in_it():

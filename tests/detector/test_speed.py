@@ -16,6 +16,8 @@ from detector.heads.nms import suppress
 from detector.images.letterbox import fit_picture
 from detector.images.planes import Planes
 
+pytestmark = pytest.mark.real_time
+
 ANCHORS = ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0))
 HEADS = [Head(kind="yolo", layer=layer, stride=stride, anchors=ANCHORS, classes=80) for layer, stride in
          ((82, 32), (94, 16), (106, 8))]  # fmt: skip

@@ -13,6 +13,8 @@ from detector.errors import PictureError
 from detector.images.fetching import fetch_picture
 from detector.images.reading import read_picture
 
+pytestmark = pytest.mark.real_time
+
 
 def picture() -> bytes:
     file = io.BytesIO()

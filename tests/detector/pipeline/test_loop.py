@@ -296,6 +296,7 @@ def test_latest_drops_frames_that_come_too_fast(record):
     assert summary.frames + summary.dropped == 60
 
 
+@pytest.mark.real_time
 def test_source_that_is_slow_to_notice_does_not_delay_the_files(record):
     closed_at = []
 

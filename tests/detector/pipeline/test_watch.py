@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.real_time
+
 SECONDS = 30
 """To end in; a busy machine takes some of them for closing Python alone."""
 

@@ -20,6 +20,8 @@ from detector.pipeline.webhook import (
 )
 from detector.tracking.events import Event
 
+pytestmark = pytest.mark.real_time
+
 HASTY = SendingSettings(timeout_seconds=0.3, first_pause_seconds=0.01, attempts=4, closing_seconds=1.0)
 BOX = (1.0, 2.0, 3.0, 4.0)
 

@@ -7,6 +7,8 @@ import pytest
 from detector.errors import SettingsError
 from detector.service.camera_file import read_cameras
 
+pytestmark = pytest.mark.real_time
+
 
 @pytest.fixture
 def listed(tmp_path, colour_clip):

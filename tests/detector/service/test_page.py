@@ -18,6 +18,7 @@ ARGUMENTS = (
 SIZES = {"phone": 390, "desk": 1280}
 
 pytestmark = [
+    pytest.mark.real_time,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]

@@ -2,6 +2,8 @@ import socket
 import time
 from statistics import median
 
+import pytest
+
 from detector.service.server import listen
 
 
@@ -12,6 +14,7 @@ def test_connections_send_small_packets_at_once():
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@pytest.mark.real_time
 def test_answers_on_a_kept_connection_are_not_delayed(serve):
     client = serve().client
     seconds = []

@@ -12,6 +12,8 @@ from detector.service.request_errors import RequestError
 from detector.service.settings import Limits
 from detector.service.uploads import FormReader, Memory
 
+pytestmark = pytest.mark.real_time
+
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nc\xc3\xb6\r\n'
     b'--b\r\nContent-Disposition: form-data; name="picture"; filename="x"\r\nContent-Type: a/b\r\n\r\n'

@@ -22,6 +22,8 @@ from detector.video.reading.cameras import Camera, open_camera, why_not
 from detector.video.reading.reconnecting import LiveStream, Patience
 from detector.video.status import RunStatus
 
+pytestmark = pytest.mark.real_time
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /dev")
 
 

@@ -11,6 +11,8 @@ from detector.video.reading.opening import open_video
 from detector.video.reading.pipes import PipeReader, is_pipe
 from detector.video.reading.video_file import VideoFile
 
+pytestmark = pytest.mark.real_time
+
 READ = """
 import sys
 from detector.errors import Yolo3Error

@@ -28,6 +28,8 @@ from detector.video.reading.video_file import VideoFile
 from detector.video.status import RunStatus
 from tests.detector.clips import FakeDetector
 
+pytestmark = pytest.mark.real_time
+
 SOON = Patience(first_seconds=0.02, longest_seconds=0.1)
 
 
