@@ -1,15 +1,13 @@
-"""Share what all ways of adopting a Keras model need: the result, its description, the ports' anchors."""
+"""Share what all ways of adopting a Keras model need: the result, the ports' anchors."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from convert.errors import InputError
 from convert.head import LARGEST_ANCHOR
 from convert.model_file import Description
-from convert.network import Network
 from convert.recognise import read_regular
 
 LARGEST_ANCHORS = 1000
@@ -26,22 +24,6 @@ class Adoption:
     def __str__(self) -> str:
         heads = self.description.heads
         return f"Adopted {len(heads)} heads of {heads[0].classes} classes into {self.model}."
-
-
-def describe_adopted(network: Network, names: tuple[str, ...], resize: str) -> Description:
-    """Return the description of a model with a cfg whose weights come from another program."""
-    return Description(
-        cfg=network.cfg.text,
-        cfg_sha256=hashlib.sha256(network.cfg.text.encode()).hexdigest(),
-        weights_sha256="",
-        width=network.picture.width,
-        height=network.picture.height,
-        channels=network.picture.channels,
-        resize=resize,
-        names=names,
-        heads=tuple(layer.head for layer in network.outputs if layer.head),
-        fixed_size=network.fixed_size,
-    )
 
 
 def read_anchors(anchors: Path | str) -> tuple[tuple[float, float], ...]:

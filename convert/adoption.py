@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from convert.adopted import Adoption, describe_adopted, read_anchors
+from convert.adopted import Adoption, read_anchors
 from convert.darknet_twin import SIDE, darknet_twin
 from convert.errors import ModelFileError
 from convert.files import file_sha256
@@ -108,7 +108,7 @@ def adopt(
         note(f"cannot go back to Darknet: {reason}")
         description = _without_cfg(source, tuple(head for _, head in ordered), class_names, resize, file_sha256(old))
     else:
-        built, description = twin, describe_adopted(network, class_names, resize)
+        built, description = twin, network.describe(class_names, resize)
     save_model(built, model, description)
     return Adoption(model, description, tuple(notes))
 

@@ -151,20 +151,8 @@ def describe(
     ignored = unread_keys(cfg)
     if ignored:
         note(f"keys not needed: {', '.join(sorted(ignored))}")
-    return Description(
-        cfg=cfg.text,
-        cfg_sha256=cfg.sha256,
-        weights_sha256="",  # set once the weights have been read
-        width=network.picture.width,
-        height=network.picture.height,
-        channels=network.picture.channels,
-        resize=resize,
-        names=class_names,
-        heads=heads,
-        fixed_size=network.fixed_size,
-        weights_header=weights.header,
-        batch_norm=network.batch_norm,
-    )
+    # The digest of the weights is set once they have been read.
+    return replace(network.describe(class_names, resize), weights_header=weights.header)
 
 
 def trained_resize(cfg: Cfg) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from convert.errors import CfgError, WeightsError
 from convert.keras_import import import_keras
 from convert.layers import KINDS, KNOWN
 from convert.layers.layer import LARGEST_MAP, LARGEST_SIDE, PICTURE, Before, Dialect, Layer, Parameter, Shape
+from convert.model_file import Description
 from convert.weights import Header, WeightsReader
 
 LARGEST_NETWORK = 2**31
@@ -73,6 +75,22 @@ class Network:
         """Why the network accepts only one input size; empty when it accepts any."""
         found = (layer for layer in self.layers if layer.fixed_size and layer.index in self.used)
         return next((f"{layer.name}: {layer.fixed_size}" for layer in found), "")
+
+    def describe(self, names: tuple[str, ...], resize: str) -> Description:
+        """Return the description of a model of this network, as if its weights came from no file of Darknet's."""
+        return Description(
+            cfg=self.cfg.text,
+            cfg_sha256=self.cfg.sha256 or hashlib.sha256(self.cfg.text.encode()).hexdigest(),
+            weights_sha256="",
+            width=self.picture.width,
+            height=self.picture.height,
+            channels=self.picture.channels,
+            resize=resize,
+            names=names,
+            heads=tuple(layer.head for layer in self.outputs if layer.head),
+            fixed_size=self.fixed_size,
+            batch_norm=self.batch_norm,
+        )
 
 
 def plan(cfg: Cfg, *, batch_norm: Dialect = "alexeyab") -> Network:

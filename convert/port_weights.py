@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from convert.adopted import Adoption, describe_adopted, read_anchors
+from convert.adopted import Adoption, read_anchors
 from convert.cfg import read_cfg, with_anchors, with_classes
 from convert.errors import CfgError, ModelFileError
 from convert.keras_file import Arrays, read_keras_file
@@ -66,7 +66,7 @@ def adopt_weights(
     on_note(printable(note))
     built = build(network)
     set_arrays(network, built, arrays)
-    description = describe_adopted(network, class_names, resize)
+    description = network.describe(class_names, resize)
     save_model(built, model, description)
     return Adoption(model, description, (note,))
 

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.adopted import describe_adopted
 from convert.model_file import Description
-from convert.network import Network
 from detector.datasets.examples import Dataset
 from detector.detector import Detector
 from detector.engines.base import Engine
@@ -52,8 +50,3 @@ class Evaluator:
         """Return the figures with the model's current weights."""
         progress = partial(self._bar, desc="evaluating", unit="picture")
         return evaluate(self._readers, self._truths, self._detector.detect, self._names, progress=progress)[0]
-
-
-def describe_trained(network: Network, names: tuple[str, ...], resize: str) -> Description:
-    """Return the description of a trained model file, which comes from no Darknet weights."""
-    return describe_adopted(network, names, resize)

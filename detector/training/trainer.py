@@ -35,7 +35,7 @@ from detector.training.checkpoints import (
     write_model,
 )
 from detector.training.data_loader import DataLoader, InputShape
-from detector.training.evaluating import Evaluator, describe_trained
+from detector.training.evaluating import Evaluator
 from detector.training.history import Row, read_history, write_history
 from detector.training.initial_weights import (
     Start,
@@ -137,7 +137,7 @@ class _Run:
         self.settings, self.reporting = identity.settings, reporting
         resize = cast(Resize, trained_resize(network.cfg)[0])
         shape = InputShape(network.picture.width, network.picture.height, resize)
-        self.description = describe_trained(network, dataset.names, resize)
+        self.description = network.describe(dataset.names, resize)
         self.loader = DataLoader(dataset.train, rules, self.settings, shape)
         self.stepper = Stepper(model, rules, self.settings, momentum=network.cfg.net.number("momentum", 0.9))
         self.evaluator = Evaluator(model, self.description, dataset, reporting.bar)
