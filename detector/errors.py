@@ -9,6 +9,7 @@ Yolo3Error
 │   ├── VideoError        a video that cannot be opened or holds no frames
 │   ├── CameraError       a camera that does not open
 │   ├── LogError          a frame log that cannot be read, or is of another video
+│   ├── ArchiveError      the folder of an archive's results that cannot be continued
 │   ├── ZonesError        zones or a condition that cannot be understood
 │   └── DatasetError      labelled pictures with mistakes in them, all listed
 └── WorkError             the work itself failed                   (exit code 1)
@@ -20,6 +21,7 @@ Yolo3Error
 from convert.errors import InputError, ModelFileError, OutputError, WorkError, WriteError, Yolo3Error
 
 __all__ = [
+    "ArchiveError",
     "CameraError",
     "DatasetError",
     "EngineError",
@@ -65,6 +67,10 @@ class LogError(InputError):
 
 class DatasetError(InputError):
     """Labelled images cannot be trained on; the message has a line for each mistake."""
+
+
+class ArchiveError(InputError):
+    """The results of an archive in a folder are of another run, or its manifest is damaged."""
 
 
 class ZonesError(InputError):

@@ -9,9 +9,19 @@ from typing import Annotated
 
 import typer
 
-from detector.cli import datasets, export, images, logs, networks, recognition, serve, tracking, training, video
-
-DISTRIBUTION = "yolo3-keras"
+from detector.cli import (
+    archive,
+    datasets,
+    export,
+    images,
+    logs,
+    networks,
+    recognition,
+    serve,
+    tracking,
+    training,
+    video,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,13 +35,12 @@ def _print_version(wanted: bool) -> None:
     if not wanted:
         return
     import platform
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
-    try:
-        own = version(DISTRIBUTION)
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        own = "(not installed)"
-    print(f"yolo3 {own}, Python {platform.python_version()}, Keras {version('keras')}, {platform.platform(terse=True)}")
+    from convert.version import project_version
+
+    own, python, keras = project_version(), platform.python_version(), version("keras")
+    print(f"yolo3 {own}, Python {python}, Keras {keras}, {platform.platform(terse=True)}")
     raise typer.Exit
 
 
@@ -44,5 +53,5 @@ def yolo3(
     """Convert Darknet networks to Keras, and detect objects in pictures, videos and live cameras."""
 
 
-for verbs in (networks, images, video, recognition, export, logs, tracking, training, datasets, serve):
+for verbs in (networks, images, video, recognition, export, logs, tracking, training, datasets, serve, archive):
     verbs.register(app)

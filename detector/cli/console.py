@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
@@ -15,10 +16,14 @@ from detector.cli.progress import LineProgress
 from detector.images.addresses import without_credentials
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from detector.pipeline.loop import Progress
     from detector.video.status import RunStatus
 
 Item = TypeVar("Item")
+
+_FRAMES_SECONDS = 0.5
 
 
 def exit_code(status: RunStatus) -> int:
@@ -77,6 +82,44 @@ def frame_progress(quiet: bool, total: int | None, *, desc: str | None = None) -
 
         with tqdm(total=total, desc=desc, unit="frame", leave=desc is None, dynamic_ncols=True) as bar:
             yield bar
+
+
+class InputBar:
+    """A bar that counts inputs, and beside them the frames that are done each second."""
+
+    def __init__(self, bar: tqdm[NoReturn] | LineProgress[None] | None) -> None:
+        self._bar = bar
+        self._frames = 0
+        self._began = self._shown = monotonic()
+
+    def update(self, n: int = 1, /) -> None:
+        """Count `n` more inputs."""
+        if self._bar is not None:
+            self._bar.update(n)
+
+    def count_frames(self, n: int, /) -> None:
+        """Count `n` more frames."""
+        self._frames += n
+        now = monotonic()
+        if self._bar is not None and now - self._shown >= _FRAMES_SECONDS:
+            self._shown = now
+            self._bar.set_postfix_str(f"{self._frames / (now - self._began):.1f} frames/s")
+            self._bar.update(0)
+
+
+@contextlib.contextmanager
+def input_progress(quiet: bool, total: int) -> Iterator[InputBar]:
+    """One bar for many inputs."""
+    if quiet:
+        yield InputBar(None)
+    elif not sys.stderr.isatty():
+        with LineProgress[None](unit="input", total=total, write=_print_note) as lines:
+            yield InputBar(lines)
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit="input", leave=False, dynamic_ncols=True) as bar:
+            yield InputBar(bar)
 
 
 def _print_note(note: str) -> None:

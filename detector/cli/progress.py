@@ -38,6 +38,7 @@ class LineProgress(Generic[Item]):
         self._clock = clock
         self._started = self._written = clock()
         self.done = 0
+        self._detail = ""
 
     def __iter__(self) -> Iterator[Item]:
         for item in self._items:
@@ -52,8 +53,12 @@ class LineProgress(Generic[Item]):
             self._written = now
             self._write(self._line(now - self._started))
 
+    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+        """Add something to the lines from now on."""
+        self._detail = f", {s}" if s else ""
+
     def _line(self, seconds: float) -> str:
-        rate = f"{self.done / seconds:.1f} {self._unit}s/s"
+        rate = f"{self.done / seconds:.1f} {self._unit}s/s{self._detail}"
         if not self._total:
             return f"{self._desc}{self.done} {self._unit}s, {rate}"
         left = round(seconds * max(self._total - self.done, 0) / max(self.done, 1))

@@ -43,6 +43,7 @@ Audio = Annotated[
 ]
 
 
+Deinterlacing = Annotated[Literal["auto", "off"], typer.Option(help="auto makes whole pictures of interlaced frames")]
 Track = Annotated[
     Literal["bytetrack", "botsort", "ocsort", "sort"] | None,
     typer.Option(help="give objects identities; botsort also makes up for the movement of the camera"),
@@ -102,9 +103,7 @@ def video_verb(
     codec: Codec = None,
     quality: Quality = None,
     audio: Audio = "auto",
-    deinterlace: Annotated[
-        Literal["auto", "off"], typer.Option(help="auto makes whole pictures of interlaced frames")
-    ] = "auto",
+    deinterlace: Deinterlacing = "auto",
     track: Track = None,
     trails: Trails = "0",
     zones: ZonesFile = None,
@@ -178,8 +177,9 @@ def _each_of(sources: list[str], options: VideoOptions, folder: Path, quiet: boo
     from detector.errors import Yolo3Error
     from detector.pipeline.annotate_video import annotate_video
     from detector.pipeline.batch import plan_batch
+    from detector.pipeline.shared_detector import SharedDetector
 
-    OpenedModel.read(options.model)
+    model, detector = OpenedModel.read(options.model), SharedDetector()
     videos = plan_batch(sources, folder)
     codes = [0]
     for item in progress(videos, quiet=quiet, unit="video"):
@@ -191,6 +191,8 @@ def _each_of(sources: list[str], options: VideoOptions, folder: Path, quiet: boo
                 replace(options, source=item.source, outputs=outputs),
                 bar=functools.partial(frame_progress, quiet, desc=item.video.stem),
                 on_note=note_printer(quiet),
+                open_detector=detector.open,
+                model=model,
             )
         except Yolo3Error as error:
             complain("\n".join([str(error), *getattr(error, "__notes__", ())]))

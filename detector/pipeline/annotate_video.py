@@ -118,9 +118,11 @@ def annotate_video(
     bar: Bar,
     on_note: OnNote = ignore_note,
     open_detector: OpenDetector = Detector.open,
+    model: OpenedModel | None = None,
 ) -> RunResult:
     """Detect in every frame of a video, or in those that `options.skipping` selects, and copy audio and subtitles.
 
+    `model` is the model of the options if it is open already, as for one of many videos.
     `on_note` gets the notes of `open_detector`, and with frame skipping how many frames were detected in. Raise the
     errors of `detector.errors`; errors in the files are reported before the detector is opened.
     """
@@ -131,7 +133,7 @@ def annotate_video(
     with options.open_video() as video, lock_outputs(*outputs.paths):
         outputs.refuse_model(options.model)
         outputs.refuse_existing(options.source)
-        model = OpenedModel.read(options.model)
+        model = model or OpenedModel.read(options.model)
         record = run_record(video.info, model, options.as_json())
         digest = run_digest(record, outputs.encoding)
         point = ResumePoint()

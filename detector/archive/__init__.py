@@ -1,0 +1,1 @@
+"""Many videos and pictures: shards, manifests, segments."""

@@ -1,0 +1,128 @@
+"""The verb `archive`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detector.cli.console import complain, input_progress, leave, note_printer, say
+from detector.cli.exit_codes import WORK_FAILED
+from detector.cli.options import DEFAULT_MODEL, Quiet, find_model, with_options
+from detector.cli.video import Audio, Carry, Codec, Deinterlacing, Every, Quality, SkipStill
+from detector.settings import Settings
+
+if TYPE_CHECKING:
+    from detector.archive.inputs import ArchiveInput
+    from detector.archive.manifest import Entry
+    from detector.archive.run import ArchiveResult
+    from detector.archive.work import ArchiveOptions
+
+MOST_LISTED = 1000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("archive")(with_options(Settings)(archive_verb))
+
+
+def archive_verb(
+    settings: Settings,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the results and the manifest")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT]...",
+            help="videos and pictures: files, folders with their subfolders, patterns in quotes, addresses "
+            "such as s3://bucket/folder/",
+        ),
+    ] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--list", metavar="FILE", help="file with one input on each line; - for standard input"),
+    ] = None,
+    model: Annotated[  # found only where it is needed: --join needs none
+        Path, typer.Option(envvar="YOLO3_MODEL", help="model file made by yolo3 convert, also set in yolo3.toml")
+    ] = DEFAULT_MODEL,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="process only this share of the inputs: 0/4 to 3/4, or 1/4 to 4/4")
+    ] = "0/1",
+    join: Annotated[bool, typer.Option("--join", help="check that all shards are complete, and merge them")] = False,
+    retries: Annotated[int, typer.Option(help="how often an input that failed is tried again")] = 2,
+    copies: Annotated[bool, typer.Option("--copies/--logs-only", help="write annotated copies beside the logs")] = True,
+    every: Every = 1,
+    carry: Carry = "motion",
+    skip_still: SkipStill = False,
+    codec: Codec = None,
+    quality: Quality = None,
+    audio: Audio = "auto",
+    deinterlace: Deinterlacing = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Detect objects in many videos and pictures; typed again, it continues with those that are not done."""
+    from detector.archive.inputs import find_inputs, read_list
+    from detector.archive.shards import Shard
+    from detector.archive.work import ArchiveOptions
+    from detector.errors import SettingsError
+    from detector.tracking.frame_skipping import FrameSkipping
+    from detector.video.writing.codecs import VideoSettings
+
+    options = ArchiveOptions(
+        folder=out,
+        model=model if join else find_model(model),
+        settings=settings,
+        encoding=VideoSettings(crf=quality, codec=codec, audio=audio),
+        skipping=FrameSkipping(every, carry, skip_still),
+        deinterlace=deinterlace,
+        copies=copies,
+        shard=Shard.parse(shard),
+        retries=retries,
+    )
+    options.check()
+    if not inputs and listed is None:
+        if not join:
+            raise SettingsError("nothing to process: name videos, pictures or folders, or a file of them with --list")
+        found = None
+    else:
+        found = find_inputs(inputs or [], out=out, listed=[] if listed is None else read_list(listed))
+    if join:
+        from detector.archive.join import join_archive
+
+        joined = join_archive(out, found)
+        say(f"Joined {joined.inputs} inputs with {joined.frames} frames and pictures")
+        _list(joined.problems)
+        return
+    assert found is not None
+    began = monotonic()
+    result = _run(found, options, quiet)
+    done = f"{result.processed} inputs, {result.frames} frames and pictures" + (
+        f", {result.skipped} done before" if result.skipped else ""
+    )
+    say(f"Found {result.boxes} boxes in {done} ({monotonic() - began:.1f} s)")
+    _list([error if error.startswith(source) else f"{source}: {error}" for source, error in result.problems])
+
+
+def _run(found: list[ArchiveInput], options: ArchiveOptions, quiet: bool) -> ArchiveResult:
+    from convert.version import project_version
+    from detector.archive.run import owned, run_archive
+    from detector.archive.work import Worker
+
+    on_note = note_printer(quiet)
+    with input_progress(quiet, len(owned(found, options))) as bar:
+        worker = Worker(options, count_frames=bar.count_frames, on_note=on_note)
+
+        def failed(entry: Entry) -> None:
+            on_note(f"{entry.error}; it will be tried again at the end")
+
+        return run_archive(found, worker, version=project_version(), progress=bar, on_failure=failed)
+
+
+def _list(problems: list[str]) -> None:
+    """Print what went wrong, and end with the exit code for it."""
+    for problem in problems[:MOST_LISTED]:
+        complain(problem)
+    if len(problems) > MOST_LISTED:
+        complain(f"and {len(problems) - MOST_LISTED} more; the manifest has them all")
+    leave(WORK_FAILED if problems else 0)
