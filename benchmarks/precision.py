@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import statistics
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pycocotools.coco import COCO
 from tqdm import tqdm
 
 from benchmarks.frontier import RESAMPLINGS, as_results, average_precision, mean_precision
+from benchmarks.networks import prepare
 from benchmarks.report import machine, put, table
 from detector import Detector
 from detector.engines.base import Engine, available_cores
@@ -38,34 +40,35 @@ _SECONDS = 20.0
 def main() -> None:
     """Measure, and write the section `precision` of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/precision")
-    parser.add_argument("models", nargs="+", type=Path, help="model files; AP is measured of those with DATA's classes")
+    parser.add_argument("models", nargs="+", type=Path, help="model files, or a .cfg to measure time with any weights")
     parser.add_argument("--annotations", type=Path, required=True, help="COCO's .json of pictures to measure AP on")
     parser.add_argument("--pictures", type=Path, required=True, help="their folder")
     parser.add_argument("--calibrate", type=Path, required=True, help="other pictures, a folder or a video")
-    parser.add_argument("--without-ap", nargs="*", default=[], metavar="NAME", help="models whose weights are random")
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(options.annotations)
     parts = []
-    for model in options.models:
-        detectors = {
-            name: Detector.open(
-                model,
-                on_note=tqdm.write,
-                confidence=0.001,
-                threads=options.threads,
-                calibrate=options.calibrate,
-                **settings,  # type: ignore[arg-type]
-            )
-            for name, settings in ROWS.items()
-        }
-        milliseconds = times({name: detector.engine for name, detector in detectors.items()}, detectors)
-        found: dict[str, list[dict[str, Any]]] = {}
-        if model.stem not in options.without_ap:
-            for name, detector in detectors.items():
-                found[name] = _results(detector, truth, options.pictures, f"{model.stem} {name}")
-        parts.append(f"### {model.stem}\n\n{_table(milliseconds, truth, found)}")
+    with tempfile.TemporaryDirectory() as folder:
+        for given in options.models:
+            model = prepare(given, None, 416, Path(folder)).model if given.suffix == ".cfg" else given
+            detectors = {
+                name: Detector.open(
+                    model,
+                    on_note=tqdm.write,
+                    confidence=0.001,
+                    threads=options.threads,
+                    calibrate=options.calibrate,
+                    **settings,  # type: ignore[arg-type]
+                )
+                for name, settings in ROWS.items()
+            }
+            milliseconds = times({name: detector.engine for name, detector in detectors.items()}, detectors)
+            found: dict[str, list[dict[str, Any]]] = {}
+            if given == model:
+                for name, detector in detectors.items():
+                    found[name] = _results(detector, truth, options.pictures, f"{model.stem} {name}")
+            parts.append(f"### {model.stem}\n\n{_table(milliseconds, truth, found)}")
     put("precision", f"{_INTRODUCTION}\n\n" + "\n\n".join(parts) + f"\n\n{options.threads} threads. {machine()}")
 
 

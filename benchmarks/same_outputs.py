@@ -12,13 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
+import h5py
 from tqdm import tqdm
 
 NETWORKS = {
@@ -40,6 +43,10 @@ VARIANTS = {
 EXPORTS = ("csv", "coco", "mot", "yolo", "darknet", "labelstudio")
 RENAMED = {b'"carried":true': b'"propagated":true'}
 """Keys of the log that newer versions write under another name."""
+
+
+ADDED = {"model", "copy"}
+"""Keys of `image --json` that older versions do not write."""
 
 
 def commands(assets: Path) -> Iterator[tuple[str, ...]]:
@@ -71,21 +78,59 @@ def commands(assets: Path) -> Iterator[tuple[str, ...]]:
     yield ("convert", "yolo-fastest-1.1-xl.h5", "back.cfg", "back.weights")
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes; of a video, of its packets and their timestamps."""
+def digests(path: Path) -> dict[str, str]:
+    """Return SHA-256 digests of what a file says, by a suffix of its name.
+
+    What newer versions add is left out: keys of JSON, the digest inside a model file, columns of labels. A video has
+    one digest for the timestamps of its frames and one for the packets of each stream.
+    """
     if path.suffix in (".mp4", ".webm"):
-        found = hashlib.sha256()
-        with av.open(str(path)) as video:
-            for packet in video.demux():
-                if packet.size:
-                    found.update(f"{packet.stream.index} {packet.pts} {packet.duration} {packet.time_base}".encode())
-                    found.update(bytes(packet))
-        return found.hexdigest()
+        return _packets(path)
+    if path.suffix == ".h5":
+        return {"": _arrays(path)}
     data = path.read_bytes()
     if path.suffix == ".jsonl":
         for old, new in RENAMED.items():
             data = data.replace(old, new)
-    return hashlib.sha256(data).hexdigest()
+        data = re.sub(rb'"model_sha256":"[0-9a-f]*"', b"", data)
+    elif path.suffix == ".json":
+        data = b"\n".join(_without_added(line) for line in data.splitlines())
+    elif path.suffix == ".txt" and path.parent.suffix == ".yolo":
+        data = b"\n".join(b" ".join(line.split()[:5]) for line in data.splitlines())
+    return {"": hashlib.sha256(data).hexdigest()}
+
+
+def _without_added(line: bytes) -> bytes:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    return json.dumps({key: value for key, value in record.items() if key not in ADDED}).encode()
+
+
+def _packets(path: Path) -> dict[str, str]:
+    found: dict[str, Any] = {}
+    with av.open(str(path)) as video:
+        for packet in video.demux():
+            if packet.size:
+                stamp = f"{packet.stream.index} {packet.pts} {packet.duration} {packet.time_base}".encode()
+                kind = f" {packet.stream.type}"
+                found.setdefault(kind, hashlib.sha256()).update(stamp + bytes(packet))
+                if packet.stream.type == "video":
+                    found.setdefault(" times", hashlib.sha256()).update(stamp)
+    return {kind: one.hexdigest() for kind, one in found.items()}
+
+
+def _arrays(path: Path) -> str:
+    found = hashlib.sha256()
+
+    def add(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.update(name.encode() + item[()].tobytes())
+
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return found.hexdigest()
 
 
 def record(checkout: Path, assets: Path) -> dict[str, str]:
@@ -111,7 +156,8 @@ def record(checkout: Path, assets: Path) -> dict[str, str]:
                 found[" ".join(command) + " printed"] = hashlib.sha256(run.stdout.encode()).hexdigest()
         for path in sorted(folder.rglob("*")):
             if path.is_file() and "assets" not in path.relative_to(folder).parts:
-                found[str(path.relative_to(folder))] = digest(path)
+                name = str(path.relative_to(folder))
+                found.update({name + suffix: value for suffix, value in digests(path).items()})
     return found
 
 

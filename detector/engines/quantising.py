@@ -26,14 +26,18 @@ NEEDED = ("openvino", "nncf")
 """Packages that int8 for OpenVINO needs; both are in the extra `int8`."""
 
 
+RECIPE = 2
+"""Raised whenever the same packages would make another network than before."""
+
+
 def can_quantise() -> bool:
     """Return whether the packages are installed."""
     return all(find_spec(name) is not None for name in NEEDED)
 
 
 def toolkit() -> str:
-    """Return the versions that an int8 network depends on, for the name under which it is cached."""
-    return "_".join(version(name) for name in NEEDED if find_spec(name) is not None)
+    """Return the recipe and versions that an int8 network depends on, for the name under which it is cached."""
+    return "_".join([str(RECIPE), *(version(name) for name in NEEDED if find_spec(name) is not None)])
 
 
 def quantise(network: Path, inputs: Sequence[NDArray[np.float32]]) -> Network:
@@ -74,7 +78,8 @@ def _main(network: Path, folder: Path) -> None:
     quantised = nncf.quantize(
         model,
         nncf.Dataset(inputs),
-        preset=nncf.QuantizationPreset.MIXED,
+        # Activations without a zero point: 0.78 of the time of `MIXED` on Yolo-Fastest-1.1-XL, and no worse in AP.
+        preset=nncf.QuantizationPreset.PERFORMANCE,
         subset_size=len(inputs),
         ignored_scope=nncf.IgnoredScope(names=last_convolutions(model)),
     )
