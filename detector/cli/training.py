@@ -71,6 +71,9 @@ def train_verb(
     ] = False,
     valid: Valid = None,
     pictures: Pictures = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder for the figures of each epoch, for TensorBoard")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a network on labelled pictures."""
@@ -79,20 +82,23 @@ def train_verb(
     from detector.training.checkpoints import RunSource
     from detector.training.initial_weights import read_cfg_for
     from detector.training.reporting import Reporting
+    from detector.training.tensorboard import EventWriter
     from detector.training.trainer import train
 
     check_matplotlib()
     on_note = note_printer(quiet)
     bar = functools.partial(TrainingBar, quiet=quiet)
     names: tuple[str, ...] = ()
+    settings = _absolute(settings)
+    paths = _named(data=data, valid=valid, pictures=pictures, tensorboard=tensorboard)
     if resume:
         chosen, source, settings = _resumed(context, out, settings, cfg)
-        source = replace(source, **_named(data=data, valid=valid, pictures=pictures))
+        source = replace(source, **paths)
     else:
         if data is None:
             raise SettingsError("no DATA to train on; name a .data file or COCO's .json")
         chosen, names = read_cfg_for(cfg, start)
-        source = RunSource(cfg_path=chosen.path, **_named(data=data, valid=valid, pictures=pictures))
+        source = RunSource(cfg_path=chosen.path, **paths)
     dataset = read_dataset(
         source.data,
         valid=source.valid or None,
@@ -106,6 +112,8 @@ def train_verb(
     if cfg is None and not resume:
         chosen = _with_classes(chosen, dataset.names, on_note)
     reporting = Reporting(on_note, bar)
+    if source.tensorboard:
+        reporting = replace(reporting, on_epoch=EventWriter(Path(source.tensorboard), on_note).write)
     outcome = train(chosen, dataset, out, settings, start=start, resume=resume, source=source, reporting=reporting)
     print(f"Best AP {outcome.best_ap:.3f} on {len(dataset.valid)} pictures\nWrote {outcome.model}")
 
@@ -208,6 +216,12 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _named(**paths: Path | None) -> dict[str, Any]:
     """Those of the paths that are given, as absolute ones: a training may be resumed from another folder."""
     return {name: str(path.absolute()) for name, path in paths.items() if path is not None}
+
+
+def _absolute(settings: TrainSettings) -> TrainSettings:
+    """The settings with the absolute path of a file of class weights: a training may be resumed from another folder."""
+    choice = settings.class_weights
+    return settings if choice in ("auto", "none", "") else replace(settings, class_weights=str(Path(choice).absolute()))
 
 
 def _with_classes(cfg: Cfg, names: tuple[str, ...], on_note: Callable[[str], None]) -> Cfg:

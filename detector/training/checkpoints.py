@@ -38,6 +38,8 @@ class RunSource:
     pictures: str = ""
     names: tuple[str, ...] = ()
     """Class names in the order of class ids, which a COCO file alone does not determine."""
+    tensorboard: str = ""
+    """Folder for TensorBoard's files."""
 
 
 @dataclass(frozen=True)

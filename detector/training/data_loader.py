@@ -15,6 +15,7 @@ from detector.datasets.examples import Example
 from detector.images.modes import Resize
 from detector.images.reading import read_picture
 from detector.training.augment import Sample, augment, mosaic
+from detector.training.copy_paste import paste_objects
 from detector.training.settings import TrainSettings
 from detector.training.targets import HeadRules, HeadTarget, make_targets, pad_classes, pad_truths
 
@@ -122,16 +123,21 @@ class DataLoader:
 
     def _sample(self, epoch: int, index: int, shape: InputShape) -> Sample:
         rng = np.random.default_rng([self._settings.seed, epoch, index])
-        if rng.random() < self._settings.mosaic:
+        if rng.random() < self._settings.mosaic_fraction(epoch):
             others = rng.integers(len(self._examples), size=3).tolist()
             return mosaic([self._augmented(number, rng, shape) for number in (index, *others)], rng)
         return self._augmented(index, rng, shape)
 
     def _augmented(self, index: int, rng: np.random.Generator, shape: InputShape) -> Sample:
+        sample = self._labelled(index)
+        if self._settings.copy_paste and rng.random() < self._settings.copy_paste:
+            sample = paste_objects(sample, self._labelled(int(rng.integers(len(self._examples)))), rng)
+        return augment(sample, rng, self._settings, width=shape.width, height=shape.height, resize=shape.resize)
+
+    def _labelled(self, index: int) -> Sample:
         example = self._examples[index]
         single = ~example.crowd
-        sample = Sample(self._picture(index), example.boxes[single], example.class_id[single])
-        return augment(sample, rng, self._settings, width=shape.width, height=shape.height, resize=shape.resize)
+        return Sample(self._picture(index), example.boxes[single], example.class_id[single])
 
     def _picture(self, index: int) -> NDArray[np.uint8]:
         kept = self._kept.get(index)

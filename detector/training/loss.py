@@ -100,6 +100,10 @@ def head_loss(output: Tensor, target: Target, truths: Truths, rule: HeadRules) -
         box += ops.sum(_box_term(ops, predicted, nearest, sure * weight, rule, _grid(ops, raw)))
     objectness = _cross_entropy(ops, raw[..., 4], found) * ops.maximum(found, 1 - ignored)
     kinds = _cross_entropy(ops, raw[..., 5:], smoothed) * found[..., None]
+    if rule.class_weights:
+        rarity = ops.max(classes * ops.convert_to_tensor(rule.class_weights, "float32"), -1)
+        objectness *= ops.where(found > 0, rarity, 1.0)
+        kinds *= rarity[..., None]
     count = ops.cast(batch, "float32")
     return {
         "box": box / count,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from detector.training.history import Row
+
 
 class Bar(Protocol):
     """An iterable of batches or images that shows its progress, such as tqdm's objects."""
@@ -40,6 +42,8 @@ class Reporting:
 
     on_note: Callable[[str], None] = lambda note: None
     bar: MakeBar = SilentBar
+    on_epoch: Callable[[Row], None] = lambda row: None
+    """Gets the figures of each epoch when its files are written."""
 
     def note_if(self, note: str) -> None:
         """Pass on a note, unless it is empty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from detector.errors import SettingsError
 
@@ -12,6 +12,9 @@ Schedule = Literal["cosine", "darknet"]
 
 FREE_ON_RESUME = ("epochs", "judge_every", "patience")
 """Settings that may change when a run is resumed."""
+
+_BEFORE = {"mosaic_fade": 0.0}
+"""What held before a setting existed, where its default is another."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,19 @@ class TrainSettings:
     flip: float = field(default=0.5, metadata={"help": "fraction of pictures mirrored, 0 to 1"})
     colour: float = field(default=0.4, metadata={"help": "random change of hue, saturation and brightness, 0 to 1"})
     mosaic: float = field(default=0.0, metadata={"help": "fraction of pictures composed of four, 0 to 1"})
+    mosaic_fade: float = field(
+        default=0.3, metadata={"help": "last fraction of the epochs, in which --mosaic falls to 0"}
+    )
+    copy_paste: float = field(
+        default=0.0, metadata={"help": "fraction of pictures into which objects of another are pasted, 0 to 1"}
+    )
+    class_weights: str = field(
+        default="none",
+        metadata={"help": "auto gives rare classes more weight; or a file with a line NAME = WEIGHT for each class"},
+    )
+    label_smoothing: float | None = field(
+        default=None, metadata={"help": "class targets of 1 - E/2 and E/2 instead of 1 and 0; default: the cfg's"}
+    )
     multi_scale: bool = field(
         default=False, metadata={"help": "train on inputs of several sizes, as random=1 does in Darknet"}
     )
@@ -52,22 +68,33 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            words = get_args(get_type_hints(TrainSettings)[item.name])
+            hint = get_type_hints(TrainSettings)[item.name]
+            words = get_args(hint) if get_origin(hint) is Literal else ()
             if words and value not in words:
                 raise SettingsError(f"{item.name} {value!r} is not known; expected one of {', '.join(words)}")
         for name in ("epochs", "batch", "judge_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected at least 1")
-        for name in ("flip", "mosaic", "average", "final_rate", "colour"):
+        for name in ("flip", "mosaic", "mosaic_fade", "copy_paste", "average", "final_rate", "colour"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected 0 to 1")
-        if not 0 <= self.scale < 1:
-            raise SettingsError(f"scale {self.scale} is out of range; expected 0 to below 1")
+        for name, value in (("scale", self.scale), ("label_smoothing", self.label_smoothing or 0.0)):
+            if not 0 <= value < 1:
+                raise SettingsError(f"{name} {value} is out of range; expected 0 to below 1")
+        if not self.class_weights:
+            raise SettingsError("class_weights is empty; expected auto, none or a file")
         if not self.learning_rate > 0:
             raise SettingsError(f"learning_rate {self.learning_rate} is out of range; expected above 0")
         for name in ("warm_up", "decay", "freeze", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected at least 0")
+
+    def mosaic_fraction(self, epoch: int) -> float:
+        """Return the fraction of mosaics in an epoch, counted from 0: constant, then falling to 0 in the last one."""
+        first = self.epochs * (1 - self.mosaic_fade)
+        if epoch < first:
+            return self.mosaic
+        return self.mosaic * max(0.0, 1 - (epoch - first) / max(1.0, self.epochs - 1 - first))
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready object."""
@@ -75,6 +102,6 @@ class TrainSettings:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainSettings:
-        """Return settings from their JSON form; a setting that is missing, as in an older file, gets its default."""
+        """Return settings from their JSON form; one that is missing, as in an older file, is as it was then."""
         known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        return cls(**_BEFORE | {name: value for name, value in values.items() if name in known})

@@ -53,6 +53,9 @@ class HeadRules:
     label_smooth_eps: float
     """Classes have the targets 1 - eps / 2 and eps / 2 instead of 1 and 0."""
 
+    class_weights: tuple[float, ...] = ()
+    """Weight of each class in the terms of objectness and classes; empty for 1."""
+
 
 def read_rules(network: Network) -> tuple[HeadRules, ...]:
     """Return the rules of every head, coarsest first; raise `CfgError` or `SettingsError` for an unsupported head."""

@@ -34,6 +34,7 @@ from detector.training.checkpoints import (
     write_checkpoint,
     write_model,
 )
+from detector.training.class_weights import class_weights, weights_note
 from detector.training.data_loader import DataLoader, InputShape
 from detector.training.evaluating import Evaluator
 from detector.training.history import Row, read_history, write_history
@@ -59,6 +60,8 @@ _LEAST_STATISTICS, _MOST_STATISTICS = 8, 32
 """Number of batches from which the statistics of batch normalisation are estimated before an evaluation."""
 
 _PLOT_PAUSE_SECONDS = 20.0
+
+_WEIGHTS = "class_weights"
 
 State = dict[str, NDArray[Any]]
 _NO_SOURCE, _SILENT = RunSource(), Reporting()
@@ -105,6 +108,7 @@ def train(
         else:
             check_new(out)
             resumed = None
+        rules = _with_settings(rules, settings, _weights(dataset, settings, resumed))
         given = read_start(start, network) if start and resume is False else None
         make_folder(out)
         import_keras().utils.set_random_seed(settings.seed)
@@ -115,6 +119,7 @@ def train(
         if resumed:
             run.resume(*resumed)
         else:
+            reporting.note_if(weights_note(rules[0].class_weights, dataset.names))
             reporting.note_if(anchor_note(dataset.train, rules, AnchorRequest.of(cfg)))
             run.begin(given, kept)
         return run.finish()
@@ -134,7 +139,7 @@ class _Run:
         reporting: Reporting,
     ) -> None:
         self.network, self.model, self.out, self.identity = network, model, out, identity
-        self.settings, self.reporting = identity.settings, reporting
+        self.settings, self.reporting, self.rules = identity.settings, reporting, rules
         resize = cast(Resize, trained_resize(network.cfg)[0])
         shape = InputShape(network.picture.width, network.picture.height, resize)
         self.description = network.describe(dataset.names, resize)
@@ -212,6 +217,7 @@ class _Run:
         epoch, best = row.epoch, self.checkpoint.best_ap
         state = {**self.stepper.state(), **self.statistics.state()}
         state |= {f"kept/{name}": values for name, values in self.kept.items()}
+        state[_WEIGHTS] = np.array(self.rules[0].class_weights)
         if not all(np.isfinite(part).all() for part in state.values()):
             raise self._diverged(epoch - 1, "after its last step: some weights are not finite")
         evaluated = epoch == self.settings.epochs or epoch % self.settings.judge_every == 0
@@ -230,6 +236,7 @@ class _Run:
         self._plot()
         self.checkpoint = Checkpoint(epoch, step, best, self.identity)
         write_checkpoint(self.out, self.checkpoint, state)
+        self.reporting.on_epoch(row)
 
     def _estimate_statistics(self, epoch: int, step: int, evaluated: bool) -> None:
         least = _LEAST_STATISTICS if evaluated else 1
@@ -292,6 +299,28 @@ class _Run:
             f"({self.settings.learning_rate:g}): try a tenth of it, or a longer warm-up. Anchors far from the boxes' "
             "sizes can be the cause too: see yolo3 anchors"
         )
+
+
+def _weights(dataset: Dataset, settings: TrainSettings, resumed: tuple[Checkpoint, State] | None) -> tuple[float, ...]:
+    """Return the class weights; those that a resumed run began with, so that its file may be gone."""
+    if resumed is None:
+        return class_weights(settings.class_weights, dataset)
+    return tuple(resumed[1].get(_WEIGHTS, np.zeros(0)).tolist())
+
+
+def _with_settings(
+    rules: tuple[HeadRules, ...], settings: TrainSettings, weights: tuple[float, ...]
+) -> tuple[HeadRules, ...]:
+    """Return the rules with what the settings say beside the cfg."""
+    smoothing = settings.label_smoothing
+    return tuple(
+        replace(
+            rule,
+            class_weights=weights,
+            label_smooth_eps=rule.label_smooth_eps if smoothing is None else smoothing,
+        )
+        for rule in rules
+    )
 
 
 def _resumed(out: Path, identity: Identity) -> tuple[Checkpoint, State]:

@@ -85,6 +85,31 @@ def test_a_bare_resume_continues_with_the_options_it_began_with(yolo3, squares, 
     assert "holds checkpoint.npz, best.h5" in err
 
 
+def test_weights_pasted_objects_and_tensorboard_are_remembered_by_a_bare_resume(
+    yolo3, squares, squares_cfg, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "weights.txt"
+    weights.write_text("blue = 3\n")
+    augmented = ["--class-weights", weights.name, "--label-smoothing", 0.1, "--copy-paste", 0.5, "--mosaic", 0.5]
+
+    code, _, err = yolo3(
+        "train", squares, "--cfg", squares_cfg, "--out", "run", "--tensorboard", "board", *augmented, *QUICK
+    )
+
+    assert code == 0, err
+    assert "class weights from 1.00 (red) to 3.00 (blue)" in err
+    weights.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = yolo3("train", "--resume", "--out", "../run", "--epochs", 3)
+    assert code == 0, err
+    assert len(list((tmp_path / "board").iterdir())) == 2
+    code, _, err = yolo3("train", "--resume", "--out", "../run", "--class-weights", "auto")
+    assert code == 2
+    assert "another class_weights" in err
+
+
 def test_figures_are_not_written_over_a_file(yolo3, squares, colour_model, tmp_path):
     (tmp_path / "e.json").write_text("mine")
     options = ["evaluate", squares, "--model", colour_model, "--json", tmp_path / "e.json", "--quiet"]
@@ -139,6 +164,10 @@ def test_anchors(yolo3, squares):
         pytest.param(["train", "--resume", "--out", "gone"], "no checkpoint.npz to resume from", id="no run"),
         pytest.param(["train", "DATA", "--cfg", "gone.cfg"], "gone.cfg: no such file", id="no cfg"),
         pytest.param(["train", "DATA", "--cfg", "CFG", "--epochs", "0"], "epochs 0 is out of range", id="no epochs"),
+        pytest.param(
+            ["train", "DATA", "--cfg", "CFG", "--class-weights", "gone.txt"], "gone.txt: no such", id="weights"
+        ),
+        pytest.param(["train", "DATA", "--cfg", "CFG", "--tensorboard", "CFG"], "squares.cfg", id="tensorboard"),
         pytest.param(["train", "DATA", "--cfg", "CFG", "--start", "gone.weights"], "no such file", id="no weights"),
         pytest.param(["evaluate", "DATA", "--model", "gone.h5"], "gone.h5: no such file", id="no model"),
         pytest.param(["anchors", "DATA", "--size", "big"], "size 'big'", id="no size"),

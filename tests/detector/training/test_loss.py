@@ -231,3 +231,28 @@ def test_a_picture_without_boxes_trains_background():
     assert float(terms["box"]) == 0
     assert float(terms["classes"]) == 0
     assert float(terms["objectness"]) == pytest.approx(np.log1p(np.exp(raw)).sum(), rel=1e-5)
+
+
+def test_class_weights_multiply_what_an_object_pulls_on_and_nothing_else():
+    rule = rules()[0]
+    shape = (2, 4, len(rule.mask) * (5 + rule.head.classes))
+    output = np.random.default_rng(0).normal(0, 1, (1, *shape)).astype(np.float32)
+    boxes, kinds = [np.array([[0.3, 0.6, 0.2, 0.4]], np.float32)], [np.array([1])]
+    weights = (1.0, 3.0, *[1.0] * (rule.head.classes - 2))
+
+    def gradient(rule):
+        target = Target(*vars(make_targets(boxes, kinds, [rule], width=WIDTH, height=HEIGHT)[0]).values())
+        truths = Truths(pad_truths(boxes), pad_classes(kinds))
+        raw = tf.Variable(output)
+        with tf.GradientTape() as tape:
+            loss = sum(head_loss(raw, target, truths, rule).values())
+        return np.asarray(tape.gradient(loss, raw)).reshape(2, 4, len(rule.mask), -1), target.found[0]
+
+    plain, found = gradient(rule)
+    weighted, _ = gradient(dataclasses.replace(rule, class_weights=weights))
+
+    there = found > 0
+    assert there.sum() == 1
+    assert weighted[there][:, 4:] == pytest.approx(3 * plain[there][:, 4:], rel=1e-5)
+    assert weighted[there][:, :4] == pytest.approx(plain[there][:, :4], rel=1e-6)
+    assert weighted[~there] == pytest.approx(plain[~there], rel=1e-6)
