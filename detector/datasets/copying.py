@@ -12,7 +12,7 @@ import numpy as np
 from convert.files import make_folder, write_whole
 from detector.datasets.examples import Dataset, Example
 from detector.datasets.named import NamedBox
-from detector.datasets.pictures import displayed_size
+from detector.datasets.pictures import size_of
 from detector.errors import OutputError
 from detector.heads.boxes import to_edges
 
@@ -74,7 +74,7 @@ def copy_pictures(dataset: Dataset, folder: Path, place: str, progress: Progress
         taken.add(path.with_suffix(""))
         make_folder(folder / path.parent)
         write_whole(folder / path, example.path.read_bytes())
-        copied.append(CopiedPicture(split, path, *displayed_size(example.path), example))
+        copied.append(CopiedPicture(split, path, *size_of(example), example))
     return copied
 
 

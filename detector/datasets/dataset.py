@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from detector.datasets.check_cache import CheckCache
 from detector.datasets.coco import parse_coco, read_coco, read_json
 from detector.datasets.csv_table import read_csv
 from detector.datasets.cvat import read_cvat
@@ -76,11 +79,12 @@ def read_with(
     """
     path, problems = Path(data), Problems(clip=options.clip)
     path = _inner(path)
-    splits = _read(path, options, problems)
+    with _without_collection():
+        splits = _read(path, options, problems)
     _check_boxes(path, splits, problems)
     notes = _notes(splits.train, splits.valid)
     everything = [*splits.train, *splits.valid, *splits.test]
-    damaged = check_pictures(everything, problems, progress)
+    checked = check_pictures(everything, problems, progress, CheckCache(path))
     if problems.clipped:
         notes.append(f"{problems.clipped} boxes that left their picture were clipped")
     if options.skip:
@@ -88,7 +92,8 @@ def read_with(
     else:
         problems.raise_if_any()
     train, valid, test = (
-        tuple(one for one in part if one.path not in damaged) for part in (splits.train, splits.valid, splits.test)
+        tuple(_sized(one, checked.sizes[one.path]) for one in part if one.path not in checked.damaged)
+        for part in (splits.train, splits.valid, splits.test)
     )
     return Dataset(splits.names, train, valid, test, tuple(notes))
 
@@ -145,6 +150,18 @@ def _read_coco(path: Path, content: Any, options: ReadOptions, problems: Problem
     return splits
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the collection of cycles, of which reading makes none: it would go through all images again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _check_boxes(data: Path, splits: Splits, problems: Problems) -> None:
     """Report a list of images without a single box as an error: the labels were probably not found."""
     if not splits.train and not splits.valid and not problems.lines:
@@ -165,17 +182,31 @@ def _notes(train: Sequence[Example], valid: Sequence[Example]) -> list[str]:
             f"{len(without)} pictures have no label file and count as pictures without objects, "
             f"the first is {without[0].path}"
         )
+    paths = {"training": _paths(train), "validation": _paths(valid)}
     for kind, examples in (("training", train), ("validation", valid)):
-        repeated = len(examples) - len(_paths(examples))
+        repeated = len(examples) - len(paths[kind])
         if repeated:
             notes.append(f"{repeated} {kind} pictures are listed more than once")
-    shared = len(_paths(train) & _paths(valid))
-    if shared and shared == len(_paths(valid)):
+    shared = len(paths["training"] & paths["validation"])
+    if shared and shared == len(paths["validation"]):
         notes.append("all validation pictures are training pictures too, which overstates the result")
     elif shared:
         notes.append(f"{shared} validation pictures are training pictures too, which overstates the result")
     return notes
 
 
+def _sized(example: Example, size: tuple[int, int]) -> Example:
+    return example if example.size else replace(example, size=size)
+
+
 def _paths(examples: Sequence[Example]) -> set[str]:
-    return {os.path.realpath(example.path) for example in examples}
+    """Return the images with symbolic links followed; those of one folder share its way."""
+    folders: dict[str, str] = {}
+    found = set()
+    for example in examples:
+        path = str(example.path)
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        found.add(os.path.realpath(path) if os.path.islink(path) else f"{folders[folder]}/{name}")  # noqa: PTH114
+    return found

@@ -34,7 +34,8 @@ class Example:
     """False if the image has no label file at all; it then counts as an image without objects."""
 
     size: tuple[int, int] | None = None
-    """Width and height of the image in pixels, if the labels state them; the image's own must match."""
+    """Width and height of the image in pixels as displayed: those that the labels state, which the image's own must
+    match, and the image's own once it has been checked."""
 
     @classmethod
     def from_rows(
@@ -42,8 +43,7 @@ class Example:
     ) -> Example:
         """Make an example from (class id, centre x, centre y, width, height) rows."""
         table = np.array(rows, np.float32).reshape(-1, 5)
-        class_id = np.array([row[0] for row in rows], np.int64)
-        return cls(path, table[:, 1:], class_id, np.zeros(len(table), bool), labelled=labelled)
+        return cls(path, table[:, 1:], table[:, 0].astype(np.int64), np.zeros(len(table), bool), labelled=labelled)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from convert.files import file_sha256
 from detector.datasets.examples import Dataset, Example
-from detector.datasets.pictures import displayed_size
+from detector.datasets.pictures import size_of
 
 _SHOWN = 5
 """Maximum duplicates that are listed by name."""
@@ -80,18 +80,16 @@ class DatasetSummary:
 
 
 def summarise(dataset: Dataset, *, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter) -> DatasetSummary:
-    """Summarise a dataset. Every image's bytes are read; `progress` wraps that loop."""
+    """Summarise a dataset. Images with as many bytes as another are read whole; `progress` wraps that loop."""
     parts = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
     parts = {name: part for name, part in parts.items() if part}
     everything = [example for part in parts.values() for example in part]
-    paths = list(dict.fromkeys(example.path for example in everything))
-    with ThreadPoolExecutor() as pool:
-        digests = dict(zip(paths, progress(pool.map(file_sha256, paths)), strict=True))
-    sizes = sorted((displayed_size(path) for path in paths), key=lambda size: size[0] * size[1])
+    unique = {example.path: example for example in everything}
+    sizes = sorted((size_of(example) for example in unique.values()), key=lambda size: size[0] * size[1])
     chosen = [sizes[0], sizes[len(sizes) // 2], sizes[-1]] if sizes else []
     areas = np.concatenate([example.boxes[:, 2] * example.boxes[:, 3] for example in everything] or [np.zeros(0)])
     sides = np.sqrt(np.percentile(areas, [10, 50, 90])) if len(areas) else np.zeros(3)
-    duplicates, leaks = _same(parts, digests)
+    duplicates, leaks = _same(parts, _digests(unique, progress))
     return DatasetSummary(
         dataset.names,
         {name: _count(part, len(dataset.names)) for name, part in parts.items()},
@@ -112,6 +110,16 @@ def _count(examples: Sequence[Example], classes: int) -> SplitSummary:
     )
 
 
+def _digests(paths: Iterable[Path], progress: Callable[[Iterable[Any]], Iterable[Any]]) -> dict[Path, str]:
+    """Return the digest of each image that has as many bytes as another one."""
+    by_bytes: dict[int, list[Path]] = defaultdict(list)
+    for path in paths:
+        by_bytes[path.stat().st_size].append(path)
+    chosen = [path for same in by_bytes.values() if len(same) > 1 for path in same]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(chosen, progress(pool.map(file_sha256, chosen)), strict=True))
+
+
 def _same(
     parts: dict[str, tuple[Example, ...]], digests: dict[Path, str]
 ) -> tuple[tuple[tuple[Path, ...], ...], tuple[tuple[Path, ...], ...]]:
@@ -119,7 +127,7 @@ def _same(
     groups: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for name, part in parts.items():
         for example in part:
-            groups[digests[example.path]].append((name, example.path))
+            groups[digests.get(example.path, str(example.path))].append((name, example.path))
     several = [group for group in groups.values() if len(group) > 1]
     within = [group for group in several if len({name for name, _ in group}) == 1]
     across = [group for group in several if len({name for name, _ in group}) > 1]

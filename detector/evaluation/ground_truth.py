@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.datasets.examples import Example
-from detector.datasets.pictures import displayed_size
+from detector.datasets.pictures import size_of
 from detector.evaluation.average_precision import Truth
 from detector.heads.boxes import to_edges
 from detector.images.reading import read_picture
@@ -22,5 +22,5 @@ def picture_reader(example: Example) -> Callable[[], NDArray[np.uint8]]:
 
 def example_truth(example: Example) -> Truth:
     """Return the ground-truth boxes of the example, in pixels of its image as displayed."""
-    size = np.array(displayed_size(example.path) * 2, np.float32)
+    size = np.array(size_of(example) * 2, np.float32)
     return Truth(to_edges(example.boxes) * size, example.class_id, example.crowd, example.area)

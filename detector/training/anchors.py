@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from convert.cfg import Cfg
 from convert.conversion import trained_resize
 from detector.datasets.examples import Example
-from detector.datasets.pictures import displayed_size
+from detector.datasets.pictures import size_of
 from detector.errors import DatasetError, SettingsError
 from detector.images.letterbox import fit_picture
 from detector.images.modes import Resize
@@ -69,7 +69,7 @@ def box_sizes(examples: Sequence[Example], *, width: int, height: int, resize: R
     for example in examples:
         if not len(example.boxes):
             continue
-        fit = fit_picture(*displayed_size(example.path), width=width, height=height, resize=resize)
+        fit = fit_picture(*size_of(example), width=width, height=height, resize=resize)
         inner = np.array([fit.inner_width, fit.inner_height], np.float32)
         sizes.append(example.boxes[~example.crowd, 2:] * inner)
     return np.concatenate(sizes) if sizes else np.zeros((0, 2), np.float32)
