@@ -9,15 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast, get_args
 
 from convert.files import lock_outputs, replacing
 from detector.archive.inputs import ArchiveInput
+from detector.archive.joining import SegmentedVideo
 from detector.archive.manifest import (
     MERGED,
     ArchiveRun,
     Entry,
     ManifestIndex,
+    ManifestWriter,
     State,
     end_line,
     keys_sha256,
@@ -25,7 +27,9 @@ from detector.archive.manifest import (
     read_entries,
     run_line,
 )
-from detector.errors import ArchiveError
+from detector.archive.work import joined_entry
+from detector.errors import ArchiveError, InputError
+from detector.video.writing.audio import Audio
 
 DETECTIONS = "detections.jsonl"
 """The frames and pictures of all logs, a line for each."""
@@ -59,6 +63,9 @@ def join_archive(folder: Path, inputs: Sequence[ArchiveInput] | None = None) -> 
     for path in paths:
         index.read(path)
     run = _common_run(index, result, joined=inputs)
+    if _join_segments(folder, paths, index, run, result):
+        paths = manifests_in(folder)
+        index.read(folder / MERGED)
     with ExitStack() as files:
         files.enter_context(lock_outputs(folder / MERGED, folder / DETECTIONS))
         manifest = files.enter_context((files.enter_context(replacing(folder / MERGED))).open("wb"))
@@ -99,6 +106,61 @@ def _common_run(index: ManifestIndex, result: JoinResult, *, joined: Sequence[Ar
     if joined is not None:
         first = replace(first, inputs=len(joined), inputs_sha256=keys_sha256(item.key for item in joined))
     return replace(first, shard="0/1")
+
+
+@dataclass
+class _Cut:
+    """A long video whose segments the shards processed."""
+
+    video: SegmentedVideo
+    done: set[int] = field(default_factory=set)
+
+
+def _join_segments(
+    folder: Path, paths: Sequence[Path], index: ManifestIndex, run: ArchiveRun, result: JoinResult
+) -> bool:
+    """Join the long videos whose segments are all done; return whether there was one."""
+    cut: dict[str, _Cut] = {}
+    for path in paths:
+        for entry in read_entries(path):
+            if entry.segment is None or not entry.segments or not index.is_latest(entry):
+                continue
+            one = cut.get(entry.key)
+            if one is None:
+                name = f"{Path(entry.log or '').parent.name.removesuffix('.segments')}"
+                one = cut[entry.key] = _Cut(SegmentedVideo(entry.source, folder, name, entry.segments))
+            if entry.state is State.FAILED:
+                result.problems.append(f"{entry.source}: segment {entry.segment}: failed: {entry.error}")
+            elif entry.log:
+                name = Path(entry.log).parent.name.removesuffix(".segments")
+                one.video = replace(one.video, name=name)
+                one.done.add(entry.segment)
+    waiting = {key: one for key, one in cut.items() if one.video.parts_folder.is_dir() and one.video.name}
+    joined: list[tuple[SegmentedVideo, Entry]] = []
+    for key, one in waiting.items():
+        missing = [str(number) for number in range(one.video.count) if number not in one.done]
+        if missing:
+            some = ", ".join(missing[:_NAMED]) + (" …" if len(missing) > _NAMED else "")
+            result.problems.append(f"{one.video.source}: of its {one.video.count} segments have no result yet: {some}")
+            continue
+        try:
+            joined.append((one.video, _joined(one.video, key, run)))
+        except InputError as error:
+            result.problems.append(str(error))
+    if not joined:
+        return False
+    with ManifestWriter(folder / MERGED, run) as manifest:
+        for _, entry in joined:
+            manifest.add(entry)
+    for video, _ in joined:
+        video.remove_parts()
+    return True
+
+
+def _joined(video: SegmentedVideo, key: str, run: ArchiveRun) -> Entry:
+    copies, audio = run.settings.get("copies") is True, run.settings.get("audio")
+    entry = joined_entry(video, key, copies=copies, audio=cast(Audio, audio) if audio in get_args(Audio) else "auto")
+    return replace(entry, stamp=ArchiveInput(video.source, key).stamp)
 
 
 def _latest(paths: Sequence[Path], index: ManifestIndex) -> Iterator[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -19,9 +19,11 @@ from detector.archive.manifest import (
     milliseconds_now,
     read_index,
 )
+from detector.archive.segments import Segment
 from detector.archive.work import ArchiveOptions, Worker
 from detector.errors import WriteError, Yolo3Error
 
+_DONE = (State.COMPLETE, State.TRUNCATED)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -46,14 +48,24 @@ class ArchiveResult:
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Source and error of the inputs that failed or are damaged, those of earlier runs included."""
 
+    segments: int = 0
+    """Number of segments of long videos that this run finished."""
+
     def count(self, entry: Entry) -> None:
-        """Take the last entry of an input."""
+        """Take the last entry of an input or a segment."""
         if entry.state is not State.FAILED:
-            self.processed += 1
+            self.processed += entry.segment is None
+            self.segments += entry.segment is not None
             self.frames += entry.frames or 0
             self.boxes += entry.boxes or 0
         if entry.state is not State.COMPLETE:
             self.problems.append((entry.source, entry.error or "is damaged"))
+
+    def count_joined(self, entry: Entry) -> None:
+        """Take the entry of a video whose segments were joined, and counted before."""
+        self.processed += entry.state is not State.FAILED
+        if entry.state is State.FAILED:
+            self.problems.append((entry.source, entry.error or "could not be joined"))
 
 
 def archive_run(inputs: Sequence[ArchiveInput], worker: Worker, version: str) -> ArchiveRun:
@@ -69,9 +81,11 @@ def archive_run(inputs: Sequence[ArchiveInput], worker: Worker, version: str) ->
     )
 
 
-def owned(inputs: Sequence[ArchiveInput], options: ArchiveOptions) -> list[ArchiveInput]:
-    """Return the inputs of this shard."""
-    return [item for item in inputs if options.shard.owns(item.key)]
+def inputs_ahead(inputs: Sequence[ArchiveInput], options: ArchiveOptions) -> int:
+    """Return how many inputs a run will count: those of its shard, or all if it has to look which are cut."""
+    if options.segment_seconds is not None:
+        return len(inputs)
+    return sum(options.shard.owns(item.key) for item in inputs)
 
 
 def run_archive(
@@ -92,56 +106,129 @@ def run_archive(
     index = read_index(options.folder, run)
     result = ArchiveResult()
     with ManifestWriter(options.folder / manifest_name(options.shard), run) as manifest:
-        waiting = list(_not_done(owned(inputs, options), worker, index, result, progress))
+        share = _Share(worker, manifest, index, result, progress)
+        waiting: Iterable[_Unit] = share.units(inputs)
         for attempt in range(1, options.retries + 2):
             failed = []
-            for item in waiting:
-                afresh = index.changed(item.key, stamp=item.stamp)
-                entry = _attempt(item, worker, attempt, afresh=afresh)
-                manifest.add(entry)
-                if entry.state is State.FAILED and attempt <= options.retries:
-                    failed.append(item)
-                    if attempt == 1:
-                        on_failure(entry)
+            for unit in waiting:
+                entry = share.process(unit, attempt)
+                if entry.state is not State.FAILED or attempt > options.retries:
+                    share.conclude(unit, entry)
                     continue
-                result.count(entry)
-                progress.update(1)
+                failed.append(unit)
+                if attempt == 1:
+                    on_failure(entry)
             waiting = failed
     return result
 
 
-def _not_done(
-    inputs: Sequence[ArchiveInput],
-    worker: Worker,
-    index: ManifestIndex,
-    result: ArchiveResult,
-    progress: ArchiveProgress,
-) -> Iterator[ArchiveInput]:
-    """Yield what is left to do; what is done is counted."""
-    for item in inputs:
-        state = index.state(item.key, stamp=item.stamp) if len(index) else None
-        if state in (State.COMPLETE, State.TRUNCATED) and worker.is_done(item, state):
-            result.skipped += 1
-            if state is State.TRUNCATED:
-                result.problems.append((item.shown, "is damaged; what can be read of it was processed before"))
-            progress.update(1)
-        else:
-            yield item
+@dataclass(frozen=True)
+class _Unit:
+    """An input, or one segment of it."""
+
+    item: ArchiveInput
+    segment: Segment | None = None
 
 
-def _attempt(item: ArchiveInput, worker: Worker, attempt: int, *, afresh: bool) -> Entry:
-    """Process an input once; an error becomes an entry unless it would stop all others too."""
-    stamp = item.stamp
+class _Share:
+    """The work of one shard, unit by unit."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        manifest: ManifestWriter,
+        index: ManifestIndex,
+        result: ArchiveResult,
+        progress: ArchiveProgress,
+    ) -> None:
+        self._worker = worker
+        self._manifest = manifest
+        self._index = index
+        self._result = result
+        self._progress = progress
+        self._left: dict[str, int] = {}
+        """Number of segments of a cut video that are not done yet."""
+
+    def units(self, inputs: Sequence[ArchiveInput]) -> Iterator[_Unit]:
+        """Yield what is left to do; what is done is counted."""
+        shard, cuts = self._worker.options.shard, self._worker.options.segment_seconds is not None
+        for item in inputs:
+            if not cuts and not shard.owns(item.key):
+                continue
+            state = self._index.state(item.key, stamp=item.stamp) if len(self._index) else None
+            if state in _DONE and self._worker.is_done(item):
+                self._skip(item, state)
+                continue
+            segments = self._worker.segments(item)
+            if segments:
+                yield from self._segments(item, segments)
+            elif shard.owns(item.key):
+                yield _Unit(item)
+            else:
+                self._progress.update(1)
+
+    def process(self, unit: _Unit, attempt: int) -> Entry:
+        """Process a unit once and record what became of it."""
+        item, number = unit.item, None if unit.segment is None else unit.segment.number
+        afresh = self._index.changed(item.key, number, stamp=item.stamp)
+        entry = _attempt(unit, lambda: self._worker.process(item, unit.segment, afresh=afresh))
+        entry = replace(entry, attempts=attempt, at=milliseconds_now())
+        self._manifest.add(entry)
+        return entry
+
+    def conclude(self, unit: _Unit, entry: Entry) -> None:
+        """Count a unit that will not be tried again; join the segments of a video once all are done."""
+        self._result.count(entry)
+        if unit.segment is None:
+            self._progress.update(1)
+            return
+        if entry.state in _DONE:
+            self._one_less(unit)
+
+    def _skip(self, item: ArchiveInput, state: State | None) -> None:
+        self._result.skipped += 1
+        if state is State.TRUNCATED:
+            self._result.problems.append((item.shown, "is damaged; what can be read of it was processed before"))
+        self._progress.update(1)
+
+    def _segments(self, item: ArchiveInput, segments: Sequence[Segment]) -> Iterator[_Unit]:
+        """Yield the segments of a video that this shard has to process."""
+        self._left[item.key] = len(segments)
+        for segment in segments:
+            unit, key = _Unit(item, segment), f"{item.key}:{segment.number}"
+            state = self._index.state(item.key, segment.number, stamp=item.stamp)
+            if state in _DONE and self._worker.is_done(item, segment):
+                self._one_less(unit)
+            elif self._worker.options.shard.owns(key):
+                yield unit
+        self._progress.update(1)
+
+    def _one_less(self, unit: _Unit) -> None:
+        assert unit.segment is not None
+        self._left[unit.item.key] -= 1
+        if self._left[unit.item.key] or self._worker.options.shard.count > 1:
+            return  # the shards' segments are joined by --join
+        entry = _attempt(unit, lambda: self._worker.join(unit.item, unit.segment.count if unit.segment else 0))
+        entry = replace(entry, segment=None, segments=None, at=milliseconds_now())
+        self._manifest.add(entry)
+        self._result.count_joined(entry)
+        if entry.state in _DONE:
+            self._worker.remove_segments(unit.item, unit.segment.count)
+
+
+def _attempt(unit: _Unit, work: Callable[[], Entry]) -> Entry:
+    """Do some work for a unit; an error becomes an entry unless it would stop all others too."""
+    item, segment, stamp = unit.item, unit.segment, unit.item.stamp
     try:
-        entry = worker.process(item, afresh=afresh)
+        return work()
     except Yolo3Error as error:
         if _no_room(error):
             raise
         text = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        entry = Entry(item.key, State.FAILED, item.shown, stamp, error=text)
     except (OSError, MemoryError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-        entry = Entry(item.key, State.FAILED, item.shown, stamp, error=f"{item.shown}: {type(error).__name__}: {error}")
-    return replace(entry, attempts=attempt, at=milliseconds_now())
+        text = f"{item.shown}: {type(error).__name__}: {error}"
+    failed = Entry(item.key, State.FAILED, item.shown, stamp, error=text)
+    return failed if segment is None else replace(failed, segment=segment.number, segments=segment.count)
 
 
 def _no_room(error: Yolo3Error) -> bool:

@@ -49,6 +49,9 @@ def archive_verb(
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="process only this share of the inputs: 0/4 to 3/4, or 1/4 to 4/4")
     ] = "0/1",
+    segment_minutes: Annotated[
+        str, typer.Option(metavar="M", help="cut longer videos into segments, which shards process apart; 0 cuts none")
+    ] = "0",
     join: Annotated[bool, typer.Option("--join", help="check that all shards are complete, and merge them")] = False,
     retries: Annotated[int, typer.Option(help="how often an input that failed is tried again")] = 2,
     copies: Annotated[bool, typer.Option("--copies/--logs-only", help="write annotated copies beside the logs")] = True,
@@ -63,6 +66,7 @@ def archive_verb(
 ) -> None:
     """Detect objects in many videos and pictures; typed again, it continues with those that are not done."""
     from detector.archive.inputs import find_inputs, read_list
+    from detector.archive.segments import parse_segment_seconds
     from detector.archive.shards import Shard
     from detector.archive.work import ArchiveOptions
     from detector.errors import SettingsError
@@ -79,6 +83,7 @@ def archive_verb(
         copies=copies,
         shard=Shard.parse(shard),
         retries=retries,
+        segment_seconds=parse_segment_seconds(segment_minutes),
     )
     options.check()
     if not inputs and listed is None:
@@ -97,20 +102,20 @@ def archive_verb(
     assert found is not None
     began = monotonic()
     result = _run(found, options, quiet)
-    done = f"{result.processed} inputs, {result.frames} frames and pictures" + (
-        f", {result.skipped} done before" if result.skipped else ""
-    )
+    segments = f", {result.segments} segments of long videos" if result.segments else ""
+    skipped = f", {result.skipped} done before" if result.skipped else ""
+    done = f"{result.processed} inputs{segments}, {result.frames} frames and pictures{skipped}"
     say(f"Found {result.boxes} boxes in {done} ({monotonic() - began:.1f} s)")
     _list([error if error.startswith(source) else f"{source}: {error}" for source, error in result.problems])
 
 
 def _run(found: list[ArchiveInput], options: ArchiveOptions, quiet: bool) -> ArchiveResult:
     from convert.version import project_version
-    from detector.archive.run import owned, run_archive
+    from detector.archive.run import inputs_ahead, run_archive
     from detector.archive.work import Worker
 
     on_note = note_printer(quiet)
-    with input_progress(quiet, len(owned(found, options))) as bar:
+    with input_progress(quiet, inputs_ahead(found, options)) as bar:
         worker = Worker(options, count_frames=bar.count_frames, on_note=on_note)
 
         def failed(entry: Entry) -> None:

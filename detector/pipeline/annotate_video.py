@@ -85,6 +85,8 @@ class VideoOptions:
     """Images per second, for folders and patterns."""
     deinterlace: Deinterlace = "auto"
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    images_alone: bool = False
+    """Leave out audio, subtitles and tags, because the copy will be joined with others."""
 
     def check(self) -> None:
         """Raise `SettingsError` for options that contradict each other."""
@@ -280,7 +282,7 @@ def _sinks(job: _Job, stopwatch: Stopwatch) -> list[Sink]:
         writer = VideoWriter(
             outputs.video,
             video.info,
-            audio_from=video.audio_from,
+            audio_from=None if options.images_alone else video.audio_from,
             settings=outputs.encoding,
             overwrite=overwrite,
             keep_earlier=job.keep_earlier,

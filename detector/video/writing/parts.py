@@ -34,6 +34,9 @@ class Part:
     frames: int
     """Number of packets to keep, from the start; each is a frame."""
 
+    shift_seconds: Fraction = Fraction(0)
+    """Time in the whole video of this file's time 0."""
+
 
 def part_options(time_base: Fraction) -> dict[str, str]:
     """FFmpeg's options for writing a part."""
@@ -78,7 +81,10 @@ def packets_of(parts: Sequence[Part]) -> Iterator[av.Packet[Any]]:
             for number, packet in enumerate(_packets(video)):
                 if number == part.frames:
                     break
-                assert packet.dts is not None
+                assert packet.dts is not None and packet.pts is not None
+                if part.shift_seconds:
+                    shift = round(part.shift_seconds / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                 # Each encoder counts decoding times from before its first frame.
                 if last is not None and packet.dts * packet.time_base <= last:
                     packet.dts = int(last / packet.time_base) + 1

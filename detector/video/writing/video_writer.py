@@ -95,7 +95,7 @@ class VideoWriter(Sink):
         self._colours = stored_as_yuv(info.colours)
         self._ten_bits = self._encoder.ten_bits and is_deep(info.pixel_format, info.colours)
         self._from_rgb = FromRgb(self._colours, height=info.height)
-        self._late_seconds = info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
+        self._late_seconds = late_seconds(info)
         self._shift_seconds = self._late_seconds if info.begin_seconds is None else info.begin_seconds
         self._container: av.container.OutputContainer | None = None
         self._count = 0
@@ -265,6 +265,11 @@ class VideoWriter(Sink):
             raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
         except av.FFmpegError as error:
             raise WriteError(f"{self.path}: could not be written: {error.strerror or error}") from error
+
+
+def late_seconds(info: VideoInfo) -> Fraction:
+    """Return the time on the source's clock that becomes 0 in a copy of the whole source: 0, unless it starts late."""
+    return info.start_seconds if info.start_seconds > _LATE_CLOCK_SECONDS else Fraction(0)
 
 
 def _free_part(path: Path, kept: Sequence[Part]) -> Path:

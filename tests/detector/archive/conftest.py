@@ -63,11 +63,22 @@ def archive(tmp_path, colour_model, numbers):
 
     def run(*arguments, version="1.0", out="out put", **options):
         given = ArchiveOptions(tmp_path / out, colour_model, Settings(), **options)
+        given.check()
         worker = Worker(given, open_detector=numbers.opened)
         found = find_inputs([str(argument) for argument in arguments], out=given.folder)
         return run_archive(found, worker, version=version, progress=Bar())
 
     return run
+
+
+@pytest.fixture
+def turns(monkeypatch) -> None:
+    """Shards that take turns, because the folder of a test, and with it the share of an input, is another each time."""
+    seen: dict[str, int] = {}
+    monkeypatch.setattr(
+        "detector.archive.shards.Shard.owns",
+        lambda shard, key: seen.setdefault(key, len(seen)) % shard.count == shard.index,
+    )
 
 
 @pytest.fixture
