@@ -63,7 +63,8 @@ class DataLoader:
         settings: TrainSettings,
         shape: InputShape,
     ) -> None:
-        self._examples, self._rules, self._settings, self._shape = examples, rules, settings, shape
+        self._examples, self._rules, self._shape = examples, rules, shape
+        self._settings = settings.for_pictures(len(examples))
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._kept_bytes = 0
 

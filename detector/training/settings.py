@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from detector.errors import SettingsError
@@ -17,12 +17,19 @@ _BEFORE = {"mosaic_fade": 0.0}
 """What held before a setting existed, where its default is another."""
 
 
+LEAST_BATCH, MOST_BATCH = 2, 16
+STEPS_WANTED = 25
+"""Number of steps that an epoch should have, as far as these bounds of the batch allow."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """Options of a training run; each field's `help` describes it. Raise `SettingsError` for a value out of range."""
 
     epochs: int = field(default=100, metadata={"help": "passes over the training pictures"})
-    batch: int = field(default=16, metadata={"help": "pictures per step"})
+    batch: int = field(
+        default=0, metadata={"help": "pictures per step; 0: 16, and fewer where an epoch would have less than 25 steps"}
+    )
     optimiser: Optimiser = field(default="adam", metadata={"help": "sgd is Darknet's, with the cfg's momentum"})
     learning_rate: float = field(default=1e-3, metadata={"help": "highest learning rate, reached after the warm-up"})
     final_rate: float = field(
@@ -72,7 +79,7 @@ class TrainSettings:
             words = get_args(hint) if get_origin(hint) is Literal else ()
             if words and value not in words:
                 raise SettingsError(f"{item.name} {value!r} is not known; expected one of {', '.join(words)}")
-        for name in ("epochs", "batch", "judge_every"):
+        for name in ("epochs", "judge_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected at least 1")
         for name in ("flip", "mosaic", "mosaic_fade", "copy_paste", "average", "final_rate", "colour"):
@@ -85,9 +92,18 @@ class TrainSettings:
             raise SettingsError("class_weights is empty; expected auto, none or a file")
         if not self.learning_rate > 0:
             raise SettingsError(f"learning_rate {self.learning_rate} is out of range; expected above 0")
-        for name in ("warm_up", "decay", "freeze", "patience", "seed"):
+        for name in ("batch", "warm_up", "decay", "freeze", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected at least 0")
+
+    def for_pictures(self, count: int) -> TrainSettings:
+        """Return the settings with the batch that is meant for this many training images.
+
+        The weights change once per step: with batches of 16, a hundred images are too few steps to learn from.
+        """
+        if self.batch:
+            return self
+        return replace(self, batch=min(MOST_BATCH, max(LEAST_BATCH, count // STEPS_WANTED)))
 
     def mosaic_fraction(self, epoch: int) -> float:
         """Return the fraction of mosaics in an epoch, counted from 0: constant, then falling to 0 in the last one."""

@@ -101,6 +101,7 @@ def train(
     network = plan(cfg)
     rules = read_rules(network)
     check_trainable(network, settings)
+    settings = settings.for_pictures(len(dataset.train))
     identity = Identity.of(cfg, dataset, settings, source)
     with lock_outputs(out / STATE):
         if resume:

@@ -8,7 +8,7 @@ from detector.training.settings import TrainSettings
     ("wrong", "word"),
     [
         ({"epochs": 0}, "epochs"),
-        ({"batch": 0}, "batch"),
+        ({"batch": -1}, "batch"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"flip": 1.5}, "flip"),
@@ -46,3 +46,9 @@ def test_a_run_of_an_earlier_version_goes_on_with_all_its_mosaics():
     stored = {key: value for key, value in TrainSettings(mosaic=0.5).as_json().items() if "fade" not in key}
 
     assert TrainSettings.from_json(stored).mosaic_fraction(99) == 0.5
+
+
+@pytest.mark.parametrize(("pictures", "batch"), [(1, 2), (6, 2), (100, 4), (399, 15), (400, 16), (100_000, 16)])
+def test_small_datasets_are_trained_in_small_batches(pictures, batch):
+    assert TrainSettings().for_pictures(pictures).batch == batch
+    assert TrainSettings(batch=8).for_pictures(pictures).batch == 8
