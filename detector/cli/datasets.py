@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +15,9 @@ from detector.cli.console import progress as progress_bar
 from detector.cli.options import Overwrite, Quiet
 from detector.datasets.forms import Form, Group
 from detector.errors import SettingsError
+
+if TYPE_CHECKING:
+    from detector.datasets.dataset import ReadOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +48,20 @@ def dataset_verb(
     skip: Annotated[bool, typer.Option("--skip", help="leave out labels and pictures with errors")] = False,
     valid: Annotated[Path | None, typer.Option(help="with COCO's form: the .json of the validation pictures")] = None,
     pictures: Annotated[Path | None, typer.Option(help="the folder of the pictures, where the form names none")] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOUND",
+            help="order the pictures by how much a model's boxes disagree with their labels, or how unsure it is where "
+            "there are none: the file of yolo3 image --json, or the log of yolo3 video",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="with --review: write the order as .csv, or with all boxes as .json")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(help="with --review: boxes with a lower confidence do not count as detected")
+    ] = 0.25,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,6 +78,10 @@ def dataset_verb(
         raise SettingsError("--to and --out belong together: a form, and a new folder for the dataset")
     if out is None and split is not None:
         raise SettingsError("--split writes a new dataset; name its form with --to and its folder with --out")
+    if review is not None and out is not None:
+        raise SettingsError("--review only looks; leave out --to and --out")
+    if review is None and table is not None:
+        raise SettingsError("--table belongs to --review, which makes the order that it holds")
     if out is not None:
         check_new_folder(out)
     if sheet is not None:
@@ -66,6 +89,9 @@ def dataset_verb(
     on_note = note_printer(quiet)
     bar = functools.partial(progress_bar, quiet=quiet, unit="picture")
     options = ReadOptions(valid, pictures, clip=clip, skip=skip)
+    if review is not None:
+        _review(data, options, ReviewOptions(review, confidence, sheet, table, overwrite), on_note, bar)
+        return
     dataset = read_with(data, options, progress=functools.partial(bar, desc="checking"))
     for note in dataset.notes:
         on_note(note)
@@ -78,3 +104,49 @@ def dataset_verb(
         say(f"Wrote {sheet}")
     if out is not None and to is not None:
         say(f"Wrote {write_dataset(dataset, out, to, progress=functools.partial(bar, desc='copying'))}")
+
+
+@dataclass(frozen=True)
+class ReviewOptions:
+    """What is compared, and what is written."""
+
+    found: Path
+    confidence: float
+    sheet: Path | None
+    table: Path | None
+    overwrite: bool
+
+
+def _review(
+    data: Path, read: ReadOptions, options: ReviewOptions, on_note: Callable[[str], None], bar: Callable[..., Any]
+) -> None:
+    from convert.files import check_output
+    from detector.datasets.dataset import has_labels, read_unlabelled, read_with
+    from detector.evaluation.predictions import Predictions
+    from detector.evaluation.review import check_review_name, review, review_sheet, write_review
+    from detector.images.reading import write_picture
+
+    if not 0 <= options.confidence <= 1:
+        raise SettingsError(f"confidence {options.confidence} is out of range; expected 0 to 1")
+    if options.table is not None:
+        check_review_name(options.table)
+        check_output(options.table, overwrite=options.overwrite, inputs=[data, options.found])
+    found = Predictions(options.found)
+    checking = functools.partial(bar, desc="checking")
+    labelled = has_labels(data)
+    dataset = read_with(data, read, progress=checking) if labelled else read_unlabelled(data, (), progress=checking)
+    if not labelled:
+        on_note(f"{data}: no labels; the pictures are ordered by how unsure the model is")
+    for note in dataset.notes:
+        on_note(note)
+    reviewed = review(dataset, found, confidence=options.confidence)
+    if reviewed.without_boxes:
+        on_note(f"{reviewed.without_boxes} pictures are not in {options.found} and are left out")
+    for line in reviewed.lines():
+        say(line)
+    if options.sheet is not None:
+        write_picture(options.sheet, review_sheet(reviewed))
+        say(f"Wrote {options.sheet}")
+    if options.table is not None:
+        write_review(options.table, reviewed)
+        say(f"Wrote {options.table}")

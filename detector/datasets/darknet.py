@@ -68,8 +68,12 @@ def read_images_and_labels(names: Path, folder: Path, problems: Problems) -> Spl
 
 def read_folder(folder: Path, classes: int, problems: Problems, *, polygons: bool = False) -> list[Example]:
     """Return the images of a folder and its subfolders, sorted by name, each with its label file."""
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    return [read_example(picture, classes, problems, polygons=polygons) for picture in pictures]
+    return [read_example(picture, classes, problems, polygons=polygons) for picture in picture_files(folder)]
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the images of a folder and its subfolders, sorted by name."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
 
 
 def read_example(picture: Path, classes: int, problems: Problems, *, polygons: bool = False) -> Example:

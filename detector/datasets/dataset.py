@@ -14,7 +14,14 @@ from detector.datasets.check_cache import CheckCache
 from detector.datasets.coco import parse_coco, read_coco, read_json
 from detector.datasets.csv_table import read_csv
 from detector.datasets.cvat import read_cvat
-from detector.datasets.darknet import CLASSES, folder_names, label_path, read_darknet, read_images_and_labels
+from detector.datasets.darknet import (
+    CLASSES,
+    folder_names,
+    label_path,
+    picture_files,
+    read_darknet,
+    read_images_and_labels,
+)
 from detector.datasets.examples import Dataset, Example, Problems, Splits
 from detector.datasets.label_studio import read_label_studio
 from detector.datasets.pictures import check_pictures
@@ -96,6 +103,31 @@ def read_with(
         for part in (splits.train, splits.valid, splits.test)
     )
     return Dataset(splits.names, train, valid, test, tuple(notes))
+
+
+def has_labels(path: Path) -> bool:
+    """Return whether a path is a file, or a folder with labels in a known format, rather than one of images alone."""
+    try:
+        _inner(path)
+    except DatasetError:
+        return not path.is_dir()
+    return True
+
+
+def read_unlabelled(
+    folder: Path, names: tuple[str, ...], *, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
+) -> Dataset:
+    """Return the images of a folder and its subfolders without any labels; those that do not open are notes.
+
+    Raise `DatasetError` for a folder without images.
+    """
+    problems = Problems()
+    examples = [Example.from_rows(path, [], labelled=False) for path in picture_files(folder)]
+    checked = check_pictures(examples, problems, progress, CheckCache(folder))
+    good = tuple(_sized(one, checked.sizes[one.path]) for one in examples if one.path not in checked.damaged)
+    if not good:
+        raise DatasetError(f"{folder}: holds no picture that opens; {_EXPECTED}", *problems.lines)
+    return Dataset(names, good, (), notes=tuple(f"skipped: {line}" for line in problems.lines))
 
 
 def _inner(path: Path) -> Path:

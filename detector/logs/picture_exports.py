@@ -64,7 +64,7 @@ class LabelledPictures:
         sources: list[str] = []
         found: dict[int, str] = {}
         model = ""
-        for record in _records(path):
+        for record in picture_records(path):
             sources.append(record.source)
             found |= {box.class_id: box.name for box in record.detections}
             model = record.model or model
@@ -72,7 +72,7 @@ class LabelledPictures:
         return cls(path, classes, tuple(_relative_names(sources)), note)
 
     def __iter__(self) -> Iterator[tuple[str, PictureRecord]]:
-        return zip(self.files, _records(self.path), strict=True)
+        return zip(self.files, picture_records(self.path), strict=True)
 
 
 def is_picture_lines(path: Path) -> bool:
@@ -144,7 +144,8 @@ class _Chosen:
             yield name, replace(record, detections=kept)
 
 
-def _records(path: Path) -> Iterator[PictureRecord]:
+def picture_records(path: Path) -> Iterator[PictureRecord]:
+    """Yield the lines of a file of `yolo3 image --json`. Raise `LogError` for an invalid one."""
     try:
         file = path.open("rb")
     except OSError as error:

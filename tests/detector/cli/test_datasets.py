@@ -46,9 +46,36 @@ def test_errors_are_repaired_on_request_and_never_in_place(yolo3, squares, tmp_p
     assert "boxes" in text
 
 
+def test_a_model_reviews_labels_and_pictures_without_labels(yolo3, squares, tmp_path):
+    found, table = tmp_path / "found.json", tmp_path / "review.csv"
+    images = squares.parent / "images"
+    box = {"class_id": 7, "name": "green", "confidence": 0.5, "box": [1.0, 1.0, 9.0, 9.0]}
+    lines = [
+        {"source": str(path), "width": 64, "height": 64, "detections": [box]} for path in sorted(images.glob("*.png"))
+    ]
+    found.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    code, text, err = yolo3("dataset", squares, "--review", found, "--sheet", tmp_path / "r.png", "--table", table)
+    assert code == 0, err
+    assert "32 of 32 pictures have boxes to look at" in text
+    assert len(table.read_text().splitlines()) == 33
+    with_labels = table.read_bytes()
+    code, _, err = yolo3("dataset", squares, "--review", found, "--table", table)
+    assert code == 2
+    assert "--overwrite" in err
+    assert table.read_bytes() == with_labels
+    code, text, err = yolo3("dataset", images, "--review", found)
+    assert code == 0, err
+    assert "no labels; the pictures are ordered by how unsure the model is" in err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--table", "r.csv"], "--table belongs to --review"),
+        (["--review", "gone.json"], "gone.json: the log cannot be opened"),
+        (["--review", "gone.json", "--table", "r.txt"], "written as .csv or .json"),
+        (["--review", "gone.json", "--to", "coco", "--out", "new"], "--review only looks"),
         (["--to", "coco"], "--to and --out belong together"),
         (["--split", "0.8"], "--split writes a new dataset"),
         (["--pictures", "."], "--pictures belongs to"),
