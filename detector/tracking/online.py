@@ -20,6 +20,14 @@ TrackerName = Literal["bytetrack", "botsort", "ocsort", "sort"]
 USUAL_FRAME_RATE = 30.0
 """Assumed where a source does not say."""
 
+_SAME_STEP_SECONDS = 0.004
+"""By how much the time from one frame to the next may differ from the usual one and still be it: the package's own
+tolerance, which makes up for rounded timestamps."""
+
+_TICKS_PER_SECOND = 1 << 20
+"""Times are given to the package in steps of a power of two, so that equal steps are equal to the last bit: it
+computes the matrices of a step anew for each object whenever the step changes."""
+
 _MOST_VOTED = 10_000
 """Tracks whose classes are remembered: a camera may run for months."""
 
@@ -40,15 +48,20 @@ def open_tracker(name: TrackerName, frame_rate: float | None = None) -> OnlineTr
         "ocsort": trackers.OCSORTTracker,
         "sort": trackers.SORTTracker,
     }
-    return OnlineTracker(name, kinds[name](frame_rate=frame_rate or USUAL_FRAME_RATE))
+    return OnlineTracker(name, kinds[name], frame_rate or USUAL_FRAME_RATE)
 
 
 class OnlineTracker:
     """Gives each detection the number of its track, frame by frame."""
 
-    def __init__(self, name: TrackerName, tracker: BaseTracker) -> None:
+    def __init__(self, name: TrackerName, kind: Callable[..., BaseTracker], frame_rate: float) -> None:
         self.name = name
-        self._tracker = tracker
+        self._clock = _Clock(frame_rate)
+        self._tracker = kind(frame_rate=1 / self._clock.step)
+        # With frame numbers the package matches a lost object in the frame after its patience has ended, and then
+        # drops it; with times it drops it first. Half a frame more is for times that are rounded.
+        patience = self._tracker.maximum_frames_without_update
+        self._tracker.maximum_time_without_update = (patience + 1.5) * self._clock.step
         self._votes: dict[int, Counter[int]] = {}
 
     @property
@@ -83,7 +96,7 @@ class OnlineTracker:
             frame = np.ascontiguousarray(picture[..., ::-1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tracked = self._tracker.update(given, frame=frame, timestamp=time)
+            tracked = self._tracker.update(given, frame=frame, timestamp=self._clock.read(time))
         numbers = np.full(len(confidence), -1, np.int64)
         if len(tracked):
             found = np.asarray(tracked.tracker_id, np.int64)
@@ -106,3 +119,24 @@ class OnlineTracker:
             ],
             np.int64,
         )
+
+
+class _Clock:
+    """The frames' own times in seconds, with usual steps from frame to frame made exactly equal."""
+
+    def __init__(self, frame_rate: float) -> None:
+        self.step = max(1, round(_TICKS_PER_SECOND / frame_rate)) / _TICKS_PER_SECOND
+        """Seconds from one frame to the next, usually."""
+        self._last: float | None = None
+        self._reading = 0.0
+
+    def read(self, time: float) -> float:
+        """Return the reading at a frame; call it once for each, in order."""
+        passed = 0.0 if self._last is None else time - self._last
+        if passed >= 0:  # the package leaves out a frame whose time runs backward
+            self._last = time
+        if abs(passed - self.step) <= min(_SAME_STEP_SECONDS, self.step / 4):
+            passed = self.step
+        reading = self._reading + round(passed * _TICKS_PER_SECOND) / _TICKS_PER_SECOND
+        self._reading = max(self._reading, reading)
+        return reading

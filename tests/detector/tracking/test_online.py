@@ -67,6 +67,30 @@ def test_votes_of_tracks_long_gone_are_forgotten(monkeypatch):
     assert len(tracker._votes) == 3
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rate", [30.0, 30000 / 1001, 12.5])
+def test_steady_frames_are_tracked_as_by_the_package_that_counts_them(name, rate):
+    """Also what comes back in the very last frame in which the package still waits for it."""
+    import supervision
+
+    random = np.random.default_rng(5)
+    online = open_tracker(name, rate)
+    package = type(online._tracker)(frame_rate=rate)
+    patience = package.maximum_frames_without_update
+    for index in range(3 * patience):
+        boxes = np.array([[100.0 + index, 50, 160 + index, 130], [400, 50 + index, 460, 130 + index]])
+        boxes = (boxes + random.normal(0, 1, (2, 4))).astype(np.float32)
+        if 10 <= index < 10 + patience:  # then it is back
+            boxes = boxes[1:]
+        given = supervision.Detections(boxes, None, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), int))
+        counted = package.update(given)
+        expected = {
+            left: n + 1 if n >= 0 else -1 for left, n in zip(counted.xyxy[:, 0], counted.tracker_id, strict=True)
+        }
+        found = online.update(round(index / rate, 6), boxes, given.confidence, given.class_id)
+        assert dict(zip(boxes[:, 0], found, strict=True)) == expected
+
+
 def test_only_botsort_wants_pictures():
     assert [open_tracker(name).wants_pictures for name in NAMES] == [False, True, False, False]
     picture = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
