@@ -160,6 +160,7 @@ def annotate_video(
             draws=outputs.video is not None,
         ) as tracking:
             result = _run(job, tracking, bar=bar, on_note=on_note, open_detector=open_detector)
+            tracking.status = result.status
     if keep.keeps(result.status):
         again = "" if outputs.log == STANDARD_STREAM else "; --resume continues it"
         return replace(result, kept_earlier=True, notes=(*result.notes, f"the new run is not complete{again}"))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from convert.files import check_output, create
+from convert.files import check_output, create, is_special, lock_outputs, rename_whole
 from detector.detections import Detections
 from detector.drawing.blur import hide
 from detector.drawing.boxes import draw
 from detector.drawing.zones import Trails
 from detector.errors import SettingsError, WriteError
-from detector.pipeline.outputs import OnNote
+from detector.logs.frame_log import pending_log
+from detector.pipeline.outputs import OnNote, ignore_note
 from detector.pipeline.show_zones import draw_zones
 from detector.settings import suggestions
 from detector.tracking.event_files import json_lines
@@ -26,6 +29,7 @@ from detector.tracking.zone_file import read_zones
 from detector.tracking.zones import Zones
 from detector.video.frames import Frame, VideoInfo
 from detector.video.section import parse_seconds
+from detector.video.status import KeepEarlier, RunStatus
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ class LiveTracking:
         self._hidden = [number for number, name in enumerate(names) if name in options.blur]
         self._ahead: deque[tuple[int, dict[str, str], Detections]] = deque()
         """Index, labels and detections of the frames that are not drawn yet."""
+        self.status = RunStatus.COMPLETE
+        """How the run ended; set by it, as the events of an unfinished run replace no earlier ones."""
 
     def refine(self, frame: Frame, detections: Detections) -> Detections:
         """Return the detections with their track numbers; call it for every frame, in order.
@@ -221,11 +227,20 @@ def live_tracking(
     draws: bool,
 ) -> Iterator[LiveTracking]:
     """Yield a `LiveTracking` whose events go where the options say."""
+    tracking: LiveTracking | None = None
     with (
         _sent(options, info, on_note) as on_new_event,  # first: a wrong address leaves no file behind
-        event_output(options.events, overwrite=overwrite, inputs=inputs) as on_event,
+        event_output(
+            options.events,
+            overwrite=overwrite,
+            inputs=inputs,
+            live=info.live,
+            status=lambda: tracking.status if tracking else RunStatus.FAILED,
+            on_note=on_note,
+        ) as on_event,
     ):
-        yield LiveTracking(options, info, names, on_event=on_event, on_new_event=on_new_event, draws=draws)
+        tracking = LiveTracking(options, info, names, on_event=on_event, on_new_event=on_new_event, draws=draws)
+        yield tracking
 
 
 def _sent(
@@ -241,12 +256,19 @@ def _sent(
 
 @contextmanager
 def event_output(
-    path: Path | None, *, overwrite: bool, inputs: tuple[str | Path, ...] = ()
+    path: Path | None,
+    *,
+    overwrite: bool,
+    inputs: tuple[str | Path, ...] = (),
+    live: bool = False,
+    status: Callable[[], RunStatus] = lambda: RunStatus.COMPLETE,
+    on_note: OnNote = ignore_note,
 ) -> Iterator[Callable[[Event], object]]:
     """Yield a function that writes an event to a file, or with `-` to standard output, at once.
 
-    Like a frame log the file has its final name from the start. Raise `OutputError` if it must not be written,
-    `WriteError` if the disk fills.
+    Like a frame log the file has its final name from the start, unless it replaces an earlier one: that stays until
+    the new one is whole. `status`, asked at the end, says how the run went; a `live` one is whole when it is
+    interrupted. Raise `OutputError` if the file must not be written, `WriteError` if the disk fills.
     """
     if path is None:
         yield lambda event: None
@@ -255,17 +277,46 @@ def event_output(
         yield lambda event: print(*json_lines([event]), end="", flush=True)
         return
     check_output(path, overwrite=overwrite, inputs=inputs)
-    create(path)
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    keep = KeepEarlier.NO
+    if path.exists() and not is_special(path):
+        keep = KeepEarlier.UNTIL_END if live else KeepEarlier.UNTIL_COMPLETE
+    written = path if keep is KeepEarlier.NO else pending_log(path)
+    with lock_outputs(path):
+        check_output(written, overwrite=overwrite, inputs=inputs)
+        create(written)
+        ending = RunStatus.FAILED
+        try:
+            with written.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                yield _writer(written, file)
+            ending = status()
+        finally:
+            _settle(path, written, keep.keeps(ending), on_note)
 
-        def write(event: Event) -> None:
-            try:
-                file.writelines(json_lines([event]))
-                file.flush()
-            except OSError as error:
-                raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
 
-        yield write
+def _writer(path: Path, file: IO[str]) -> Callable[[Event], object]:
+    def write(event: Event) -> None:
+        try:
+            file.writelines(json_lines([event]))
+            file.flush()
+        except OSError as error:
+            raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
+
+    return write
+
+
+def _settle(path: Path, written: Path, keeps_earlier: bool, on_note: OnNote) -> None:
+    """Give an events file its final name, or say where it is."""
+    if written == path:
+        return
+    if not keeps_earlier:
+        try:
+            rename_whole(written, Path(os.path.realpath(path)))
+        except OSError as error:
+            raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
+    elif written.stat().st_size:
+        on_note(f"{path}: are still the earlier events; those of this run are in {written}")
+    else:
+        written.unlink()
 
 
 def _ids(detections: Detections) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -11,7 +11,9 @@ from detector.errors import OutputError, SettingsError
 from detector.logs.frame_log import FrameLog, RunRecord
 from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
 from detector.pipeline.log_events import EventOptions, write_events
+from detector.tracking.events import Event
 from detector.video.frames import Frame, VideoInfo
+from detector.video.status import RunStatus
 from tests.detector.pipeline.test_track_log import no_bar
 
 pytest.importorskip("trackers")
@@ -124,3 +126,65 @@ def test_an_events_file_that_is_there_stays(tmp_path):
     with pytest.raises(OutputError, match="exists already"), event_output(path, overwrite=False):
         pass
     assert path.read_text() == "mine"
+
+
+APPEARED = Event("appeared", 0.5, 12, 1, "car", (1.0, 2.0, 3.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("live", "status", "replaced"),
+    [
+        (False, RunStatus.COMPLETE, True),
+        (False, RunStatus.TRUNCATED, True),
+        (False, RunStatus.INTERRUPTED, False),
+        (True, RunStatus.INTERRUPTED, True),  # a camera has no other end
+        (True, RunStatus.FAILED, False),
+    ],
+)
+def test_earlier_events_stay_until_the_new_ones_are_whole(tmp_path, live, status, replaced):
+    path, notes = tmp_path / "e 1.jsonl", []
+    path.write_text("mine")
+    output = event_output(path, overwrite=True, live=live, status=lambda: status, on_note=notes.append)
+
+    with output as on_event:
+        on_event(APPEARED)
+        assert path.read_text() == "mine"
+
+    left = {entry.name: entry.read_text() for entry in tmp_path.iterdir()}
+    new = next(text for text in left.values() if text.startswith('{"type":"event"'))
+    if replaced:
+        assert (left, notes) == ({"e 1.jsonl": new}, [])
+    else:
+        assert left == {"e 1.jsonl": "mine", "e 1.jsonl.yolo3-part.jsonl": new}
+        assert notes == [f"{path}: are still the earlier events; those of this run are in {path}.yolo3-part.jsonl"]
+
+
+def test_a_run_that_fails_before_its_first_event_leaves_the_earlier_ones_alone(tmp_path):
+    path = tmp_path / "e.jsonl"
+    path.write_text("mine")
+
+    with pytest.raises(ValueError, match="broken"), event_output(path, overwrite=True):
+        raise ValueError("broken")
+
+    assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == {"e.jsonl": "mine"}
+
+
+def test_events_replace_what_a_link_points_to(tmp_path):
+    (tmp_path / "there.jsonl").write_text("mine")
+    path = tmp_path / "e.jsonl"
+    path.symlink_to("there.jsonl")
+
+    with event_output(path, overwrite=True) as on_event:
+        on_event(APPEARED)
+
+    assert path.is_symlink()
+    assert (tmp_path / "there.jsonl").read_text().startswith('{"type":"event"')
+
+
+def test_two_runs_do_not_write_one_events_file(tmp_path):
+    with (
+        event_output(tmp_path / "e.jsonl", overwrite=True),
+        pytest.raises(OutputError, match="another run is writing to it"),
+        event_output(tmp_path / "e.jsonl", overwrite=True),
+    ):
+        pass
