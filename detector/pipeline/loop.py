@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from math import inf
 from threading import Event, Thread
 from time import monotonic
 from typing import Literal, Protocol
@@ -30,6 +31,9 @@ from detector.video.status import RunStatus, Stopped
 
 _PIPE_FRAMES = 3
 _WAKE_SECONDS = 1.0
+
+_LEAVE_SECONDS = 1.0
+"""How long a run that has ended waits for its source: a silent server is left to the reader thread."""
 
 Annotate = Callable[[Frame, Detections], object]
 
@@ -153,7 +157,7 @@ def run(source: Source, detect: Detect, sinks: Sequence[Sink] = (), options: Loo
         work.note_gap(gap)
     error = work.close(error)
     # Last, because a source may take seconds to stop, and by now every file is complete.
-    reader.wait()
+    reader.wait(at_most_seconds=_LEAVE_SECONDS)
     status = RunStatus.of(error)
     if status is RunStatus.FAILED:
         assert error is not None
@@ -340,13 +344,17 @@ class _Worker:
     def start(self) -> None:
         self._thread.start()
 
-    def wait(self, *, through_interrupts: bool = False) -> None:
-        """Wait until the work is done; return at once if it was never started."""
+    def wait(self, *, through_interrupts: bool = False, at_most_seconds: float = inf) -> None:
+        """Wait until the work is done, or for so long; return at once if it was never started."""
         if self._thread.ident is None:
             return
+        until = monotonic() + at_most_seconds
         while not self._done.is_set():
+            left = until - monotonic()
+            if left <= 0:
+                return
             try:
-                self._done.wait(_WAKE_SECONDS)
+                self._done.wait(min(_WAKE_SECONDS, left))
             except KeyboardInterrupt:
                 if not through_interrupts:
                     raise

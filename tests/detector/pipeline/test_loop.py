@@ -342,6 +342,31 @@ def test_several_workers_keep_the_order_and_run_concurrently(record, boxes_of):
     assert 2 <= most <= 3
 
 
+def test_a_silent_server_does_not_hold_up_the_end(record):
+    """A read that nothing can interrupt is left to its thread."""
+    answered = threading.Event()
+
+    class Silent(Numbers):
+        def __iter__(self):
+            yield from super().__iter__()
+            answered.wait(30)
+
+    def detect(frame):
+        if frame.index == 4:
+            raise KeyboardInterrupt
+        return Detections.empty()
+
+    sink, started = record(), monotonic()
+    try:
+        summary = run(Silent(5), detect, [sink])
+    finally:
+        answered.set()
+
+    assert monotonic() - started < 5
+    assert (summary.frames, summary.status) == (4, RunStatus.INTERRUPTED)
+    assert len(sink.left_with) == 1
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 40])
 def test_workers_finish_the_frames_before_the_source_broke_off(record, count):
     sink = record()
