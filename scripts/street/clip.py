@@ -245,11 +245,13 @@ class _Animation:
         view = self.street.view
         for one in self.walkers:
             if "speed" in one:
-                # People who leave at one side return from the other.
+                # Those who leave at one side are followed by others like them from the other side.
                 span = 2 * self.street.reach(one["row"]) + 3
-                x = (one["x"] + one["speed"] * seconds + span / 2) % span - span / 2
+                walked = one["x"] + one["speed"] * seconds + span / 2
+                x = walked % span - span / 2
+                key = one["key"] + 10 * abs(math.floor(walked / span))
                 stride = _quantised(seconds * abs(one["speed"]) * 4.2 + 0.3 + one["key"], 2 * math.pi, _STEP_PHASES)
-                yield Actor(one["key"], "person", one["look"], x, one["row"], one["speed"] > 0, stride)
+                yield Actor(key, "person", one["look"], x, one["row"], one["speed"] > 0, stride)
                 continue
             done = min(1.0, max(0.0, (part - one["starts"]) / one["takes"]))
             way = -0.04 + 1.12 * (done if one["down"] else 1 - done)
