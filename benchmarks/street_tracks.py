@@ -174,7 +174,7 @@ def crossings(ways: Iterable[Sequence[float]]) -> Counts:
 
 
 def measured(everything: Sequence[Logs], zones: Path) -> str:
-    """IDF1 and MOTA, and counts, of true boxes, online and offline tracks."""
+    """IDF1, MOTA and HOTA, and counts, of true boxes, online and offline tracks."""
     looks = "`yolo3 track --video`"
     ways = {
         "`--track sort`": TrackOptions("sort", forward_only=True),
@@ -204,12 +204,21 @@ def measured(everything: Sequence[Logs], zones: Path) -> str:
             visible.append(compared(truth, dict(_moving(tracked, interpolated=False))))
             counts.append(counted(tracked, zones))
         rows.append([name, _mean(scores), _mean(visible), *_count_cells(true, counts)])
-    head = ["", "IDF1 / MOTA", "without filled gaps", "counted", "truly crossed", "wrong in sum", "wrong by line"]
+    head = [
+        "",
+        "IDF1 / MOTA / HOTA",
+        "without filled gaps",
+        "counted",
+        "truly crossed",
+        "wrong in sum",
+        "wrong by line",
+    ]
     return table(head, rows)
 
 
 def _mean(scores: Sequence[Score]) -> str:
-    return f"{mean(score.idf1 for score in scores):.3f} / {mean(score.mota for score in scores):.3f}"
+    figures = zip(*((score.idf1, score.mota, score.hota) for score in scores), strict=True)
+    return " / ".join(f"{mean(figure):.3f}" for figure in figures)
 
 
 def _crossed(logs: Logs) -> Counts:

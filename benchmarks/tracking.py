@@ -61,10 +61,11 @@ to = [0.5, 0]
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of tracks compared with the true ones (motmetrics)."""
+    """Figures of tracks compared with the true ones (motmetrics, and HOTA of the package `trackers`)."""
 
     idf1: float
     mota: float
+    hota: float
 
 
 def no_bar(total: int | None) -> AbstractContextManager[None]:
@@ -128,9 +129,9 @@ def sensitivity(sequences: Sequence[Path], folder: Path) -> str:
 
 
 _PARAMETERS: Mapping[str, Sequence[str]] = {
-    "motion": ("noise", "acceleration", "speed"),
-    "links": ("farthest", "margin", "patience_seconds"),
-    "stitches": ("longest_gap_seconds", "farthest"),
+    "motion": ("noise", "acceleration", "speed", "reshaping_seconds"),
+    "links": ("farthest", "margin", "missed", "overlap", "patience_seconds"),
+    "stitches": ("longest_gap_seconds", "farthest", "open_gap_cost", "hidden_gain"),
     "": ("least_evidence", "smooth_seconds"),
 }
 
@@ -159,9 +160,15 @@ def scored(sequence: Path, options: TrackOptions, folder: Path) -> Score:
 
 
 def compared(truth: Mapping[int, Sequence[tuple[int, Any]]], found: Mapping[int, Sequence[tuple[int, Any]]]) -> Score:
-    """Return IDF1 and MOTA of tracks, by frame, as pairs of number and box; half of two boxes must overlap."""
-    import motmetrics
+    """Return the figures of tracks, by frame, as pairs of number and box; half of two boxes must overlap.
 
+    HOTA is a mean over overlaps from 0.05 to 0.95.
+    """
+    import motmetrics
+    from trackers.eval import compute_hota_metrics
+
+    numbers: tuple[list[Any], list[Any]] = [], []
+    overlaps: list[Any] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         counted = motmetrics.MOTAccumulator(auto_id=True)
@@ -169,11 +176,15 @@ def compared(truth: Mapping[int, Sequence[tuple[int, Any]]], found: Mapping[int,
             true, seen = truth.get(frame, []), found.get(frame, [])
             sides = [np.array([box for _, box in boxes], np.float32).reshape(-1, 4) for boxes in (true, seen)]
             overlap = iou(sides[0][:, None], sides[1][None])
+            overlaps.append(overlap)
+            for column, boxes in zip(numbers, (true, seen), strict=True):
+                column.append(np.array([number for number, _ in boxes], np.int64))
             # motmetrics' own overlap needs NumPy 1.
             distances = np.where(overlap >= _LEAST_OVERLAP, 1 - overlap, np.nan)
             counted.update([number for number, _ in true], [number for number, _ in seen], distances)
         result = motmetrics.metrics.create().compute(counted, metrics=["idf1", "mota"], name="all")
-    return Score(float(result["idf1"].iloc[0]), float(result["mota"].iloc[0]))
+    hota = compute_hota_metrics(*numbers, overlaps)["HOTA"]
+    return Score(float(result["idf1"].iloc[0]), float(result["mota"].iloc[0]), float(hota))
 
 
 def log_of_mot(sequence: Path, log: Path) -> None:

@@ -18,8 +18,12 @@ from detector.tracking.zones import Line, Zone, Zones, anchors_of
 
 EventKind = Literal["appeared", "vanished", "entered", "left", "stayed", "crossed", "above"]
 
-_CLEAR = 0.1
-"""An anchor this far from a boundary, in sizes of its box, is on that side for certain: what is nearer may be noise."""
+_ACROSS = 0.15
+"""How far an anchor moves across a boundary, in sizes of its box, until it is on the other side for certain: from where
+it was farthest on the one side to where it is on the other. Less may be noise."""
+
+_SMALLEST_SIZE = 1.0
+"""Pixels, of boxes without an area."""
 
 _LOST_SECONDS = 1.0
 """A track not seen for longer has vanished."""
@@ -101,23 +105,26 @@ class _Boundary:
     """On which side of a line or a zone's outline a track is, taking noise for noise."""
 
     inside: bool
-    clear: bool
-    """Whether it has been far enough from the boundary on that side."""
+    farthest: float
+    """How far from the boundary it has been on that side, in sizes of its box."""
     point: Point
     """Where it last was on that side."""
 
-    def passes(self, depth: float, margin: float, point: Point) -> Point | None:
-        """Take the next position; where it was before, if it is now on the other side."""
+    @classmethod
+    def at(cls, depth: float, point: Point) -> _Boundary:
+        """Return the state of a track that is first seen here; `depth` is in sizes, above 0 inside."""
+        return cls(depth > 0, abs(depth), point)
+
+    def passes(self, depth: float, point: Point) -> Point | None:
+        """Take the next position; return where it was before, if it is now on the other side."""
         inside = self.inside if depth == 0 else depth > 0
-        clear = abs(depth) >= margin
         if inside == self.inside:
-            self.clear = self.clear or clear
-            self.point = point
+            self.farthest, self.point = max(self.farthest, abs(depth)), point
             return None
-        if not (self.clear or clear):
+        if self.farthest + abs(depth) < _ACROSS:
             return None
         before = self.point
-        self.inside, self.clear, self.point = inside, clear, point
+        self.inside, self.farthest, self.point = inside, abs(depth), point
         return before
 
 
@@ -166,7 +173,8 @@ class EventFinder:
         now = round(time * _MICROSECONDS)
         self._forget(now - round(_LOST_SECONDS * _MICROSECONDS), events)
         boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
-        sizes = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(1)).tolist()
+        areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(1)
+        sizes = np.maximum(np.sqrt(areas), _SMALLEST_SIZE).tolist()
         anchors = {
             anchor: anchors_of(boxes, anchor).tolist() for anchor in {item.anchor for item in self._zones.places}
         }
@@ -186,11 +194,11 @@ class EventFinder:
             for line in self._zones.lines:
                 if seen.name in self._counted[line.name]:
                     x, y = anchors[line.anchor][row]
-                    events.extend(self._at_line(line, number, seen, (x, y), _CLEAR * sizes[row]))
+                    events.extend(self._at_line(line, number, seen, (x, y), sizes[row]))
             for zone in self._zones.zones:
                 if seen.name in self._counted[zone.name]:
                     x, y = anchors[zone.anchor][row]
-                    events.extend(self._at_zone(zone, number, seen, (x, y), _CLEAR * sizes[row]))
+                    events.extend(self._at_zone(zone, number, seen, (x, y), sizes[row]))
         events.extend(self._crowds(frame, time))
         return events
 
@@ -214,13 +222,13 @@ class EventFinder:
         self._tracks[number] = seen
         return seen
 
-    def _at_line(self, line: Line, number: int, seen: _Seen, point: Point, margin: float) -> Iterator[Event]:
-        depth = distance_right(point, line.start, line.end)
+    def _at_line(self, line: Line, number: int, seen: _Seen, point: Point, size: float) -> Iterator[Event]:
+        depth = distance_right(point, line.start, line.end) / size
         state = seen.boundaries.get(line.name)
         if state is None:
-            seen.boundaries[line.name] = _Boundary(depth > 0, abs(depth) >= margin, point)
+            seen.boundaries[line.name] = _Boundary.at(depth, point)
             return
-        before = state.passes(depth, margin, point)
+        before = state.passes(depth, point)
         if before is None or not segments_meet(before, point, line.start, line.end):
             return
         count = self.lines[line.name]
@@ -228,14 +236,14 @@ class EventFinder:
         direction: Literal["in", "out"] = "in" if state.inside else "out"
         yield self._event("crossed", number, seen, place=line.name, direction=direction)
 
-    def _at_zone(self, zone: Zone, number: int, seen: _Seen, point: Point, margin: float) -> Iterator[Event]:
-        depth = depth_inside(point, zone.polygon)
+    def _at_zone(self, zone: Zone, number: int, seen: _Seen, point: Point, size: float) -> Iterator[Event]:
+        depth = depth_inside(point, zone.polygon) / size
         state = seen.boundaries.get(zone.name)
         if state is None:
-            state = seen.boundaries[zone.name] = _Boundary(depth > 0, abs(depth) >= margin, point)
+            state = seen.boundaries[zone.name] = _Boundary.at(depth, point)
             changed = state.inside
         else:
-            changed = state.passes(depth, margin, point) is not None
+            changed = state.passes(depth, point) is not None
         count = self.zones[zone.name]
         if changed and state.inside:
             count.inside[number] = seen.last

@@ -30,6 +30,18 @@ class MotionModel:
     speed: float = 1.0
     """Standard deviation of an unknown object's velocity, in sizes per second."""
 
+    reshaping_seconds: float = 0.25
+    """How long a box goes on to become larger or smaller: a stride, rather than a way."""
+
+    def moved(self, velocities: Floats, seconds: Floats) -> tuple[Floats, Floats]:
+        """(n, 4) changes of states after (n,) times, and the velocities then."""
+        left = np.exp(-seconds / self.reshaping_seconds)[:, None] if self.reshaping_seconds else np.zeros((1, 1))
+        moved = velocities * seconds[:, None]
+        moved[:, 2:] = velocities[:, 2:] * (1 - left) * self.reshaping_seconds
+        velocities = velocities.copy()
+        velocities[:, 2:] *= left
+        return moved, velocities
+
 
 def states_of(xyxy: NDArray[np.floating]) -> Floats:
     """(n, 4) left, top, right, bottom -> (n, 4) centre x, centre y, log width, log height."""
@@ -78,19 +90,28 @@ class KalmanBank:
     def predict(self, seconds: float | Floats) -> None:
         """Move all boxes on by a time, or each by its own."""
         steps = np.broadcast_to(np.asarray(seconds, np.float64), (len(self),))
-        self.states = self.states + self.velocities * steps[:, None]
+        moved, self.velocities = self.model.moved(self.velocities, steps)
+        self.states = self.states + moved
         self.covariances = predicted(self.covariances, steps, self.model.acceleration)
 
     def variances(self) -> Floats:
         """(n,): variance of the difference between a predicted position and a detected one."""
         return np.asarray(self.covariances[0] + self.model.noise**2)
 
-    def update(self, rows: NDArray[np.intp], detected: Floats) -> None:
-        """Correct the filters `rows` by the boxes that were detected for them."""
+    def update(self, rows: NDArray[np.intp], detected: Floats, *, expected: bool = True) -> None:
+        """Correct the filters `rows` by the boxes that were detected for them.
+
+        Those that are not `expected` are believed less: their noise is taken to be as great as they are surprising.
+        """
         position, shared, velocity = self.covariances[:, rows]
-        total = position + self.model.noise**2
-        gain, velocity_gain = position / total, shared / total
         surprise = detected - self.states[rows]
+        noise = np.full(len(rows), self.model.noise**2)
+        if not expected:
+            relative = surprise.copy()
+            relative[:, :2] /= sizes_of(self.states[rows])[:, None]
+            noise = np.maximum(noise, (relative**2).mean(1) - position)
+        total = position + noise
+        gain, velocity_gain = position / total, shared / total
         self.states[rows] += gain[:, None] * surprise
         self.velocities[rows] += velocity_gain[:, None] * surprise
         self.covariances[:, rows] = position * (1 - gain), shared * (1 - gain), velocity - velocity_gain * shared

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from detector.tracking.motion import Floats, KalmanBank, MotionModel, predicted, sizes_of
+from detector.tracking.motion import Floats, KalmanBank, MotionModel, boxes_of, predicted, sizes_of
 from detector.tracking.tracklets import Observations, Rows
 
 _LOOKED_AT_SECONDS = 3.0
+_GAP_SAMPLES = 8
+_HIDDEN = 0.5
+"""Part of a box that is covered by another, from which on it may well be missed."""
+
 _LOOKED_AT_MOST = 90
 """Detections at an end of a tracklet: older ones say no more of its velocity."""
 
@@ -33,6 +37,12 @@ class StitchSettings:
 
     most_cost: float = 0.0
     """Negative log likelihood above which two objects are likelier than one."""
+
+    open_gap_cost: float = 2.0
+    """Added to that for each second of a gap in which nothing detected is before the object."""
+
+    hidden_gain: float = 1.5
+    """By how much less it costs to join what ends and begins behind something detected, where nothing comes or goes."""
 
     other_class: float = 6.0
     """Added to the squared distance where the two are of different classes."""
@@ -93,7 +103,13 @@ def _following(
     if likeness is not None:
         looks = np.stack([likeness[rows].mean(0) for rows in tracklets])
         costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2 - settings.alike
-    possible = (costs < settings.most_cost) & (distance <= settings.farthest)
+    possible = (costs < settings.most_cost + settings.hidden_gain) & (distance <= settings.farthest)
+    first, second, costs = first[possible], second[possible], costs[possible]
+    open_part = _open_part(before, after, first, second, seen)
+    open_seconds = open_part.mean(1) * (after.times[second] - before.times[first])
+    hidden = ~(open_part[:, 0] | open_part[:, -1])
+    costs = costs + settings.open_gap_cost * open_seconds - settings.hidden_gain * hidden
+    possible = costs < settings.most_cost
     return _best(first[possible], second[possible], costs[possible], settings.most_cost, len(tracklets))
 
 
@@ -113,9 +129,9 @@ def _link_costs(before: _Ends, after: _Ends, first: Rows, second: Rows, model: M
     seconds = after.times[second] - before.times[first]
     unit = np.ones((len(seconds), 4))
     unit[:, :2] = np.sqrt(before.sizes[first] * after.sizes[second])[:, None]
-    moved = before.states[first] + before.velocities[first] * seconds[:, None]
-    apart = (after.states[second] - moved) / unit
-    faster = (after.velocities[second] - before.velocities[first]) / unit
+    moved, velocities = model.moved(before.velocities[first], seconds)
+    apart = (after.states[second] - before.states[first] - moved) / unit
+    faster = (after.velocities[second] - velocities) / unit
     position, shared, velocity = predicted(before.covariances[:, first], seconds, model.acceleration)
     others = after.covariances[:, second]
     # The end that was followed backward in time has its covariance with the sign of that direction.
@@ -125,6 +141,24 @@ def _link_costs(before: _Ends, after: _Ends, first: Rows, second: Rows, model: M
         velocity * (apart**2).sum(1) - 2 * shared * (apart * faster).sum(1) + position * (faster**2).sum(1)
     ) / determinant
     return distance / 2 + 2 * np.log(determinant / model.speed**2), distance
+
+
+def _open_part(before: _Ends, after: _Ends, first: Rows, second: Rows, seen: Observations) -> NDArray[np.bool_]:
+    """(pairs, `_GAP_SAMPLES`): whether nothing detected is before each pair's object, at moments of its gap."""
+    gaps = after.times[second] - before.times[first]
+    parts = (np.arange(_GAP_SAMPLES) + 0.5) / _GAP_SAMPLES
+    times = before.times[first, None] + gaps[:, None] * parts
+    way = before.states[first, None] + (after.states[second] - before.states[first])[:, None] * parts[:, None]
+    boxes = boxes_of(way.reshape(-1, 4))
+    frames = np.minimum(np.searchsorted(seen.times, times.ravel()), len(seen.times) - 1)
+    counts = seen.starts[frames + 1] - seen.starts[frames]
+    which = np.repeat(np.arange(len(boxes)), counts)
+    others = seen.xyxy[np.arange(counts.sum()) + np.repeat(seen.starts[frames] - np.cumsum(counts) + counts, counts)]
+    sides = np.minimum(boxes[which, 2:], others[:, 2:]) - np.maximum(boxes[which, :2], others[:, :2])
+    covered = np.maximum(sides, 0).prod(1) / (boxes[which, 2:] - boxes[which, :2]).prod(1)
+    most = np.zeros(len(boxes))
+    np.maximum.at(most, which, covered)
+    return np.asarray((most < _HIDDEN).reshape(-1, _GAP_SAMPLES))
 
 
 def _ends(tracklets: list[Rows], seen: Observations, model: MotionModel, *, backward: bool) -> _Ends:

@@ -1,5 +1,7 @@
 """Broken tracks put together again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,11 +24,41 @@ def test_a_track_goes_on_across_a_gap():
     assert rows.tolist() == list(range(80))
 
 
-def test_a_gap_longer_than_the_longest_stays():
+def behind(frames, left, top, right, bottom):
+    """The same frames, with something that stands in front of a part of the picture."""
+    for frame in frames:
+        yield replace(
+            frame,
+            xyxy=np.append(frame.xyxy, [[left, top, right, bottom]], 0),
+            confidence=np.append(frame.confidence, 0.9),
+            class_id=np.append(frame.class_id, 1),
+        )
+
+
+def test_a_long_gap_is_closed_where_something_hides_the_object():
     frames, _ = moving(160, (0, 0, 100, 20), missing=gap(0, 40, 120))
 
-    assert len(stitched(frames, longest_gap_seconds=3.0)) == 2
-    assert len(stitched(frames, longest_gap_seconds=3.5)) == 1
+    assert len(stitched(frames)) == 2
+    assert len(stitched(frames, open_gap_cost=0.0)) == 1
+    assert len(stitched(list(behind(frames, 150, 0, 530, 250)))) == 2  # it, and what hides it
+
+
+def test_a_gap_longer_than_the_longest_stays():
+    frames, _ = moving(160, (0, 0, 100, 20), missing=gap(0, 40, 120))
+    frames = list(behind(frames, 150, 0, 530, 250))
+
+    assert len(stitched(frames, longest_gap_seconds=3.0)) == 3
+    assert len(stitched(frames, longest_gap_seconds=3.5)) == 2
+
+
+def test_two_that_meet_where_no_link_is_clear_keep_their_directions():
+    frames, truth = moving(60, (0, 100, 120, 0), (288, 100, -120, 0), noise=1.0)
+    who = np.concatenate(truth)
+
+    tracks = sorted(stitched(frames), key=len)[-2:]
+
+    assert sorted(set(who[rows]) for rows in tracks) == [{0}, {1}]
+    assert min(map(len, tracks)) >= 58
 
 
 def test_two_that_cross_unseen_keep_their_directions():

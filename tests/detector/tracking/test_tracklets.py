@@ -44,7 +44,36 @@ def test_what_could_be_either_of_two_is_left_open():
 
     tracklets = linked(frames)
 
-    assert sorted(map(len, tracklets)) == [1, 19, 19]
+    # Both end with it: they would contend for each other's detections from then on.
+    assert sorted(map(len, tracklets)) == [1, 9, 9, 10, 10]
+
+
+def test_a_box_of_another_shape_in_the_expected_place_is_linked():
+    frames, _ = moving(30, (0, 0, 50, 0))
+    for frame in frames[12:15]:
+        frame.xyxy[:, 2] -= 18  # of 40: half of it is hidden
+
+    assert len(linked(frames)) == 1
+    assert len(linked(frames, overlap=1.0)) == 2
+
+
+def test_a_box_of_another_shape_between_two_is_not_linked():
+    frames, _ = moving(20, (100, 100, 0, 0), (103, 100, 0, 0))
+    half = frames[10].xyxy[:1] - np.array([0, 0, 18, 0])
+    frames[10] = type(frames[10])(10, frames[10].time, half, np.array([0.9]), np.array([0]))
+
+    assert [rows for rows in linked(frames) if len(rows) == 1]
+
+
+def test_what_was_just_seen_keeps_its_detections_from_what_was_missed():
+    """Two things pass; while one is hidden, the detections are those of the other."""
+    frames, truth = moving(60, (0, 0, 60, 0), (130, 0, -60, 0), missing=gap(1, 20, 30), noise=2.0)
+    who = np.concatenate(truth)
+
+    tracklets = linked(frames)
+
+    assert all(len(set(who[rows])) == 1 for rows in tracklets)
+    assert max(map(len, tracklets)) == 60
 
 
 def test_another_class_costs_distance_but_is_no_wall():
