@@ -30,7 +30,7 @@ VERSION = 1
 COMPILED = {"litert": ("litert", "float32"), "litert_int8": ("litert", "int8"), "onnx": ("onnx", "float32")}
 """Kind -> format and precision of the weights."""
 
-SUFFIXES = {"litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx", "quantised": ".npz"}
+SUFFIXES = {"litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx", "quantised": ".network"}
 
 _DIGITS = 32  # of 64: enough to avoid collisions, and short enough to read
 _STALE_SECONDS = 3600

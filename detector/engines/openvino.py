@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ import openvino
 from numpy.typing import NDArray
 
 from detector.engines.base import Engine, one_by_one
+from detector.engines.quantising import Network
 from detector.errors import EngineError
 
 Precision = Literal["float", "bf16", "int8"]
@@ -20,19 +23,20 @@ Precision = Literal["float", "bf16", "int8"]
 _MOST_SHAPES = 4
 """Number of input sizes with a separately compiled network, which is faster than one for every size."""
 
+_PAUSE_SECONDS = 0.01
+
 
 class OpenVinoEngine(Engine):
     """A compiled network on the CPU; the first image of each input size takes longer.
 
-    `compiled` is a file for LiteRT, or the bytes of OpenVINO's own .xml and .bin. `workers` images run at the same time
-    and share the `threads`.
+    `compiled` is a file for LiteRT, or an int8 network. `workers` images run at the same time and share the `threads`.
     """
 
     name = "openvino"
 
     def __init__(
         self,
-        compiled: Path | tuple[bytes, bytes],
+        compiled: Path | Network,
         *,
         threads: int,
         workers: int = 1,
@@ -51,6 +55,7 @@ class OpenVinoEngine(Engine):
         self._core = openvino.Core()
         self._free: dict[tuple[int, ...], SimpleQueue[Any]] = {}
         self._lock = Lock()
+        self._network: Network | None = None
         try:
             self._model = self._read(compiled)
         except RuntimeError as error:
@@ -95,15 +100,43 @@ class OpenVinoEngine(Engine):
 
     def _compile(self, model: Any) -> Any:
         try:
-            return self._core.compile_model(model, "CPU", self._options)
+            with _dropping_pages(self._network.mapping if self._network else None):
+                return self._core.compile_model(model, "CPU", self._options)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile it ({_first_line(error)}); try --engine keras") from None
 
-    def _read(self, compiled: Path | tuple[bytes, bytes]) -> Any:
+    def _read(self, compiled: Path | Network) -> Any:
         if isinstance(compiled, Path):
             return self._core.read_model(compiled)
-        xml, weights = compiled
-        return self._core.read_model(model=xml, weights=openvino.Tensor(np.frombuffer(weights, np.uint8)))
+        self._network = compiled  # its memory is shared
+        weights = openvino.Tensor(compiled.weights, shared_memory=True)
+        return self._core.read_model(model=compiled.xml, weights=weights)
+
+
+@contextmanager
+def _dropping_pages(mapping: mmap.mmap | None) -> Iterator[None]:
+    """Drop the pages of a mapped file again and again while OpenVINO packs weights out of them, each of them once.
+
+    Otherwise, the process would hold all weights twice: 62 MB more for YOLOv3.
+    """
+    drop = getattr(mmap, "MADV_DONTNEED", None)
+    if mapping is None or drop is None:
+        yield
+        return
+    done = Event()
+
+    def run() -> None:
+        while not done.wait(_PAUSE_SECONDS):
+            mapping.madvise(drop)
+
+    thread = Thread(target=run, name="yolo3-pages")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        mapping.madvise(drop)
 
 
 def capabilities() -> frozenset[str]:

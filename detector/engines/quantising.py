@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,18 @@ from numpy.typing import NDArray
 from detector.engines.child import end_with_the_parent, last_line, run_module
 from detector.errors import EngineError
 
-Network = tuple[bytes, bytes]
-"""An OpenVINO model: its .xml, and the weights of its .bin."""
+
+@dataclass(frozen=True)
+class Network:
+    """An OpenVINO model."""
+
+    xml: bytes
+    weights: NDArray[np.uint8]
+    """The content of its .bin, writeable, because OpenVINO shares no other memory."""
+
+    mapping: mmap | None = None
+    """The file that contains `weights`, if they are mapped into memory."""
+
 
 NEEDED = ("openvino", "nncf")
 """Packages that int8 for OpenVINO needs; both are in the extra `int8`."""
@@ -41,7 +53,7 @@ def toolkit() -> str:
 
 
 def quantise(network: Path, inputs: Sequence[NDArray[np.float32]]) -> Network:
-    """Return the .xml and .bin of an int8 network.
+    """Return an int8 network.
 
     `network` was compiled for LiteRT; `inputs` are network inputs to calibrate on, each (1, height, width, channels)
     in 0..1. Weights get a scale per channel. The last convolution of each head stays in floats, so that box sizes
@@ -53,7 +65,7 @@ def quantise(network: Path, inputs: Sequence[NDArray[np.float32]]) -> Network:
         run = run_module("detector.engines.quantising", network.resolve(), folder)
         if run.returncode:
             raise EngineError(f"NNCF cannot make an int8 network of it ({last_line(run)})")
-        return (folder / "network.xml").read_bytes(), (folder / "network.bin").read_bytes()
+        return Network((folder / "network.xml").read_bytes(), np.fromfile(folder / "network.bin", np.uint8))
 
 
 def last_convolutions(model: Any) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
+from mmap import ACCESS_COPY, ALLOCATIONGRANULARITY, mmap
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -328,12 +329,23 @@ def _variant(kind: Kind, calibration: Calibration, settings: Settings) -> str:
 
 
 def _pack(out: Path, comparison: Comparison, network: Network | None) -> None:
-    parts = (json.dumps(asdict(comparison)).encode(), *(network or (b"", b"")))
+    """Write a comparison as a line of JSON, and the network after it, its weights at the start of a page."""
+    xml, weights = (network.xml, network.weights) if network else (b"", np.zeros(0, np.uint8))
+    about = json.dumps({"comparison": asdict(comparison), "xml_bytes": len(xml), "weights_bytes": len(weights)})
     with out.open("wb") as file:
-        np.savez(file, *(np.frombuffer(part, np.uint8) for part in parts))
+        file.write(about.encode() + b"\n" + xml)
+        file.write(bytes(-file.tell() % ALLOCATIONGRANULARITY))
+        weights.tofile(file)
 
 
-def _unpack(file: Path) -> tuple[Comparison, Network | None]:
-    with np.load(file, allow_pickle=False) as arrays:
-        about, xml, weights = (arrays[name].tobytes() for name in arrays.files)
-    return Comparison(**json.loads(about)), (xml, weights) if xml else None
+def _unpack(path: Path) -> tuple[Comparison, Network | None]:
+    """Read a file of `_pack`; the weights stay in the file, mapped into memory."""
+    with path.open("rb") as file:
+        about = json.loads(file.readline())
+        comparison = Comparison(**about["comparison"])
+        if not about["xml_bytes"]:
+            return comparison, None
+        xml = file.read(about["xml_bytes"])
+        start = file.tell() + -file.tell() % ALLOCATIONGRANULARITY
+        mapping = mmap(file.fileno(), about["weights_bytes"], access=ACCESS_COPY, offset=start)
+    return comparison, Network(xml, np.frombuffer(mapping, np.uint8), mapping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from convert import hdf5
 from convert.errors import ModelFileError
 from convert.export import export_weights
 from convert.hdf5 import HEAP, check_storage, content_sha256, opened
@@ -219,3 +221,15 @@ def test_an_attribute_whose_type_would_crash_hdf5_is_refused(colour_model, tmp_p
     path.write_bytes(data)
     with pytest.raises(ModelFileError, match=r"a\.h5: the attribute \w+ .*no text|neither text nor number"):
         check_layers(path)
+
+
+def test_heaps_are_found_once_wherever_a_window_of_the_search_ends(tmp_path, monkeypatch):
+    window = mmap.PAGESIZE
+    monkeypatch.setattr(hdf5, "_WINDOW", window)
+    places = [0, window - len(HEAP), 2 * window - 3, 3 * window, 5 * window - 1]
+    data = bytearray(5 * window + 100)
+    for at in places:
+        data[at : at + 2 * len(HEAP)] = HEAP + (16).to_bytes(8, "little")
+    path = tmp_path / "heaps"
+    path.write_bytes(data)
+    assert [(at, end) for at, end, _ in hdf5._heaps(path)] == [(at, at + 16) for at in places]

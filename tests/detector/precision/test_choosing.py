@@ -7,7 +7,7 @@ from PIL import Image
 from convert import convert
 from detector import Detector
 from detector.engines import openvino as openvino_engine
-from detector.engines.quantising import NEEDED
+from detector.engines.quantising import NEEDED, Network
 from detector.precision import choosing
 from detector.precision.calibration import PICTURES
 from detector.precision.choosing import Comparison
@@ -40,7 +40,7 @@ def made(monkeypatch):
         folder = network.parent
         openvino.save_model(openvino.Core().read_model(network), folder / "made.xml", compress_to_fp16=False)
         networks.append(len(inputs))
-        return (folder / "made.xml").read_bytes(), (folder / "made.bin").read_bytes()
+        return Network((folder / "made.xml").read_bytes(), np.fromfile(folder / "made.bin", np.uint8))
 
     monkeypatch.setattr(choosing, "quantise", quantise)
     monkeypatch.setattr(choosing, "can_quantise", lambda: True)
