@@ -65,8 +65,11 @@ def export_verb(
     to: Annotated[Format | None, typer.Option(help="the format; default: by the name of OUT, csv without one")] = None,
     precision: Annotated[
         Precision,
-        typer.Option(help="of a model's weights; lower is smaller"),
+        typer.Option(help="of a model's weights; lower is smaller. For openvino, int8 is that of sums too"),
     ] = "float32",
+    calibrate: Annotated[
+        Path | None, typer.Option(help="for int8 of openvino: a folder of pictures or a video to calibrate on")
+    ] = None,
     with_confidence: Annotated[
         bool,
         typer.Option("--with-confidence", help="add the confidence to each line of yolo labels"),
@@ -86,8 +89,10 @@ def export_verb(
     if source.suffix == ".h5":
         if classes or confidence or names or every != 1:
             raise SettingsError(f"{source}: is a model; --classes, --confidence, --names and --every are for boxes")
-        _export_model(source, out, to, precision, overwrite=overwrite)
+        _export_model(source, out, to, precision, calibrate, overwrite=overwrite)
         return
+    if calibrate:
+        raise SettingsError(f"{source}: --calibrate is for models")
     boxes = BoxFilter(confidence, class_list(classes))
     pictures = is_picture_lines(source)
     if every != 1 and pictures:
@@ -117,14 +122,30 @@ def export_verb(
         print(f"Wrote {count} boxes to {target} ({log_format})")
 
 
-def _export_model(source: Path, out: Path | None, to: Format | None, precision: Precision, *, overwrite: bool) -> None:
-    from detector.engines.compiling import export
+def _export_model(
+    source: Path,
+    out: Path | None,
+    to: Format | None,
+    precision: Precision,
+    calibrate: Path | None,
+    *,
+    overwrite: bool,
+) -> None:
 
     _check_format(source, to, ModelFormat, "a model")
     if out is None:
         raise SettingsError(f"{source}: name the file to write; for savedmodel a folder")
     model_format = cast(ModelFormat | None, to) or _model_format(out)
-    written = export(source, out, to=model_format, precision=precision, overwrite=overwrite)
+    if (model_format, precision) == ("openvino", "int8"):
+        from detector.precision.exporting import export_int8
+
+        written = export_int8(source, out, calibrate=calibrate, overwrite=overwrite, on_note=note_printer(False))
+    elif calibrate:
+        raise SettingsError(f"{source}: --calibrate is for --to openvino --precision int8")
+    else:
+        from detector.engines.compiling import export
+
+        written = export(source, out, to=model_format, precision=precision, overwrite=overwrite)
     print(f"Wrote {' and '.join(map(str, reversed(written)))} ({model_format})")
 
 

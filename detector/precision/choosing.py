@@ -135,6 +135,12 @@ class Choice:
         self.on_note(f"precision: float ({reasons})")
         return self._floats(self.on_note)
 
+    def int8(self) -> tuple[str, Network]:
+        """Return how an int8 network compares with floats, and the network; raise `Unsuitable` or `EngineError`."""
+        why, _, network = self._verdict("openvino_int8")
+        assert network is not None
+        return why, network
+
     def _no_use(self) -> str:
         """Return why `auto` uses floats without any comparison; empty if it need not."""
         if self.settings.interpolation == "darknet":
