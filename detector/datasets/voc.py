@@ -13,6 +13,8 @@ from detector.datasets.examples import Problems, Splits
 from detector.datasets.named import NamedBox, NamedPicture, to_splits
 from detector.datasets.text import is_file, read_text
 
+LABEL_MAP = "labelmap.txt"
+
 _LISTS = {"train": ("train", "trainval"), "valid": ("val", "valid"), "test": ("test",)}
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".webp")
 
@@ -35,7 +37,7 @@ def read_voc(folder: Path, wanted: tuple[str, ...], problems: Problems) -> Split
     found = {picture.path.stem for picture in pictures}
     for stem in split_of.keys() - found - {path.stem for path in (folder / "Annotations").glob("*.xml")}:
         problems.add(folder / "ImageSets" / "Main", f"{stem}: no such file in Annotations")
-    return to_splits(pictures, (), wanted, problems)
+    return to_splits(pictures, _label_map(folder), wanted, problems)
 
 
 def read_annotation(path: Path, folder: Path, split: str, problems: Problems) -> NamedPicture | None:
@@ -62,6 +64,14 @@ def read_annotation(path: Path, folder: Path, split: str, problems: Problems) ->
         problems.add(path, f"is not an annotation of VOC's form ({error})")
         return None
     return picture
+
+
+def _label_map(folder: Path) -> list[str]:
+    """Return the classes in the order of the file that CVAT and Datumaro add; none without it."""
+    path = folder / LABEL_MAP
+    lines = [line.strip() for line in read_text(path).splitlines()] if is_file(path) else []
+    names = [line.rsplit(":", 3)[0] for line in lines if line and not line.startswith("#")]
+    return [name for name in names if name and name != "background"]
 
 
 def _text(node: ElementTree.Element | None, key: str) -> str:

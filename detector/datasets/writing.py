@@ -14,6 +14,7 @@ from detector.datasets.copying import SPLITS, CopiedPicture, Progress, check_new
 from detector.datasets.csv_table import COLUMNS
 from detector.datasets.examples import Dataset
 from detector.datasets.forms import Form
+from detector.datasets.voc import LABEL_MAP
 
 _VOC_LISTS = {"train": "train", "valid": "val", "test": "test"}
 _CVAT_SUBSETS = {"train": "Train", "valid": "Validation", "test": "Test"}
@@ -120,6 +121,9 @@ def _voc(folder: Path, names: tuple[str, ...], pictures: Sequence[CopiedPicture]
         listed = [picture.path.stem for picture in pictures if picture.split == split]
         if listed:
             write_text(folder / "ImageSets" / "Main" / f"{name}.txt", "".join(f"{stem}\n" for stem in listed))
+    # Without it CVAT and Datumaro refuse classes that are not Pascal VOC's own twenty.
+    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::", *(f"{name}:::" for name in names)]
+    write_text(folder / LABEL_MAP, "".join(f"{line}\n" for line in lines))
     return folder
 
 
@@ -129,8 +133,11 @@ def _cvat(folder: Path, names: tuple[str, ...], pictures: Sequence[CopiedPicture
     labels = ElementTree.SubElement(ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task"), "labels")
     for name in names:
         _child(ElementTree.SubElement(labels, "label"), "name", name)
+    several = len({picture.split for picture in pictures}) > 1
     for number, picture in enumerate(pictures):
-        about = {"id": str(number), "name": str(picture.path), "subset": _CVAT_SUBSETS[picture.split]}
+        # CVAT names pictures within the folder images.
+        about = {"id": str(number), "name": str(picture.path.relative_to("images"))}
+        about |= {"subset": _CVAT_SUBSETS[picture.split]} if several else {}
         about |= {"width": str(picture.width), "height": str(picture.height)}
         image = ElementTree.SubElement(root, "image", about)
         for box in picture.boxes(names):

@@ -119,3 +119,49 @@ def test_yaml_of_ultralytics_form_is_read_by_yaml(dataset, tmp_path):
         "test": "images/test",
         "names": dict(enumerate(NAMES)),
     }
+
+
+def test_ultralytics_own_check_reads_its_form(dataset, tmp_path, monkeypatch):
+    utils = pytest.importorskip("ultralytics.data.utils")
+    from ultralytics.data.dataset import YOLODataset
+
+    path = write_dataset(dataset, tmp_path / "new ö", "ultralytics")
+    monkeypatch.chdir(tmp_path)
+
+    found = utils.check_det_dataset(str(path), autodownload=False)
+
+    assert found["names"] == dict(enumerate(NAMES))
+    counts = {}
+    for split in ("train", "val", "test"):
+        labels = YOLODataset(img_path=found[split], data=found, task="detect", augment=False).labels
+        counts[split] = len(labels), sum(len(label["bboxes"]) for label in labels)
+    assert counts == {"train": (5, 20), "val": (2, 4), "test": (1, 4)}
+
+
+@pytest.mark.parametrize("form", ["voc", "cvat"])
+def test_datumaro_reads_vocs_and_cvats_forms(dataset, tmp_path, form):
+    reader = pytest.importorskip("datumaro.components.dataset").Dataset
+    together = Dataset(NAMES, (*dataset.train, *dataset.valid, *dataset.test), ())
+    path = write_dataset(together, tmp_path / "new", form)
+
+    found = reader.import_from(str(path if form == "voc" else path.parent), form)
+
+    assert len(found) == 8
+    assert sum(len([one for one in item.annotations if one.type.name == "bbox"]) for item in found) == 28
+
+
+def test_vocs_classes_keep_their_order_also_those_without_boxes(dataset, tmp_path):
+    names = ("unused", *NAMES)
+    moved = [Example(one.path, one.boxes, one.class_id + 1, one.crowd) for one in dataset.train]
+
+    found = read_with(write_dataset(Dataset(names, tuple(moved), ()), tmp_path / "new", "voc"), ReadOptions())
+
+    assert found.names == names
+
+
+def test_cvat_names_subsets_only_where_there_are_several(dataset, tmp_path):
+    one = write_dataset(Dataset(NAMES, dataset.train, ()), tmp_path / "one", "cvat")
+    several = write_dataset(dataset, tmp_path / "several", "cvat")
+
+    assert "subset=" not in one.read_text("utf-8")
+    assert 'name="train/0 ö.jpg" subset="Train"' in several.read_text("utf-8")
