@@ -26,6 +26,7 @@ LAST = "last.h5"
 BEST = "best.h5"
 HISTORY = "log.csv"
 PLOT = "log.png"
+EXAMPLES = "examples.jpg"
 
 
 @dataclass(frozen=True)

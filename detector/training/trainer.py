@@ -18,10 +18,12 @@ from convert.network import Network, build, plan
 from detector.datasets.examples import Dataset
 from detector.errors import DatasetError, OutputError, TrainingError
 from detector.images.modes import Resize
+from detector.images.reading import write_picture
 from detector.training.anchors import AnchorRequest, anchor_note
 from detector.training.batch_norm import BatchStatistics, statistics_of
 from detector.training.checkpoints import (
     BEST,
+    EXAMPLES,
     HISTORY,
     LAST,
     PLOT,
@@ -227,6 +229,7 @@ class _Run:
             if evaluated:
                 score = self.evaluator.evaluate()
                 row = replace(row, ap=score.ap, ap50=score.ap50)
+                write_picture(self.out / EXAMPLES, self.evaluator.example_sheet())
                 self.reporting.on_note(f"epoch {epoch}: loss {row.loss:.3f}, AP {score.ap:.3f}, AP50 {score.ap50:.3f}")
                 if score.ap > best or not (self.out / BEST).exists():
                     best = score.ap

@@ -19,6 +19,7 @@ from convert.names import configs_folder
 from convert.network import get_arrays, plan
 from convert.weights import write_weights
 from detector.datasets.dataset import read_dataset
+from detector.errors import SettingsError
 from detector.evaluation.report import evaluate_models, table
 from detector.evaluation.settings import EvaluationSettings
 from detector.training.checkpoints import STATE
@@ -66,11 +67,13 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --weights file")
     given = parser.parse_args()
     try:
+        if given.pictures < 1:
+            raise SettingsError(f"pictures {given.pictures} is out of range; expected at least 1")
+        settings = replace(SETTINGS, epochs=given.epochs)
         weights = given.weights or given.out / "street.weights"
         check_output(weights, overwrite=given.overwrite or given.weights is None)
         scale = given.pictures / COUNTS["train"]
         counts = {part: max(20, round(count * min(1.0, scale))) for part, count in COUNTS.items()}
-        settings = replace(SETTINGS, epochs=given.epochs)
         make(Plan(given.out, weights, counts | {"train": given.pictures}, settings))
     except Yolo3Error as error:
         print(f"error: {error}", file=sys.stderr)

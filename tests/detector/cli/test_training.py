@@ -36,6 +36,7 @@ def test_train_then_evaluate(yolo3, squares, squares_cfg, tmp_path):
     for name in ("best.h5", "last.h5", "log.csv", "checkpoint.npz"):
         assert (tmp_path / "run" / name).is_file()
     assert size(tmp_path / "run" / "log.png")[0] > 500
+    assert size(tmp_path / "run" / "examples.jpg") == (1600, 900)
 
     best, last = tmp_path / "run" / "best.h5", tmp_path / "run" / "last.h5"
     code, out, err = yolo3(

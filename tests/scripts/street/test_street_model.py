@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from convert import convert
+from convert.files import file_sha256
 from convert.names import configs_folder, read_names
 from detector import Detector
 from detector.evaluation.average_precision import Truth, score
@@ -26,6 +27,10 @@ def model(tmp_path_factory):
 
 def test_it_is_small():
     assert WEIGHTS.stat().st_size <= 2_000_000
+
+
+def test_the_page_states_its_digest():
+    assert file_sha256(WEIGHTS) in (WEIGHTS.parents[1] / "docs" / "street.md").read_text("utf-8")
 
 
 def test_its_names_are_those_of_the_street():
