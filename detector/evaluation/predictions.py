@@ -11,6 +11,7 @@ import numpy as np
 
 from detector.datasets.examples import Example
 from detector.detections import Detections
+from detector.errors import LogError
 from detector.images.addresses import is_url
 from detector.logs.frame_log import open_log
 from detector.logs.picture_exports import is_picture_lines, picture_records
@@ -35,7 +36,11 @@ class Predictions:
                 self._boxes[name] = None if name in self._boxes else boxes  # of one name: only by their paths
                 self._boxes[source] = boxes
         else:
-            for record in open_log(path)[1]:
+            try:
+                records = open_log(path)[1]
+            except LogError as error:
+                raise LogError(f"{error}; expected the file of yolo3 image --json, or the log of a video") from None
+            for record in records:
                 self._frames[record.frame] = record.detections
 
     def of(self, example: Example, names: Sequence[str]) -> Detections | None:
