@@ -137,7 +137,7 @@ def _export_model(
         raise SettingsError(f"{source}: name the file to write; for savedmodel a folder")
     model_format = cast(ModelFormat | None, to) or _model_format(out)
     if (model_format, precision) == ("openvino", "int8"):
-        from detector.precision.exporting import export_int8
+        from detector.pipeline.int8_export import export_int8
 
         written = export_int8(source, out, calibrate=calibrate, overwrite=overwrite, on_note=note_printer(False))
     elif calibrate:

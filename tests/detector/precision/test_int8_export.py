@@ -5,7 +5,7 @@ import pytest
 
 from detector.detector import Detector
 from detector.errors import EngineError, OutputError
-from detector.precision.exporting import export_int8
+from detector.pipeline.int8_export import export_int8
 
 openvino = pytest.importorskip("openvino")
 
