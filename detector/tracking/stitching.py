@@ -21,6 +21,10 @@ _GAP_SAMPLES = 8
 _HIDDEN = 0.5
 """Part of a box that is covered by another, from which on it may well be missed."""
 
+_SHRINKING_SECONDS = 1.0
+_SHRUNK = 0.7
+"""Part of its usual width or height below which an object is half hidden."""
+
 _LOOKED_AT_MOST = 90
 """Detections at an end of a tracklet: older ones say no more of its velocity."""
 
@@ -168,7 +172,9 @@ def _ends(tracklets: list[Rows], seen: Observations, model: MotionModel, *, back
     for rows in tracklets:
         end = rows[:_LOOKED_AT_MOST][::-1] if backward else rows[-_LOOKED_AT_MOST:]
         times = seen.times[seen.frame[end]]
-        looked_at.append(end[np.abs(times - times[-1]) <= _LOOKED_AT_SECONDS])
+        end = end[np.abs(times - times[-1]) <= _LOOKED_AT_SECONDS]
+        looked_at.append(_before_hidden(end, seen))
+    until = np.array([seen.times[seen.frame[rows[0] if backward else rows[-1]]] for rows in tracklets])
     longest = max(map(len, looked_at))
     places = np.full((longest, count), -1, np.intp)
     for column, end in enumerate(looked_at):
@@ -186,10 +192,23 @@ def _ends(tracklets: list[Rows], seen: Observations, model: MotionModel, *, back
         going = np.flatnonzero(now & began)
         bank.update(going, seen.states[row[going]])
         began, previous = began | now, times
+    bank.predict(np.abs(until - previous))
     sizes = sizes_of(bank.states)
     velocities = -bank.velocities if backward else bank.velocities
     class_id = np.array([_usual(seen.class_id[end]) for end in looked_at], np.int64)
-    return _Ends(previous, bank.states, velocities, bank.covariances, sizes, class_id)
+    return _Ends(until, bank.states, velocities, bank.covariances, sizes, class_id)
+
+
+def _before_hidden(end: Rows, seen: Observations) -> Rows:
+    """An end of a tracklet without the last boxes that are much narrower or lower than those of the second before.
+
+    They are of an object half hidden already, and their centres do not move as it does.
+    """
+    times = seen.times[seen.frame[end]]
+    sides = seen.states[end][:, 2:]
+    usual = sides[np.abs(times - times[-1]) <= _SHRINKING_SECONDS].max(0)
+    whole = np.flatnonzero((sides >= usual + np.log(_SHRUNK)).all(1))
+    return end[: whole[-1] + 1] if len(whole) else end
 
 
 def _usual(class_id: NDArray[np.int64]) -> int:

@@ -43,6 +43,22 @@ def test_a_long_gap_is_closed_where_something_hides_the_object():
     assert len(stitched(list(behind(frames, 150, 0, 530, 250)))) == 2  # it, and what hides it
 
 
+@pytest.mark.parametrize("speed", [80.0, 160.0])
+def test_a_car_that_slides_behind_a_bus_comes_out_again(speed, monkeypatch):
+    """Its box shrinks to nothing at the one side of the bus, 300 to 450, and grows at the other."""
+    frames, _ = moving(round(30 * 700 / speed), (0, 100, speed, 0), size=(100, 60), noise=1.0)
+    for number, frame in enumerate(frames):
+        left, right = frame.xyxy[0, [0, 2]]
+        frame.xyxy[0, [0, 2]] = (left, min(right, 300)) if left < 300 else (max(left, 450), right)
+        if frame.xyxy[0, 2] - frame.xyxy[0, 0] < 12:
+            frames[number] = replace(frame, xyxy=frame.xyxy[:0], confidence=np.zeros(0), class_id=np.zeros(0, int))
+    frames = list(behind(frames, 295, 20, 455, 200))
+
+    assert len(stitched(frames)) == 2
+    monkeypatch.setattr("detector.tracking.stitching._SHRUNK", 1e-9)
+    assert len(stitched(frames)) > 2
+
+
 def test_a_gap_longer_than_the_longest_stays():
     frames, _ = moving(160, (0, 0, 100, 20), missing=gap(0, 40, 120))
     frames = list(behind(frames, 150, 0, 530, 250))
