@@ -33,14 +33,13 @@ class MotionModel:
     reshaping_seconds: float = 0.25
     """How long a box goes on to become larger or smaller: a stride, rather than a way."""
 
-    def moved(self, velocities: Floats, seconds: Floats) -> tuple[Floats, Floats]:
-        """(n, 4) changes of states after (n,) times, and the velocities then."""
-        left = np.exp(-seconds / self.reshaping_seconds)[:, None] if self.reshaping_seconds else np.zeros((1, 1))
-        moved = velocities * seconds[:, None]
-        moved[:, 2:] = velocities[:, 2:] * (1 - left) * self.reshaping_seconds
-        velocities = velocities.copy()
-        velocities[:, 2:] *= left
-        return moved, velocities
+    def moved(self, velocities: Floats, seconds: float | Floats) -> tuple[Floats, Floats]:
+        """(n, 4) changes of states after a time, or each after its own, and the velocities then."""
+        times = np.asarray(seconds, np.float64)[..., None]
+        left = np.exp(-times / self.reshaping_seconds) if self.reshaping_seconds else 0.0 * times
+        going_on = np.concatenate([times, times, *[self.reshaping_seconds * (1 - left)] * 2], -1)
+        remaining = np.concatenate([np.ones_like(times), np.ones_like(times), left, left], -1)
+        return velocities * going_on, velocities * remaining
 
 
 def states_of(xyxy: NDArray[np.floating]) -> Floats:
@@ -89,10 +88,9 @@ class KalmanBank:
 
     def predict(self, seconds: float | Floats) -> None:
         """Move all boxes on by a time, or each by its own."""
-        steps = np.broadcast_to(np.asarray(seconds, np.float64), (len(self),))
-        moved, self.velocities = self.model.moved(self.velocities, steps)
+        moved, self.velocities = self.model.moved(self.velocities, seconds)
         self.states = self.states + moved
-        self.covariances = predicted(self.covariances, steps, self.model.acceleration)
+        self.covariances = predicted(self.covariances, seconds, self.model.acceleration)
 
     def variances(self) -> Floats:
         """(n,): variance of the difference between a predicted position and a detected one."""
@@ -105,7 +103,7 @@ class KalmanBank:
         """
         position, shared, velocity = self.covariances[:, rows]
         surprise = detected - self.states[rows]
-        noise = np.full(len(rows), self.model.noise**2)
+        noise: float | Floats = self.model.noise**2
         if not expected:
             relative = surprise.copy()
             relative[:, :2] /= sizes_of(self.states[rows])[:, None]
@@ -117,13 +115,11 @@ class KalmanBank:
         self.covariances[:, rows] = position * (1 - gain), shared * (1 - gain), velocity - velocity_gain * shared
 
 
-def predicted(covariances: Floats, seconds: Floats, acceleration: float) -> Floats:
+def predicted(covariances: Floats, seconds: float | Floats, acceleration: float) -> Floats:
     """Covariances (3, n) after a time: white noise acceleration (Bar-Shalom, Li and Kirubarajan 2001, 6.2.2)."""
     position, shared, velocity = covariances
-    return np.stack(
-        [
-            position + seconds * (2 * shared + seconds * velocity) + acceleration * seconds**3 / 3,
-            shared + seconds * velocity + acceleration * seconds**2 / 2,
-            velocity + acceleration * seconds,
-        ]
-    )
+    found = np.empty_like(covariances)
+    found[0] = position + seconds * (2 * shared + seconds * velocity) + acceleration * seconds**3 / 3
+    found[1] = shared + seconds * velocity + acceleration * seconds**2 / 2
+    found[2] = velocity + acceleration * seconds
+    return found

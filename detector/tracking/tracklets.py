@@ -116,18 +116,21 @@ class _Linker:
             idle = np.ones(len(self._bank), bool)
             costs = _costs(self._bank, states, self._class_id[:, None] != class_id, settings)
             # Misses come in runs: what was detected in the frame before is likelier to be detected again.
-            costs += settings.missed * (self._last_seen < before)[:, None] * (costs < _NO_LINK)
+            missed = self._last_seen < before
+            if missed.any():
+                costs += settings.missed * missed[:, None] * (costs < _NO_LINK)
             for rows, columns in _links(costs, confidence >= settings.confident, settings.margin):
                 self._bank.update(rows, states[columns])
                 self._link(rows, columns, time, begin)
                 self._class_id[rows] = class_id[columns]
                 unused[columns], idle[rows] = False, False
-            possible = idle[:, None] & unused & (self._class_id[:, None] == class_id)
-            rows, columns = _overlapping(self._bank, states, possible, settings.overlap)
-            self._bank.update(rows, states[columns], expected=False)
-            self._link(rows, columns, time, begin)
-            unused[columns], idle[rows] = False, False
-            unused &= ~self._part(_contended(costs, settings.margin) & idle[:, None] & unused, begin)
+            if unused.any() and idle.any():
+                possible = idle[:, None] & unused & (self._class_id[:, None] == class_id)
+                rows, columns = _overlapping(self._bank, states, possible, settings.overlap)
+                self._bank.update(rows, states[columns], expected=False)
+                self._link(rows, columns, time, begin)
+                unused[columns], idle[rows] = False, False
+                unused &= ~self._part(_contended(costs, settings.margin) & idle[:, None] & unused, begin)
         self._begin(np.flatnonzero(unused), time, begin, states, class_id)
 
     def _forget(self, time: float) -> None:
