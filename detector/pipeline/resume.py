@@ -133,6 +133,7 @@ def find_resume_point(
     left = parts_left(video)
     if not replaces and not left and video.exists() and progress.frames and progress.status is not RunStatus.FAILED:
         if progress.status is RunStatus.COMPLETE:
+            _check_video(video, log)
             return ResumePoint(progress, (), progress.frames, complete=True)
         # Finished early, for instance by Ctrl-C: now it is the first part of a longer one.
         _check_made_by(video, digest)
@@ -142,6 +143,15 @@ def find_resume_point(
         _check_made_by(part, digest)
     parts = tuple(kept_of(left))
     return ResumePoint(progress, parts, min(progress.frames, sum(part.frames for part in parts)))
+
+
+def _check_video(video: Path, log: Path) -> None:
+    """Refuse to call a run complete whose video is no video: another file, where only a log was made."""
+    if not kept_of([video]):
+        raise OutputError(
+            f"{video}: is not the video of {log}: it has no frame that can be read; name another file for the video, "
+            "or pass --overwrite"
+        )
 
 
 def _check_made_by(path: Path, digest: str) -> None:

@@ -284,6 +284,20 @@ def test_another_run_is_not_resumed(clips, colour_model, tmp_path):
         annotate(other, colour_model, Outputs(None, log, resume=True))
 
 
+def test_another_file_in_place_of_the_video_of_a_log_is_refused(clips, colour_model, tmp_path):
+    source, log, video = clips.make(tmp_path / "in.mp4", range(20)), tmp_path / "log.jsonl", tmp_path / "out.mp4"
+    annotate(source, colour_model, Outputs(log=log))
+    video.write_text("mine")
+
+    with pytest.raises(OutputError, match=r"out\.mp4: is not the video of .*log\.jsonl: it has no frame"):
+        annotate(source, colour_model, Outputs(video, log, resume=True))
+    assert video.read_text() == "mine"
+
+    video.unlink()
+    assert annotate(source, colour_model, Outputs(video, log, resume=True)).frames == 20
+    assert "is already complete" in annotate(source, colour_model, Outputs(video, log, resume=True)).notes[0]
+
+
 def test_second_run_on_the_same_output_refuses(clips, colour_model, tmp_path):
     source, out = clips.make(tmp_path / "in.mp4", range(100)), tmp_path / "out.mp4"
     first = start(source, colour_model, out, pause=0.05)
