@@ -1,0 +1,268 @@
+"""Measure yolo3 archive: the figures of docs/scale.md, and the service times that its simulation is fed with.
+
+python -m benchmarks.archive MODEL.h5 overhead VIDEO...      against yolo3 video on the same files
+python -m benchmarks.archive MODEL.h5 shards VIDEO           200 copies of it: one process, and two shards
+python -m benchmarks.archive MODEL.h5 segments               a generated hour, whole and cut
+python -m benchmarks.archive MODEL.h5 service VIDEO...       frames/s on one core, bytes read and written
+python -m benchmarks.archive MODEL.h5 manifest               a million entries
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+import av
+import numpy as np
+
+from benchmarks.report import machine, table
+from detector.archive.manifest import ArchiveRun, Entry, ManifestIndex, ManifestWriter, State
+
+ENTRIES = 1_000_000
+COPIES = 200
+_SHARDS = 2
+_HOUR_RATE = 5
+_SOUND_RATE = 8000
+_CHECKOUT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("what", choices=["overhead", "shards", "segments", "service", "manifest"])
+    parser.add_argument("videos", nargs="*", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory(prefix="yolo3-archive-") as folder:
+        print(
+            _measure(
+                given.what, given.model.resolve(), [path.resolve() for path in given.videos], Path(folder), given.rounds
+            )
+        )
+
+
+def _measure(what: str, model: Path, videos: Sequence[Path], folder: Path, rounds: int) -> str:
+    if what == "overhead":
+        return overhead(model, videos, folder, rounds)
+    if what == "shards":
+        return shards(model, videos[0], folder)
+    if what == "segments":
+        return segments(model, folder, rounds)
+    if what == "service":
+        return service(model, videos, folder)
+    return manifest(folder)
+
+
+def overhead(model: Path, videos: Sequence[Path], folder: Path, rounds: int) -> str:
+    """Return a table of `yolo3 archive` against `yolo3 video` on the same videos, alternating."""
+    times: dict[str, list[float]] = {"video": [], "archive": []}
+    for number in range(rounds):
+        for verb, seconds in times.items():
+            command = [verb, *map(str, videos), "--out", str(folder / f"{verb}-{number}"), "--quiet"]
+            seconds.append(_run(command, model))
+    rows = [(f"yolo3 {verb}", f"{median(seconds):.2f}", f"{min(seconds):.2f}") for verb, seconds in times.items()]
+    ratio = median(times["archive"]) / median(times["video"])
+    return f"{table(('', 'median, s', 'best, s'), rows)}\n\narchive / video: {ratio:.3f}, {rounds} rounds"
+
+
+def shards(model: Path, video: Path, folder: Path) -> str:
+    """Return a table of one process and two shards over copies of a video, one thread each; compare their logs."""
+    inputs = folder / "inputs"
+    inputs.mkdir()
+    for number in range(COPIES):
+        shutil.copy(video, inputs / f"{number}.mp4")
+    command = ["archive", str(inputs), "--threads", "1", "--quiet"]
+    one = _run([*command, "--out", str(folder / "one")], model)
+    began = monotonic()
+    processes = [
+        _start([*command, "--out", str(folder / "two"), "--shard", f"{number}/{_SHARDS}"], model)
+        for number in range(_SHARDS)
+    ]
+    for process in processes:
+        if process.wait():
+            raise SystemExit("a shard failed")
+    two = monotonic() - began
+    join = _run(["archive", "--join", "--out", str(folder / "two")], model)
+    logs = [
+        {
+            path.name: path.read_bytes()
+            for path in (folder / name).glob("*-*.jsonl")
+            if not path.name.startswith("manifest")
+        }
+        for name in ("one", "two")
+    ]
+    same = "equal" if logs[0] == logs[1] and len(logs[0]) == COPIES else "DIFFERENT"
+    rows = [
+        ("one process, one thread", f"{one:.1f}"),
+        ("two shards, one thread each", f"{two:.1f}"),
+        ("--join", f"{join:.1f}"),
+    ]
+    return f"{table(('', 's'), rows)}\n\ntwo / one: {two / one:.2f}; logs of all {len(logs[0])} inputs: {same}"
+
+
+def segments(model: Path, folder: Path, rounds: int) -> str:
+    """Return a table of a generated hour with sound, whole and in segments of ten minutes; compare the results."""
+    film = generated_hour(folder / "hour.mp4")
+    times: dict[str, list[float]] = {"0": [], "10": []}
+    for number in range(rounds):
+        for minutes, seconds in times.items():
+            out = folder / f"out-{minutes}-{number}"
+            seconds.append(
+                _run(["archive", str(film), "--out", str(out), "--segment-minutes", minutes, "--quiet"], model)
+            )
+    whole, cut = (folder / f"out-{minutes}-0" for minutes in times)
+    same = {
+        "log": _one(whole, "hour-*.jsonl").read_bytes() == _one(cut, "hour-*.jsonl").read_bytes(),
+        "timestamps": _packets(_one(whole, "*.mp4"), "video") == _packets(_one(cut, "*.mp4"), "video"),
+        "sound": _packets(_one(whole, "*.mp4"), "audio") == _packets(_one(cut, "*.mp4"), "audio"),
+    }
+    rows = [
+        (f"--segment-minutes {minutes}", f"{median(seconds):.1f}", f"{min(seconds):.1f}")
+        for minutes, seconds in times.items()
+    ]
+    words = ", ".join(f"{name} {'equal' if equal else 'DIFFERENT'}" for name, equal in same.items())
+    ratio = median(times["10"]) / median(times["0"])
+    return f"{table(('', 'median, s', 'best, s'), rows)}\n\ncut / whole: {ratio:.3f}, {rounds} rounds; {words}"
+
+
+def service(model: Path, videos: Sequence[Path], folder: Path) -> str:
+    """Return what one process with one thread does, and what it reads and writes, as a table and as JSON."""
+    rows, found = [], []
+    for number, copies in enumerate((True, False)):
+        out = folder / f"service-{number}"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = ["archive", *map(str, videos), "--out", str(out), "--threads", "1", "--quiet"]
+        seconds = _run(command if copies else [*command, "--logs-only"], model)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text("utf-8").splitlines()]
+        entries = [entry for entry in entries if entry["type"] == "input"]
+        frames = sum(entry["frames"] for entry in entries)
+        shown = sum(_seconds(video) for video in videos)
+        start = seconds - sum(entry["seconds"] for entry in entries)
+        written = sum(path.stat().st_size for path in out.iterdir())
+        read = sum(video.stat().st_size for video in videos)
+        one = {
+            "copies": copies,
+            "frames_per_cpu_second": round(frames / (cpu - start), 1),
+            "start_seconds": round(start, 2),
+            "read_bytes_per_hour": round(read / shown * 3600),
+            "written_bytes_per_hour": round(written / shown * 3600),
+        }
+        found.append(one)
+        rows.append(
+            (
+                "log and copy" if copies else "log",
+                one["frames_per_cpu_second"],
+                f"{start:.1f}",
+                f"{read / shown * 3.6e-3:.0f}",
+                f"{written / shown * 3.6e-3:.0f}",
+            )
+        )
+    head = ("results", "frames per CPU second", "start, s", "read, MB per hour", "written, MB per hour")
+    return f"{model.stem}\n\n{table(head, rows)}\n\n{json.dumps(found)}"
+
+
+def manifest(folder: Path) -> str:
+    """Return how long a manifest of a million entries takes, and how much memory."""
+    path = folder / "manifest.jsonl"
+    run = ArchiveRun("0.1.0", "0" * 64, {}, ENTRIES, "0" * 64)
+    entry = Entry(
+        "", State.COMPLETE, "", "1048576@1732222222123456789", frames=250, boxes=31, seconds=3.2, log_sha256="0" * 64
+    )
+    began = monotonic()
+    with ManifestWriter(path, run) as writer:
+        for number in range(ENTRIES):
+            key = f"{number * 7919:012x}"
+            state = State.FAILED if number % 100 == 0 else State.COMPLETE
+            writer.add(
+                replace(
+                    entry, key=key, state=state, at=number, source=f"videos/{number}.mp4", log=f"{number}-{key}.jsonl"
+                )
+            )
+    written = monotonic() - began
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = monotonic()
+    index = ManifestIndex()
+    index.read(path)
+    left = sum(
+        index.state(f"{number * 7919:012x}", stamp=entry.stamp) is not State.COMPLETE for number in range(ENTRIES)
+    )
+    opened = monotonic() - began
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    size = path.stat().st_size / 1e6
+    return (
+        f"{ENTRIES:,} entries, {size:.0f} MB: written line by line in {written:.1f} s; opened and filtered in "
+        f"{opened:.2f} s ({left:,} of them to be done again), {peak:.0f} MB of memory"
+    )
+
+
+def generated_hour(path: Path) -> Path:
+    """Write an hour of 5 frames per second with sound: a bright square that wanders."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=_HOUR_RATE)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 320, 192, "yuv420p", 50
+        stream.options = {"preset": "ultrafast"}
+        sound = output.add_stream("aac", rate=_SOUND_RATE, layout="mono")
+        tone = (np.sin(np.arange(_SOUND_RATE) * 0.3) * 8000).astype(np.int16)[None]
+        for second in range(3600):
+            for number in range(_HOUR_RATE):
+                picture = np.full((192, 320, 3), 60, np.uint8)
+                place = (second * _HOUR_RATE + number) % 280
+                picture[80:112, place : place + 32] = (230, 40, second % 256)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            samples = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            samples.sample_rate, samples.pts = _SOUND_RATE, second * _SOUND_RATE
+            output.mux(sound.encode(samples))
+        output.mux(stream.encode(None))
+        output.mux(sound.encode(None))
+    return path
+
+
+def _start(arguments: Sequence[str], model: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "detector", *arguments, "--model", str(model)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=_CHECKOUT)
+
+
+def _run(arguments: Sequence[str], model: Path) -> float:
+    """Run the command and return its seconds."""
+    began = monotonic()
+    if _start(arguments, model).wait():
+        raise SystemExit(f"yolo3 {' '.join(arguments)} failed")
+    return monotonic() - began
+
+
+def _one(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def _packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
+    """Return the timestamps of a stream's packets, in order, and of sound also the bytes."""
+    with av.open(str(path)) as video:
+        stream = getattr(video.streams, kind)[0]
+        found = [
+            (packet.pts, b"" if kind == "video" else bytes(packet)) for packet in video.demux(stream) if packet.size
+        ]
+    return sorted(found, key=lambda packet: packet[0] or 0)
+
+
+def _seconds(video: Path) -> float:
+    with av.open(str(video)) as opened:
+        return (opened.duration or 0) / av.time_base
+
+
+if __name__ == "__main__":
+    main()
