@@ -37,7 +37,7 @@ MERGED = "manifest.jsonl"
 _NAME = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
 _LONGEST_LINE = 1 << 24
 _START = re.compile(
-    rb'\{"type":"input","key":"([0-9a-f]{12})",(?:"segment":(\d{1,6}),)?"state":"(\w+)","at":(\d{1,15}),"stamp":"([^"\\]*)",'
+    rb'\{"type":"input","key":"([0-9a-f]{12})",(?:"segment":(\d{1,6}),)?"state":"(complete|truncated|failed)","at":(\d{1,15}),"stamp":"([^"\\]*)",'
 )
 _CODE_BITS, _STAMP_BITS, _SEGMENT_BITS = 2, 32, 20
 
@@ -52,6 +52,7 @@ class State(StrEnum):
 
 
 _STATES = tuple(State)
+_CODES = {state.encode(): code for code, state in enumerate(_STATES)}
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,15 @@ class ManifestIndex:
 
     def read(self, path: Path) -> None:
         """Take all lines of a manifest. Raise `ArchiveError` for an invalid one."""
+        known = self._known
         for line, number in _lines(path):
             match = _START.match(line)
-            if match and match[3].decode() in _STATES:
-                identity = int(match[1], 16) << _SEGMENT_BITS | (int(match[2]) + 1 if match[2] else 0)
-                self.add(identity, State(match[3].decode()), int(match[4]), match[5])
+            if match:  # as this program writes it; JSON is parsed only otherwise
+                key, segment, state, at, stamp = match.groups()
+                identity = int(key, 16) << _SEGMENT_BITS | (int(segment) + 1 if segment else 0)
+                value = (int(at) << _STAMP_BITS | (crc32(stamp) if stamp else 0)) << _CODE_BITS | _CODES[state]
+                if value >= known.get(identity, 0):
+                    known[identity] = value
                 continue
             record = _record(line, path, number)
             if isinstance(record, Entry):

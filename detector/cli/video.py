@@ -16,7 +16,9 @@ from detector.settings import Settings
 
 if TYPE_CHECKING:
     from detector.pipeline.annotate_video import VideoOptions
+    from detector.pipeline.camera_file import CameraEntry
     from detector.pipeline.loop import RunResult
+    from detector.pipeline.many_cameras import ManyCamerasOptions
     from detector.pipeline.outputs import Outputs
 
 Profile = Annotated[bool, typer.Option("--profile", help="show and log how long each stage takes")]
@@ -210,9 +212,20 @@ def webcam_verb(
         list[str] | None, typer.Argument(metavar="[INDEX|URL|FILE]...", help="cameras; default: 0")
     ] = None,
     model: Model = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="video to record the annotated frames to")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="video to record the annotated frames to; with --config a folder of them")
+    ] = None,
     log: Log = None,
     window: Annotated[bool, typer.Option("--window/--no-window", help="show the frames; q or Esc ends the run")] = True,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CAMERAS.toml", help="watch the cameras of this file day and night")
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="with --config: watch only this share of the cameras")
+    ] = "0/1",
+    metrics: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="with --config: serve metrics to Prometheus here")
+    ] = None,
     buffer: Annotated[
         Literal["latest", "all"], typer.Option(help="when frames arrive too fast: drop old ones (latest), or keep all")
     ] = "latest",
@@ -241,7 +254,21 @@ def webcam_verb(
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.writing.codecs import VideoSettings
 
-    outputs = Outputs(out, log, VideoSettings(crf=quality, codec=codec), overwrite=overwrite, profile=profile)
+    encoding = VideoSettings(crf=quality, codec=codec)
+    if config is None and (metrics or shard != "0/1"):
+        raise SettingsError("--shard and --metrics are for the cameras of a file: name it with --config")
+    if config is not None:
+        if cameras or track or zones or events or blur or webhook or mqtt or every != 1 or skip_still or profile:
+            raise SettingsError(
+                "--config watches the cameras of its file, without tracks and frame skipping: leave out other cameras, "
+                "--track, --zones, --events, --blur, --webhook, --mqtt, --every, --skip-still and --profile"
+            )
+        from detector.pipeline.many_cameras import ManyCamerasOptions
+
+        many = ManyCamerasOptions((), {}, logs=log, videos=out, encoding=encoding, timeout_seconds=timeout)
+        _watch_config(config, model, settings, shard, metrics, many, quiet)
+        return
+    outputs = Outputs(out, log, encoding, overwrite=overwrite, profile=profile)
     options = CameraOptions(
         cameras=tuple(cameras or ["0"]),
         model=model,
@@ -268,6 +295,50 @@ def webcam_verb(
         say(f"{camera}:")
         codes.append(_conclude(result_or_error, outputs.numbered(number), quiet))
     leave(max(codes))
+
+
+def _watch_config(
+    config: Path,
+    model: Path,
+    settings: Settings,
+    shard: str,
+    metrics: str | None,
+    options: ManyCamerasOptions,
+    quiet: bool,
+) -> None:
+    """Watch a share of the cameras of a file, until Ctrl-C or until all have ended.
+
+    What the file says of a camera comes before the options of the command.
+    """
+    import contextlib
+
+    from detector.archive.shards import Shard
+    from detector.cli.options import find_model
+    from detector.pipeline.camera_file import read_cameras
+    from detector.pipeline.many_cameras import ManyCameras
+    from detector.pipeline.metrics_server import metrics_server, parse_address
+
+    share = Shard.parse(shard)
+    chosen = [entry for entry in read_cameras(config).values() if share.owns(entry.name)]
+    on_note = note_printer(quiet)
+    if not chosen:
+        on_note(f"{config}: none of its cameras belongs to shard {share}")
+        return
+    chosen = [replace(entry, settings=_settings_of(entry, settings)) for entry in chosen]
+    models = {entry.name: find_model(Path(entry.model)) if entry.model else model for entry in chosen}
+    many = ManyCameras(replace(options, cameras=chosen, models=models), on_note=on_note)
+    with contextlib.ExitStack() as serving:
+        if metrics is not None:
+            host, port = parse_address(metrics)
+            port = serving.enter_context(metrics_server(host, port, many.text))
+            on_note(f"metrics: http://{host}:{port}/metrics")
+        on_note(f"watching {', '.join(entry.name for entry in chosen)}")
+        many.run()
+
+
+def _settings_of(entry: CameraEntry, settings: Settings) -> Settings:
+    own = {name: getattr(entry.settings, name) for name in ("confidence", "classes")}
+    return replace(settings, **{name: value for name, value in own.items() if value != getattr(Settings, name)})
 
 
 def recover_verb(

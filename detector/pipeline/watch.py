@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,6 +130,32 @@ def watch_cameras(
     for thread in threads:
         thread.join()
     return results
+
+
+def watch_source(
+    options: CameraOptions,
+    model: OpenedModel,
+    detect: Detect,
+    *,
+    sinks: Sequence[Sink] = (),
+    interrupted: Callable[[], bool],
+    on_note: OnNote = ignore_note,
+) -> RunResult:
+    """Detect in one live source with a detector that is open already, without a window or tracks.
+
+    `sinks` get the frames after those of the options. Raise as `watch_camera` does.
+    """
+    (camera,) = options.cameras
+    outputs = options.outputs
+    with (
+        open_camera(camera, timeout_seconds=options.timeout_seconds, on_note=on_note) as source,
+        lock_outputs(*outputs.paths),
+    ):
+        outputs.refuse_model(options.model)
+        files = _files(source.info, model, options, outputs, Stopwatch())
+        annotate = draw_boxes if outputs.video is not None else None
+        loop = LoopOptions(annotate=annotate, buffer=options.buffer, interrupted=interrupted)
+        return run(source, _detect(detect, options.skipping), [*files, *sinks], loop)
 
 
 def _watch_one(

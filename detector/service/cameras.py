@@ -18,8 +18,8 @@ from convert.errors import Yolo3Error
 from detector.detections import Detections
 from detector.detector import Detector
 from detector.pipeline.annotate_video import draw_boxes
+from detector.pipeline.camera_file import CameraEntry
 from detector.pipeline.loop import LoopOptions, run
-from detector.service.camera_file import CameraEntry
 from detector.service.models import Models, OpenNetwork
 from detector.service.request_errors import RequestError, busy
 from detector.video.frames import Frame, Sink

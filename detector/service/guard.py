@@ -19,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from detector.service.metrics import Metrics
+from detector.pipeline.metrics import Metrics
 from detector.service.request_errors import RequestError
 from detector.service.settings import ServiceSettings
 

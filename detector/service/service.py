@@ -9,11 +9,11 @@ from functools import cached_property
 from importlib.util import find_spec
 
 from detector.errors import SettingsError
-from detector.service.camera_file import read_cameras
+from detector.pipeline.camera_file import read_cameras
+from detector.pipeline.metrics import Metrics
 from detector.service.cameras import LiveCamera
 from detector.service.job_store import JobStore
 from detector.service.jobs import Jobs
-from detector.service.metrics import Metrics
 from detector.service.model_queue import ModelQueue
 from detector.service.models import Models
 from detector.service.settings import ServiceSettings

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from detector.errors import SettingsError
-from detector.service.camera_file import read_cameras
+from detector.pipeline.camera_file import read_cameras
 
 pytestmark = pytest.mark.real_time
 
