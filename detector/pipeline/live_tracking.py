@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -286,20 +286,29 @@ def event_output(
         create(written)
         ending = RunStatus.FAILED
         try:
-            with written.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            with written.open("wb", buffering=0) as file:
                 yield _writer(written, file)
             ending = status()
         finally:
             _settle(path, written, keep.keeps(ending), on_note)
 
 
-def _writer(path: Path, file: IO[str]) -> Callable[[Event], object]:
+def _writer(path: Path, file: FileIO) -> Callable[[Event], object]:
+    """Return a function that writes an event's line, the whole of it or, on a full disk, nothing."""
+    size = 0
+
     def write(event: Event) -> None:
+        nonlocal size
+        line = memoryview("".join(json_lines([event])).encode("utf-8", "backslashreplace"))
+        written = 0
         try:
-            file.writelines(json_lines([event]))
-            file.flush()
+            while written < len(line):  # a nearly full disk may accept only part of it
+                written += file.write(line[written:])
         except OSError as error:
+            with suppress(OSError):  # a device cannot be truncated
+                file.truncate(size)
             raise WriteError(f"{path}: could not be written: {error.strerror or error}") from error
+        size += len(line)
 
     return write
 

@@ -1,13 +1,14 @@
 """Tracks, counts and events of a video while it runs."""
 
 import json
+import resource
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from detector.detections import Detections
-from detector.errors import OutputError, SettingsError
+from detector.errors import OutputError, SettingsError, WriteError
 from detector.logs.frame_log import FrameLog, RunRecord
 from detector.pipeline.live_tracking import LiveTracking, TrackingOptions, event_output
 from detector.pipeline.log_events import EventOptions, write_events
@@ -188,3 +189,22 @@ def test_two_runs_do_not_write_one_events_file(tmp_path):
         event_output(tmp_path / "e.jsonl", overwrite=True),
     ):
         pass
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path):
+    path = tmp_path / "e.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (
+        pytest.raises(WriteError, match=r"e\.jsonl: could not be written"),
+        event_output(path, overwrite=False) as write,
+    ):
+        write(APPEARED)
+        line = path.read_bytes()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * len(line) + 10, before[1]))
+        try:
+            for _ in range(3):
+                write(APPEARED)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert path.read_bytes() == 2 * line
