@@ -8,6 +8,7 @@ import io
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from pycocotools.coco import COCO
 from tqdm import tqdm
 
 from benchmarks.frontier import RESAMPLINGS, as_results, average_precision, mean_precision
-from benchmarks.networks import prepare
+from benchmarks.networks import Measured, prepare
 from benchmarks.report import machine, put, table
+from benchmarks.video import ours, sequential
+from convert.cfg import read_cfg
+from convert.network import plan
 from detector import Detector
 from detector.engines.base import Engine, available_cores
 from detector.images.reading import read_picture
 
-ROWS = {
+ROWS: dict[str, dict[str, Any]] = {
     "float, litert": {},
     "float, openvino": {"engine": "openvino"},
     "bf16": {"precision": "bf16"},
@@ -33,6 +37,9 @@ ROWS = {
 """The first is what the others are compared with."""
 
 RUNS = 30
+ROUNDS = 3
+"""Of videos."""
+
 Figures = NDArray[np.float64]
 _SECONDS = 20.0
 
@@ -40,36 +47,59 @@ _SECONDS = 20.0
 def main() -> None:
     """Measure, and write the section `precision` of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/precision")
-    parser.add_argument("models", nargs="+", type=Path, help="model files, or a .cfg to measure time with any weights")
+    parser.add_argument("networks", nargs="+", type=Path, help="each a .cfg; without .weights beside it, time alone")
     parser.add_argument("--annotations", type=Path, required=True, help="COCO's .json of pictures to measure AP on")
     parser.add_argument("--pictures", type=Path, required=True, help="their folder")
     parser.add_argument("--calibrate", type=Path, required=True, help="other pictures, a folder or a video")
+    parser.add_argument("--video", type=Path, help="a video to annotate, against the usual loop of OpenCV 4")
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(options.annotations)
     parts = []
     with tempfile.TemporaryDirectory() as folder:
-        for given in options.models:
-            model = prepare(given, None, 416, Path(folder)).model if given.suffix == ".cfg" else given
-            detectors = {
-                name: Detector.open(
-                    model,
-                    on_note=tqdm.write,
-                    confidence=0.001,
-                    threads=options.threads,
-                    calibrate=options.calibrate,
-                    **settings,  # type: ignore[arg-type]
-                )
-                for name, settings in ROWS.items()
-            }
+        for cfg in options.networks:
+            weights = cfg.with_suffix(".weights") if cfg.with_suffix(".weights").exists() else None
+            network = prepare(cfg, weights, plan(read_cfg(cfg)).picture.width, Path(folder))
+            detectors = _detectors(network.model, options.calibrate, options.threads)
             milliseconds = times({name: detector.engine for name, detector in detectors.items()}, detectors)
             found: dict[str, list[dict[str, Any]]] = {}
-            if given == model:
+            if weights:
                 for name, detector in detectors.items():
-                    found[name] = _results(detector, truth, options.pictures, f"{model.stem} {name}")
-            parts.append(f"### {model.stem}\n\n{_table(milliseconds, truth, found)}")
+                    found[name] = _results(detector, truth, options.pictures, f"{cfg.stem} {name}")
+            parts.append(f"### {network.name}\n\n{_table(milliseconds, truth, found)}")
+            if options.video:
+                parts.append(_rates(network, options.video, Path(folder), options.calibrate, options.threads))
     put("precision", f"{_INTRODUCTION}\n\n" + "\n\n".join(parts) + f"\n\n{options.threads} threads. {machine()}")
+
+
+def _detectors(model: Path, calibrate: Path, threads: int) -> dict[str, Detector]:
+    common: dict[str, Any] = {"confidence": 0.001, "threads": threads, "calibrate": calibrate}
+    return {name: Detector.open(model, on_note=tqdm.write, **common, **row) for name, row in ROWS.items()}
+
+
+def _rates(network: Measured, video: Path, folder: Path, calibrate: Path, threads: int) -> str:
+    """A table of frames per second from file to file, every way in every round."""
+
+    def way(precision: str, **choice: Any) -> Callable[[], float]:
+        engine = {} if precision == "float" else {"engine": "openvino"}
+        settings = {"size": str(network.size), "precision": precision, "calibrate": calibrate, **engine, **choice}
+        return lambda: ours(network, video, folder, threads, **settings)[0]
+
+    ways: dict[str, Callable[[], float]] = {
+        "OpenCV 4, sequential, square": lambda: sequential(network, video, folder / "theirs.mp4", threads)[0]
+    }
+    for precision in ("float", "bf16", "int8"):
+        ways[f"yolo3 video, {precision}, square"] = way(precision, resize="stretch")
+        ways[f"yolo3 video, {precision}, rect"] = way(precision, shape="rect")
+        ways[f"yolo3 video, {precision}, rect, log only"] = way(precision, shape="rect", annotated=False)
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, run in ways.items():
+            rates[name].append(run())
+    base, *_ = rates.values()
+    rows = [(name, f"{np.median(one):.1f}", f"{np.median(np.array(one) / base):.1f}") for name, one in rates.items()]
+    return f"From file to file, {video.name}:\n\n{table(['', 'frames/s', 'against OpenCV'], rows)}"
 
 
 _INTRODUCTION = f"""## Precision

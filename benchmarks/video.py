@@ -73,7 +73,7 @@ def ours(
     The second number is the fraction of the time in which the loop did not wait for the network.
     """
     outputs = Outputs(folder / "ours.mp4" if annotated else None, folder / "ours.jsonl", overwrite=True)
-    settings = Settings(engine="litert", threads=threads, **choice)
+    settings = Settings(**{"engine": "litert", "threads": threads, **choice})
     options = VideoOptions(video, network.model, settings, outputs)
     summary = annotate_video(options, bar=lambda _: contextlib.nullcontext())
     return summary.frames_per_second, 1 - summary.stages["network"] / summary.seconds / summary.workers

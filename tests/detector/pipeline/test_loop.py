@@ -342,6 +342,7 @@ def test_several_workers_keep_the_order_and_run_concurrently(record, boxes_of):
     assert 2 <= most <= 3
 
 
+@pytest.mark.real_time
 def test_a_silent_server_does_not_hold_up_the_end(record):
     """A read that nothing can interrupt is left to its thread."""
     answered = threading.Event()
