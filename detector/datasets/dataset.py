@@ -88,20 +88,22 @@ def read_with(
     path = _inner(path)
     with _without_collection():
         splits = _read(path, options, problems)
-    _check_boxes(path, splits, problems)
-    notes = _notes(splits.train, splits.valid)
+        _check_boxes(path, splits, problems)
+        notes = _notes(splits.train, splits.valid)
+        cache = CheckCache(path)
     everything = [*splits.train, *splits.valid, *splits.test]
-    checked = check_pictures(everything, problems, progress, CheckCache(path))
+    checked = check_pictures(everything, problems, progress, cache)
     if problems.clipped:
         notes.append(f"{problems.clipped} boxes that left their picture were clipped")
     if options.skip:
         notes += [f"skipped: {line}" for line in problems.lines]
     else:
         problems.raise_if_any()
-    train, valid, test = (
-        tuple(_sized(one, checked.sizes[one.path]) for one in part if one.path not in checked.damaged)
-        for part in (splits.train, splits.valid, splits.test)
-    )
+    with _without_collection():
+        train, valid, test = (
+            tuple(_sized(one, checked.sizes[one.path]) for one in part if one.path not in checked.damaged)
+            for part in (splits.train, splits.valid, splits.test)
+        )
     return Dataset(splits.names, train, valid, test, tuple(notes))
 
 

@@ -103,7 +103,8 @@ def _add(
 
 def _key(path: Path) -> str:
     """Return the path by which the cache knows an image."""
-    return str(path) if path.is_absolute() else str(Path.cwd() / path)
+    text = str(path)
+    return text if text.startswith("/") else str(path.absolute())
 
 
 def _state(path: Path) -> FileState | None:

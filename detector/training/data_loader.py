@@ -64,7 +64,7 @@ class DataLoader:
         shape: InputShape,
     ) -> None:
         self._examples, self._rules, self._shape = examples, rules, shape
-        self._settings = settings.for_pictures(len(examples))
+        self._settings = settings.for_run(len(examples))
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._kept_bytes = 0
 

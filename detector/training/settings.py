@@ -17,8 +17,11 @@ _BEFORE = {"mosaic_fade": 0.0}
 """What held before a setting existed, where its default is another."""
 
 
+RATE, GENTLE_RATE = 2e-3, 1e-3
+"""Learning rates from random and from trained weights."""
+
 LEAST_BATCH, MOST_BATCH = 2, 16
-STEPS_WANTED = 25
+STEPS_WANTED = 50
 """Number of steps that an epoch should have, as far as these bounds of the batch allow."""
 
 
@@ -28,10 +31,13 @@ class TrainSettings:
 
     epochs: int = field(default=100, metadata={"help": "passes over the training pictures"})
     batch: int = field(
-        default=0, metadata={"help": "pictures per step; 0: 16, and fewer where an epoch would have less than 25 steps"}
+        default=0, metadata={"help": "pictures per step; 0: 16, and fewer where an epoch would have less than 50 steps"}
     )
     optimiser: Optimiser = field(default="adam", metadata={"help": "sgd is Darknet's, with the cfg's momentum"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "highest learning rate, reached after the warm-up"})
+    learning_rate: float = field(
+        default=0.0,
+        metadata={"help": "highest learning rate, after the warm-up; 0: 0.002 from random weights, otherwise 0.001"},
+    )
     final_rate: float = field(
         default=0.02, metadata={"help": "fraction of the learning rate at the end of the cosine schedule"}
     )
@@ -90,20 +96,18 @@ class TrainSettings:
                 raise SettingsError(f"{name} {value} is out of range; expected 0 to below 1")
         if not self.class_weights:
             raise SettingsError("class_weights is empty; expected auto, none or a file")
-        if not self.learning_rate > 0:
-            raise SettingsError(f"learning_rate {self.learning_rate} is out of range; expected above 0")
-        for name in ("batch", "warm_up", "decay", "freeze", "patience", "seed"):
+        for name in ("learning_rate", "batch", "warm_up", "decay", "freeze", "patience", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} {getattr(self, name)} is out of range; expected at least 0")
 
-    def for_pictures(self, count: int) -> TrainSettings:
-        """Return the settings with the batch that is meant for this many training images.
+    def for_run(self, pictures: int, *, trained: bool = False) -> TrainSettings:
+        """Return the settings with the batch and the learning rate meant for this many training images.
 
-        The weights change once per step: with batches of 16, a hundred images are too few steps to learn from.
+        `trained` is whether the run starts from trained weights. Those need smaller steps. From random weights a
+        hundred images are too few to learn from in batches of 16, because the weights change once per batch.
         """
-        if self.batch:
-            return self
-        return replace(self, batch=min(MOST_BATCH, max(LEAST_BATCH, count // STEPS_WANTED)))
+        batch = self.batch or min(MOST_BATCH, max(LEAST_BATCH, pictures // STEPS_WANTED))
+        return replace(self, batch=batch, learning_rate=self.learning_rate or (GENTLE_RATE if trained else RATE))
 
     def mosaic_fraction(self, epoch: int) -> float:
         """Return the fraction of mosaics in an epoch, counted from 0: constant, then falling to 0 in the last one."""

@@ -33,6 +33,7 @@ from detector.training.checkpoints import (
     RunSource,
     check_new,
     read_checkpoint,
+    read_identity,
     write_checkpoint,
     write_model,
 )
@@ -103,7 +104,14 @@ def train(
     network = plan(cfg)
     rules = read_rules(network)
     check_trainable(network, settings)
-    settings = settings.for_pictures(len(dataset.train))
+    if resume:
+        stored = read_identity(out).settings
+        settings = replace(
+            settings,
+            batch=settings.batch or stored.batch,
+            learning_rate=settings.learning_rate or stored.learning_rate,
+        )
+    settings = settings.for_run(len(dataset.train), trained=start is not None)
     identity = Identity.of(cfg, dataset, settings, source)
     with lock_outputs(out / STATE):
         if resume:

@@ -9,7 +9,7 @@ from detector.training.settings import TrainSettings
     [
         ({"epochs": 0}, "epochs"),
         ({"batch": -1}, "batch"),
-        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": -1.0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"flip": 1.5}, "flip"),
         ({"scale": 1.0}, "scale"),
@@ -48,7 +48,12 @@ def test_a_run_of_an_earlier_version_goes_on_with_all_its_mosaics():
     assert TrainSettings.from_json(stored).mosaic_fraction(99) == 0.5
 
 
-@pytest.mark.parametrize(("pictures", "batch"), [(1, 2), (6, 2), (100, 4), (399, 15), (400, 16), (100_000, 16)])
+@pytest.mark.parametrize(("pictures", "batch"), [(1, 2), (6, 2), (100, 2), (250, 5), (800, 16), (100_000, 16)])
 def test_small_datasets_are_trained_in_small_batches(pictures, batch):
-    assert TrainSettings().for_pictures(pictures).batch == batch
-    assert TrainSettings(batch=8).for_pictures(pictures).batch == 8
+    assert TrainSettings().for_run(pictures).batch == batch
+    assert TrainSettings(batch=8).for_run(pictures).batch == 8
+
+
+def test_trained_weights_take_smaller_steps():
+    assert TrainSettings().for_run(9, trained=True).learning_rate < TrainSettings().for_run(9).learning_rate
+    assert TrainSettings(learning_rate=0.5).for_run(9, trained=True).learning_rate == 0.5
