@@ -262,7 +262,7 @@ def _feed(batches: list[Any]) -> Any:
 
         def __getitem__(self, index: int) -> Any:
             one = batches[index]
-            targets = [(target.found, target.classes, target.place) for target in one.targets]
+            targets = tuple((target.found, target.classes, target.place) for target in one.targets)
             return one.pictures, (targets, (one.truths, one.truth_classes))
 
     return Feed()

@@ -83,7 +83,7 @@ def test_the_walk_ends_with_one_network_in_three_forms(phone, monkeypatch, capsy
     picture = read_picture(phone / "phone" / "3.png")
     heads = found["network"].predict_on_batch(picture[None].astype(np.float32) / 255)
     (lite,) = litert_heads(phone / "mine.tflite", picture[None].astype(np.float32) / 255)
-    assert lite == pytest.approx(np.asarray(heads), abs=1e-4 * np.abs(heads).max())
+    assert lite == pytest.approx(np.asarray(heads), abs=1e-4 * float(np.abs(heads).max()))
     (phone / "mine.names").write_text("red\nblue\n")
     convert(phone / "mine.cfg", phone / "mine.weights", phone / "again.h5", names=phone / "mine.names")
     one, other = (
