@@ -47,7 +47,7 @@ def phone(tmp_path, monkeypatch):
 
 def run(command, monkeypatch, capsys):
     # A hundred epochs would take a minute; a few pass through the same steps.
-    monkeypatch.setattr(sys, "argv", shlex.split(command.replace("--epochs 100", "--epochs 8"), comments=True))
+    monkeypatch.setattr(sys, "argv", shlex.split(command.replace("--epochs 100", "--epochs 20"), comments=True))
     code = 0
     try:
         main()
@@ -87,7 +87,7 @@ def test_the_walk_ends_with_one_network_in_three_forms(phone, monkeypatch, capsy
     (phone / "mine.names").write_text("red\nblue\n")
     convert(phone / "mine.cfg", phone / "mine.weights", phone / "again.h5", names=phone / "mine.names")
     one, other = (
-        Detector.open(path, engine="keras", confidence=0.01).detect(picture)
+        Detector.open(path, engine="keras", confidence=0.001).detect(picture)
         for path in (phone / "runs" / "mine" / "best.h5", phone / "again.h5")
     )
     assert len(one) > 0
