@@ -55,9 +55,11 @@ class OnlineTracker:
     """Gives each detection the number of its track, frame by frame."""
 
     def __init__(self, name: TrackerName, kind: Callable[..., BaseTracker], frame_rate: float) -> None:
+        from detector.tracking.quick_filter import quick_estimator
+
         self.name = name
         self._clock = _Clock(frame_rate)
-        self._tracker = kind(frame_rate=1 / self._clock.step)
+        self._tracker = kind(frame_rate=1 / self._clock.step, state_estimator_class=quick_estimator(kind))
         # With frame numbers the package matches a lost object in the frame after its patience has ended, and then
         # drops it; with times it drops it first. Half a frame more is for times that are rounded.
         patience = self._tracker.maximum_frames_without_update
@@ -84,12 +86,10 @@ class OnlineTracker:
         """
         import supervision
 
-        places = np.arange(len(confidence))
         given = supervision.Detections(
             xyxy=np.asarray(xyxy, np.float32).reshape(-1, 4),
             confidence=np.asarray(confidence, np.float32),
-            class_id=np.asarray(class_id, int),
-            data={"place": places},
+            class_id=np.arange(len(confidence)),  # which detection it is; no tracker looks at classes
         )
         frame = None
         if picture is not None and self.wants_pictures:
@@ -100,7 +100,7 @@ class OnlineTracker:
         numbers = np.full(len(confidence), -1, np.int64)
         if len(tracked):
             found = np.asarray(tracked.tracker_id, np.int64)
-            numbers[np.asarray(tracked.data["place"], int)] = np.where(found >= 0, found + 1, -1)
+            numbers[np.asarray(tracked.class_id, int)] = np.where(found >= 0, found + 1, -1)
         for number, class_ in zip(numbers.tolist(), class_id.tolist(), strict=True):
             if number >= 0:
                 votes = self._votes.pop(number, None) or Counter()
