@@ -17,16 +17,18 @@ from detector.tracking.motion import Floats, KalmanBank, MotionModel, boxes_of, 
 from detector.tracking.tracklets import Observations, Rows
 
 _LOOKED_AT_SECONDS = 3.0
-_GAP_SAMPLES = 8
-_HIDDEN = 0.5
-"""Part of a box that is covered by another, from which on it may well be missed."""
+_LOOKED_AT_MOST = 90
+"""Detections at an end of a tracklet: older ones say no more of its velocity."""
 
 _SHRINKING_SECONDS = 1.0
 _SHRUNK = 0.7
 """Part of its usual width or height below which an object is half hidden."""
 
-_LOOKED_AT_MOST = 90
-"""Detections at an end of a tracklet: older ones say no more of its velocity."""
+_HIDDEN = 0.5
+"""Part of a box that is covered by another, from which on it may well be missed."""
+
+_GAP_SAMPLES = 8
+"""Moments of a gap at which it is looked for what hides the object."""
 
 
 @dataclass(frozen=True)
