@@ -32,7 +32,7 @@ from detector.archive.manifest import ArchiveRun, Entry, ManifestIndex, Manifest
 ENTRIES = 1_000_000
 COPIES = 200
 _SHARDS = 2
-_HOUR_RATE = 5
+_HOUR_RATE = 2
 _SOUND_RATE = 8000
 _CHECKOUT = Path(__file__).parents[1]
 
@@ -79,16 +79,16 @@ def overhead(model: Path, videos: Sequence[Path], folder: Path, rounds: int) -> 
 
 
 def shards(model: Path, video: Path, folder: Path) -> str:
-    """Return a table of one process and two shards over copies of a video, one thread each; compare their logs."""
+    """Return a table of one process and two shards over copies of a video, a core for each; compare their logs."""
     inputs = folder / "inputs"
     inputs.mkdir()
     for number in range(COPIES):
         shutil.copy(video, inputs / f"{number}.mp4")
     command = ["archive", str(inputs), "--threads", "1", "--quiet"]
-    one = _run([*command, "--out", str(folder / "one")], model)
+    one = _run([*command, "--out", str(folder / "one")], model, core=0)
     began = monotonic()
     processes = [
-        _start([*command, "--out", str(folder / "two"), "--shard", f"{number}/{_SHARDS}"], model)
+        _start([*command, "--out", str(folder / "two"), "--shard", f"{number}/{_SHARDS}"], model, core=number)
         for number in range(_SHARDS)
     ]
     for process in processes:
@@ -106,8 +106,8 @@ def shards(model: Path, video: Path, folder: Path) -> str:
     ]
     same = "equal" if logs[0] == logs[1] and len(logs[0]) == COPIES else "DIFFERENT"
     rows = [
-        ("one process, one thread", f"{one:.1f}"),
-        ("two shards, one thread each", f"{two:.1f}"),
+        ("one process on one core", f"{one:.1f}"),
+        ("two shards on a core each", f"{two:.1f}"),
         ("--join", f"{join:.1f}"),
     ]
     return f"{table(('', 's'), rows)}\n\ntwo / one: {two / one:.2f}; logs of all {len(logs[0])} inputs: {same}"
@@ -205,7 +205,7 @@ def manifest(folder: Path) -> str:
 
 
 def generated_hour(path: Path) -> Path:
-    """Write an hour of 5 frames per second with sound: a bright square that wanders."""
+    """Write an hour of 2 frames per second with sound: a bright square that wanders."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=_HOUR_RATE)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = 320, 192, "yuv420p", 50
@@ -226,15 +226,17 @@ def generated_hour(path: Path) -> Path:
     return path
 
 
-def _start(arguments: Sequence[str], model: Path) -> subprocess.Popen[bytes]:
+def _start(arguments: Sequence[str], model: Path, *, core: int | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "detector", *arguments, "--model", str(model)]
+    if core is not None:
+        command = ["taskset", "--cpu-list", str(core), *command]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=_CHECKOUT)
 
 
-def _run(arguments: Sequence[str], model: Path) -> float:
+def _run(arguments: Sequence[str], model: Path, *, core: int | None = None) -> float:
     """Run the command and return its seconds."""
     began = monotonic()
-    if _start(arguments, model).wait():
+    if _start(arguments, model, core=core).wait():
         raise SystemExit(f"yolo3 {' '.join(arguments)} failed")
     return monotonic() - began
 

@@ -205,6 +205,8 @@ def manifests_in(folder: Path) -> list[Path]:
         names = [name for name in os.listdir(folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names are enough
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise ArchiveError(f"{folder}: is a file; name a folder for the results") from None
     except OSError as error:
         raise ArchiveError(f"{folder}: the folder cannot be read: {error.strerror or error}") from None
     return [folder / name for name in sorted(names, key=lambda name: (name != MERGED, name))]

@@ -95,23 +95,26 @@ def run_archive(
     version: str,
     progress: ArchiveProgress,
     on_failure: Callable[[Entry], object] = lambda entry: None,
+    execute: Execute | None = None,
 ) -> ArchiveResult:
     """Process the inputs of this shard; one that fails does not stop the others and is tried again at the end.
 
-    `on_failure` is called when an input has failed for the first time and will be tried again. Raise `ArchiveError` if
-    the folder holds the results of another run, `WriteError` if there is no room for further results,
-    `KeyboardInterrupt` on Ctrl-C; what is done by then is recorded, and the same run continues it.
+    `on_failure` is called when an input has failed for the first time and will be tried again. `execute` processes the
+    units somewhere else than in this process. Raise `ArchiveError` if the folder holds the results of another run,
+    `WriteError` if there is no room for further results, `KeyboardInterrupt` on Ctrl-C; what is done by then is
+    recorded, and the same run continues it.
     """
     options, run = worker.options, archive_run(inputs, worker, version)
     index = read_index(options.folder, run)
     result = ArchiveResult()
     with ManifestWriter(options.folder / manifest_name(options.shard), run) as manifest:
         share = _Share(worker, manifest, index, result, progress)
-        waiting: Iterable[_Unit] = share.units(inputs)
+        waiting: Iterable[Unit] = share.units(inputs)
         for attempt in range(1, options.retries + 2):
             failed = []
-            for unit in waiting:
-                entry = share.process(unit, attempt)
+            for unit, done in (execute or share.one_by_one)(waiting):
+                entry = replace(done, attempts=attempt, at=milliseconds_now())
+                manifest.add(entry)
                 if entry.state is not State.FAILED or attempt > options.retries:
                     share.conclude(unit, entry)
                     continue
@@ -123,11 +126,17 @@ def run_archive(
 
 
 @dataclass(frozen=True)
-class _Unit:
+class Unit:
     """An input, or one segment of it."""
 
     item: ArchiveInput
     segment: Segment | None = None
+    afresh: bool = False
+    """Whether its results are of an earlier state of its file, and are replaced."""
+
+
+Execute = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Entry]]]
+"""Processes units in any order; each comes back with what became of it."""
 
 
 class _Share:
@@ -149,7 +158,7 @@ class _Share:
         self._left: dict[str, int] = {}
         """Number of segments of a cut video that are not done yet."""
 
-    def units(self, inputs: Sequence[ArchiveInput]) -> Iterator[_Unit]:
+    def units(self, inputs: Sequence[ArchiveInput]) -> Iterator[Unit]:
         """Yield what is left to do; what is done is counted."""
         shard, cuts = self._worker.options.shard, self._worker.options.segment_seconds is not None
         for item in inputs:
@@ -163,20 +172,16 @@ class _Share:
             if segments:
                 yield from self._segments(item, segments)
             elif shard.owns(item.key):
-                yield _Unit(item)
+                yield Unit(item, afresh=self._index.changed(item.key, stamp=item.stamp))
             else:
                 self._progress.update(1)
 
-    def process(self, unit: _Unit, attempt: int) -> Entry:
-        """Process a unit once and record what became of it."""
-        item, number = unit.item, None if unit.segment is None else unit.segment.number
-        afresh = self._index.changed(item.key, number, stamp=item.stamp)
-        entry = _attempt(unit, lambda: self._worker.process(item, unit.segment, afresh=afresh))
-        entry = replace(entry, attempts=attempt, at=milliseconds_now())
-        self._manifest.add(entry)
-        return entry
+    def one_by_one(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Entry]]:
+        """Process units in this process."""
+        for unit in units:
+            yield unit, process_unit(unit, self._worker)
 
-    def conclude(self, unit: _Unit, entry: Entry) -> None:
+    def conclude(self, unit: Unit, entry: Entry) -> None:
         """Count a unit that will not be tried again; join the segments of a video once all are done."""
         self._result.count(entry)
         if unit.segment is None:
@@ -191,11 +196,12 @@ class _Share:
             self._result.problems.append((item.shown, "is damaged; what can be read of it was processed before"))
         self._progress.update(1)
 
-    def _segments(self, item: ArchiveInput, segments: Sequence[Segment]) -> Iterator[_Unit]:
+    def _segments(self, item: ArchiveInput, segments: Sequence[Segment]) -> Iterator[Unit]:
         """Yield the segments of a video that this shard has to process."""
         self._left[item.key] = len(segments)
         for segment in segments:
-            unit, key = _Unit(item, segment), f"{item.key}:{segment.number}"
+            changed = self._index.changed(item.key, segment.number, stamp=item.stamp)
+            unit, key = Unit(item, segment, changed), f"{item.key}:{segment.number}"
             state = self._index.state(item.key, segment.number, stamp=item.stamp)
             if state in _DONE and self._worker.is_done(item, segment):
                 self._one_less(unit)
@@ -203,12 +209,12 @@ class _Share:
                 yield unit
         self._progress.update(1)
 
-    def _one_less(self, unit: _Unit) -> None:
+    def _one_less(self, unit: Unit) -> None:
         assert unit.segment is not None
         self._left[unit.item.key] -= 1
         if self._left[unit.item.key] or self._worker.options.shard.count > 1:
             return  # the shards' segments are joined by --join
-        entry = _attempt(unit, lambda: self._worker.join(unit.item, unit.segment.count if unit.segment else 0))
+        entry = attempt_unit(unit, lambda: self._worker.join(unit.item, unit.segment.count if unit.segment else 0))
         entry = replace(entry, segment=None, segments=None, at=milliseconds_now())
         self._manifest.add(entry)
         self._result.count_joined(entry)
@@ -216,13 +222,19 @@ class _Share:
             self._worker.remove_segments(unit.item, unit.segment.count)
 
 
-def _attempt(unit: _Unit, work: Callable[[], Entry]) -> Entry:
+def process_unit(unit: Unit, worker: Worker) -> Entry:
+    """Process a unit; an error becomes an entry unless it would stop all others too."""
+    return attempt_unit(unit, lambda: worker.process(unit.item, unit.segment, afresh=unit.afresh))
+
+
+def attempt_unit(unit: Unit, work: Callable[[], Entry]) -> Entry:
     """Do some work for a unit; an error becomes an entry unless it would stop all others too."""
     item, segment, stamp = unit.item, unit.segment, unit.item.stamp
     try:
         return work()
     except Yolo3Error as error:
         if _no_room(error):
+            error.add_note("nothing further can be written; make room and start again, which continues")
             raise
         text = "\n".join([str(error), *getattr(error, "__notes__", ())])
     except (OSError, MemoryError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +19,7 @@ from detector.settings import Settings
 if TYPE_CHECKING:
     from detector.archive.inputs import ArchiveInput
     from detector.archive.manifest import Entry
-    from detector.archive.run import ArchiveResult
+    from detector.archive.run import ArchiveResult, Execute
     from detector.archive.work import ArchiveOptions
 
 MOST_LISTED = 1000
@@ -55,6 +57,9 @@ def archive_verb(
     join: Annotated[bool, typer.Option("--join", help="check that all shards are complete, and merge them")] = False,
     retries: Annotated[int, typer.Option(help="how often an input that failed is tried again")] = 2,
     copies: Annotated[bool, typer.Option("--copies/--logs-only", help="write annotated copies beside the logs")] = True,
+    ray: Annotated[
+        str | None, typer.Option(metavar="auto|local|ADDRESS", help="process on a Ray cluster, an actor for each core")
+    ] = None,
     every: Every = 1,
     carry: Carry = "motion",
     skip_still: SkipStill = False,
@@ -73,6 +78,10 @@ def archive_verb(
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.writing.codecs import VideoSettings
 
+    if ray is not None:
+        if shard != "0/1" or join:
+            raise SettingsError("--ray hands out the work itself; leave out --shard and --join")
+        settings = replace(settings, threads=settings.threads or 1)  # an actor is given as many cores
     options = ArchiveOptions(
         folder=out,
         model=model if join else find_model(model),
@@ -101,7 +110,7 @@ def archive_verb(
         return
     assert found is not None
     began = monotonic()
-    result = _run(found, options, quiet)
+    result = _run(found, options, ray, quiet)
     segments = f", {result.segments} segments of long videos" if result.segments else ""
     skipped = f", {result.skipped} done before" if result.skipped else ""
     done = f"{result.processed} inputs{segments}, {result.frames} frames and pictures{skipped}"
@@ -109,7 +118,7 @@ def archive_verb(
     _list([error if error.startswith(source) else f"{source}: {error}" for source, error in result.problems])
 
 
-def _run(found: list[ArchiveInput], options: ArchiveOptions, quiet: bool) -> ArchiveResult:
+def _run(found: list[ArchiveInput], options: ArchiveOptions, ray: str | None, quiet: bool) -> ArchiveResult:
     from convert.version import project_version
     from detector.archive.run import inputs_ahead, run_archive
     from detector.archive.work import Worker
@@ -121,7 +130,16 @@ def _run(found: list[ArchiveInput], options: ArchiveOptions, quiet: bool) -> Arc
         def failed(entry: Entry) -> None:
             on_note(f"{entry.error}; it will be tried again at the end")
 
-        return run_archive(found, worker, version=project_version(), progress=bar, on_failure=failed)
+        version, problems = project_version(), list[str]()
+        cluster: contextlib.AbstractContextManager[Execute | None] = contextlib.nullcontext()
+        if ray is not None:
+            from detector.archive.ray_actors import ray_cluster
+
+            cluster = ray_cluster(ray, worker, version, on_problem=problems.append)
+        with cluster as execute:
+            result = run_archive(found, worker, version=version, progress=bar, on_failure=failed, execute=execute)
+        result.problems += [("", problem) for problem in problems]
+        return result
 
 
 def _list(problems: list[str]) -> None:

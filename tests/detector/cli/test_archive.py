@@ -47,6 +47,11 @@ def test_failures_are_listed_at_the_end(yolo3, videos, colour_model, tmp_path):
         (["a.mp4", "--list", "missing.txt"], "missing.txt: the list cannot be read"),
         (["a.mp4", "--precision", "auto"], "--calibrate"),
         (["a.mp4", "--retries", "-1"], "out of range"),
+        (
+            ["a.mp4", "--segment-minutes", "1", "--every", "5"],
+            "--segment-minutes is for runs that detect in every frame",
+        ),
+        (["a.mp4", "--ray", "local", "--shard", "0/2"], "leave out --shard and --join"),
         (["--join"], "holds no manifest"),
     ],
 )
