@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import os
 import statistics
@@ -40,7 +41,7 @@ from scripts.street.folder import write_folder
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 GROCERY = "yolov3-tiny-grocery"
-_ROUNDS = 5
+_ROUNDS, _STEPS = 5, 6
 _MANY = 50_000
 
 
@@ -114,7 +115,7 @@ def steps(out: Path, grocery: Path | None) -> tuple[str, str]:
     settings = TrainSettings(batch=8, learning_rate=1e-3)
     shape = InputShape(network.picture.width, network.picture.height, "letterbox")
     loader = DataLoader(_streets(out, 100).train, rules, settings, shape)
-    batches = list(loader.epoch(0))
+    batches = list(itertools.islice(loader.epoch(0), _STEPS))
     stepper = Stepper(_model(network), rules, settings, momentum=0.9)
     fitted = _fitted(network, rules)
     feed = _feed(batches)
@@ -124,7 +125,7 @@ def steps(out: Path, grocery: Path | None) -> tuple[str, str]:
             stepper.run(batch, rate=1e-3, number=number)
 
     def whole() -> None:
-        for number, batch in enumerate(loader.epoch(1)):
+        for number, batch in enumerate(itertools.islice(loader.epoch(1), _STEPS)):
             stepper.run(batch, rate=1e-3, number=number)
 
     def bare() -> None:
@@ -139,7 +140,7 @@ def steps(out: Path, grocery: Path | None) -> tuple[str, str]:
                 seconds.append((time.perf_counter() - begin) / len(batches))
     one, other, third = (1000 * statistics.median(times[run]) for run in (ours, bare, whole))
     return (
-        f"a step of `configs/street.cfg` with {settings.batch} pictures, median of {_ROUNDS} alternating epochs of "
+        f"a step of `configs/street.cfg` with {settings.batch} pictures, median of {_ROUNDS} alternating rounds of "
         f"{len(batches)} steps",
         f"{one:.0f} ms; {other:.0f} ms in a bare Keras `fit` with the same batches and loss, ratio {one / other:.3f}; "
         f"{third:.0f} ms with reading and augmentation of the pictures",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,9 @@ from PIL import Image
 from detector.datasets.check_cache import CheckCache, FileState
 from detector.datasets.examples import Example, Problems
 from detector.images.reading import MAX_PIXELS, picture_formats
+
+_CHUNK = 16
+"""Images that a thread takes at a time: handing over small ones one by one takes as long as decoding them."""
 
 _ORIENTATION_TAG = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -55,7 +59,9 @@ def check_pictures(
         warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
         with ThreadPoolExecutor() as pool:
             try:
-                for path, size in zip(unknown, progress(pool.map(_opened_size, unknown)), strict=False):
+                chunks = [unknown[first : first + _CHUNK] for first in range(0, len(unknown), _CHUNK)]
+                sizes = itertools.chain.from_iterable(pool.map(_opened_sizes, chunks))
+                for path, size in zip(unknown, progress(sizes), strict=False):
                     _add(path, size, stated[path], checked, problems)
                     if cache and not isinstance(size, str) and (state := states[path]):
                         cache.add(_key(path), state, size)
@@ -113,6 +119,10 @@ def _state(path: Path) -> FileState | None:
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def _opened_sizes(paths: Sequence[Path]) -> list[tuple[int, int] | str]:
+    return [_opened_size(path) for path in paths]
 
 
 def _opened_size(path: Path) -> tuple[int, int] | str:
