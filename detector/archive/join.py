@@ -76,7 +76,8 @@ def join_archive(folder: Path, inputs: Sequence[ArchiveInput] | None = None) -> 
             found.add(int(entry.key, 16))
             manifest.write(entry.as_line())
             if entry.state is not State.COMPLETE:
-                result.problems.append(f"{entry.source}: {entry.state}: {entry.error or 'it is damaged'}")
+                error = entry.error or "is damaged"
+                result.problems.append(error if error.startswith(entry.source) else f"{entry.source}: {error}")
             if entry.state is not State.FAILED:
                 result.inputs += 1
                 _merge(folder, entry, detections, result)
@@ -130,7 +131,7 @@ def _join_segments(
                 name = f"{Path(entry.log or '').parent.name.removesuffix('.segments')}"
                 one = cut[entry.key] = _Cut(SegmentedVideo(entry.source, folder, name, entry.segments))
             if entry.state is State.FAILED:
-                result.problems.append(f"{entry.source}: segment {entry.segment}: failed: {entry.error}")
+                result.problems.append(f"{entry.source}: its segment {entry.segment} failed: {entry.error}")
             elif entry.log:
                 name = Path(entry.log).parent.name.removesuffix(".segments")
                 one.video = replace(one.video, name=name)

@@ -55,6 +55,9 @@ def archive_verb(
         str, typer.Option(metavar="M", help="cut longer videos into segments, which shards process apart; 0 cuts none")
     ] = "0",
     join: Annotated[bool, typer.Option("--join", help="check that all shards are complete, and merge them")] = False,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="with --join: write the boxes of videos as partitioned Parquet")
+    ] = None,
     retries: Annotated[int, typer.Option(help="how often an input that failed is tried again")] = 2,
     copies: Annotated[bool, typer.Option("--copies/--logs-only", help="write annotated copies beside the logs")] = True,
     ray: Annotated[
@@ -78,6 +81,8 @@ def archive_verb(
     from detector.tracking.frame_skipping import FrameSkipping
     from detector.video.writing.codecs import VideoSettings
 
+    if parquet is not None and not join:
+        raise SettingsError("--parquet writes the boxes of a finished archive: give it together with --join")
     if ray is not None:
         if shard != "0/1" or join:
             raise SettingsError("--ray hands out the work itself; leave out --shard and --join")
@@ -106,6 +111,12 @@ def archive_verb(
 
         joined = join_archive(out, found)
         say(f"Joined {joined.inputs} inputs with {joined.frames} frames and pictures")
+        if parquet is not None:
+            from detector.archive.parquet import write_parquet
+
+            boxes, problems = write_parquet(out, parquet)
+            joined.problems += problems
+            say(f"Wrote {boxes} boxes of videos to {parquet}")
         _list(joined.problems)
         return
     assert found is not None

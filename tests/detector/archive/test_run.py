@@ -6,6 +6,7 @@ import pytest
 
 from detector.archive.join import join_archive
 from detector.archive.manifest import State, read_entries
+from detector.archive.parquet import write_parquet
 from detector.archive.shards import Shard
 from detector.errors import ArchiveError, OutputError, WriteError
 from detector.logs.frame_log import open_log
@@ -57,6 +58,20 @@ def test_shards_make_what_one_run_makes(archive, inputs, out, tmp_path):
     }
     assert archive(inputs).skipped == 3
     assert archive(inputs, shard=Shard(0, 2)).processed == 0
+
+
+def test_boxes_as_one_table(archive, inputs, out, tmp_path):
+    dataset = pytest.importorskip("pyarrow.dataset")
+    archive(inputs)
+    join_archive(out)
+
+    boxes, problems = write_parquet(out, tmp_path / "table")
+
+    table = dataset.dataset(tmp_path / "table", partitioning="hive").to_table()
+    assert problems == [] and boxes == table.num_rows == 12 + 6
+    keys = {entry.key for entry in read_entries(out / "manifest.jsonl") if entry.frames != 1}
+    assert set(map(str, table["input"].to_pylist())) == keys
+    assert write_parquet(out, tmp_path / "table") == (boxes, [])
 
 
 def test_join_names_what_is_missing(turns, archive, inputs, out):

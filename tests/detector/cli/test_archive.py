@@ -52,6 +52,7 @@ def test_failures_are_listed_at_the_end(yolo3, videos, colour_model, tmp_path):
             "--segment-minutes is for runs that detect in every frame",
         ),
         (["a.mp4", "--ray", "local", "--shard", "0/2"], "leave out --shard and --join"),
+        (["a.mp4", "--parquet", "table"], "together with --join"),
         (["--join"], "holds no manifest"),
     ],
 )
