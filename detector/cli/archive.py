@@ -147,8 +147,12 @@ def _run(found: list[ArchiveInput], options: ArchiveOptions, ray: str | None, qu
             from detector.archive.ray_actors import ray_cluster
 
             cluster = ray_cluster(ray, worker, version, on_problem=problems.append)
-        with cluster as execute:
-            result = run_archive(found, worker, version=version, progress=bar, on_failure=failed, execute=execute)
+        try:
+            with cluster as execute:
+                result = run_archive(found, worker, version=version, progress=bar, on_failure=failed, execute=execute)
+        except KeyboardInterrupt:
+            on_note("interrupted; the same command continues where it stopped")
+            raise
         result.problems += [("", problem) for problem in problems]
         return result
 

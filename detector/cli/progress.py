@@ -61,7 +61,9 @@ class LineProgress(Generic[Item]):
         rate = f"{self.done / seconds:.1f} {self._unit}s/s{self._detail}"
         if not self._total:
             return f"{self._desc}{self.done} {self._unit}s, {rate}"
-        left = round(seconds * max(self._total - self.done, 0) / max(self.done, 1))
+        if not self.done:
+            return f"{self._desc}0 of {self._total} {self._unit}s{self._detail}"
+        left = round(seconds * max(self._total - self.done, 0) / self.done)
         minutes = f"{left // 60}:{left % 60:02d}"
         return f"{self._desc}{self.done} of {self._total} {self._unit}s, {rate}, {minutes} min left"
 

@@ -52,3 +52,12 @@ def test_more_than_was_announced(lines):
     progress.update(20)
 
     assert lines == ["20 of 1 frames, 2.0 frames/s, 0:00 min left"]
+
+
+def test_frames_beside_inputs_of_which_none_is_done():
+    lines = []
+    times = iter([0.0, 20.0])
+    progress = LineProgress(unit="input", total=5, write=lines.append, clock=lambda: next(times))
+    progress.set_postfix_str("31.0 frames/s")
+    progress.update(0)
+    assert lines == ["0 of 5 inputs, 31.0 frames/s"]
