@@ -6,6 +6,7 @@ forward and must meet the one after it, whose velocity is measured too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ _HIDDEN = 0.5
 
 _GAP_SAMPLES = 8
 """Moments of a gap at which it is looked for what hides the object."""
+
+_PAIRS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -100,34 +103,43 @@ def _following(
 ) -> dict[int, int]:
     """Which tracklet follows which, of those at most `longest` seconds apart: the likeliest choice for all."""
     before, after = _ends(tracklets, seen, model, backward=False), _ends(tracklets, seen, model, backward=True)
-    first, second = _pairs(before.times, after.times, longest)
-    if not len(first):
+    looks = None if likeness is None else np.stack([likeness[rows].mean(0) for rows in tracklets])
+    links: list[tuple[Rows, Rows, Floats]] = []
+    for first, second in _pairs(before.times, after.times, longest):
+        costs, distance = _link_costs(before, after, first, second, model)
+        differ = before.class_id[first] != after.class_id[second]
+        distance = distance + settings.other_class * differ
+        costs = costs + settings.other_class / 2 * differ
+        if looks is not None:
+            costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2 - settings.alike
+        possible = (costs < settings.most_cost + settings.hidden_gain) & (distance <= settings.farthest)
+        first, second, costs = first[possible], second[possible], costs[possible]
+        costs = costs + _gap_costs(before, after, first, second, seen, settings)
+        possible = costs < settings.most_cost
+        links.append((first[possible], second[possible], costs[possible]))
+    if not links:
         return {}
-    costs, distance = _link_costs(before, after, first, second, model)
-    distance = distance + settings.other_class * (before.class_id[first] != after.class_id[second])
-    costs = costs + settings.other_class / 2 * (before.class_id[first] != after.class_id[second])
-    if likeness is not None:
-        looks = np.stack([likeness[rows].mean(0) for rows in tracklets])
-        costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2 - settings.alike
-    possible = (costs < settings.most_cost + settings.hidden_gain) & (distance <= settings.farthest)
-    first, second, costs = first[possible], second[possible], costs[possible]
-    open_part = _open_part(before, after, first, second, seen)
-    open_seconds = open_part.mean(1) * (after.times[second] - before.times[first])
-    hidden = ~(open_part[:, 0] | open_part[:, -1])
-    costs = costs + settings.open_gap_cost * open_seconds - settings.hidden_gain * hidden
-    possible = costs < settings.most_cost
-    return _best(first[possible], second[possible], costs[possible], settings.most_cost, len(tracklets))
+    first, second, costs = (np.concatenate(column) for column in zip(*links, strict=True))
+    return _best(first, second, costs, settings.most_cost, len(tracklets))
 
 
-def _pairs(ends: Floats, begins: Floats, longest: float) -> tuple[Rows, Rows]:
-    """All pairs of tracklets of which the second begins after the first has ended, and not too late."""
+def _pairs(ends: Floats, begins: Floats, longest: float) -> Iterator[tuple[Rows, Rows]]:
+    """All pairs of tracklets of which the second begins after the first has ended, and not too late; some at a time."""
     order = np.argsort(begins, kind="stable")
     low = np.searchsorted(begins[order], ends + 1e-6, "right")
     high = np.searchsorted(begins[order], ends + longest + 1e-6, "right")
     counts = np.maximum(high - low, 0)
-    first = np.repeat(np.arange(len(ends)), counts)
-    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return first, order[np.repeat(low, counts) + offsets]
+    total = np.cumsum(counts)
+    done = 0
+    while done < len(ends):
+        # At least one tracklet, and as many as make a number of pairs that fits into memory.
+        until = max(done + 1, int(np.searchsorted(total, total[done] - counts[done] + _PAIRS_AT_ONCE, "right")))
+        some = counts[done:until]
+        first = np.repeat(np.arange(done, until), some)
+        offsets = np.arange(some.sum()) - np.repeat(np.cumsum(some) - some, some)
+        if len(first):
+            yield first, order[np.repeat(low[done:until], some) + offsets]
+        done = until
 
 
 def _link_costs(before: _Ends, after: _Ends, first: Rows, second: Rows, model: MotionModel) -> tuple[Floats, Floats]:
@@ -147,6 +159,22 @@ def _link_costs(before: _Ends, after: _Ends, first: Rows, second: Rows, model: M
         velocity * (apart**2).sum(1) - 2 * shared * (apart * faster).sum(1) + position * (faster**2).sum(1)
     ) / determinant
     return distance / 2 + 2 * np.log(determinant / model.speed**2), distance
+
+
+def _gap_costs(
+    before: _Ends, after: _Ends, first: Rows, second: Rows, seen: Observations, settings: StitchSettings
+) -> Floats:
+    """What a gap adds to the cost of each pair: by what hides the object in it."""
+    most = int(np.diff(seen.starts).max(initial=1))
+    at_once = max(1, _PAIRS_AT_ONCE // (_GAP_SAMPLES * most))
+    parts = [
+        _open_part(before, after, first[begin : begin + at_once], second[begin : begin + at_once], seen)
+        for begin in range(0, len(first), at_once)
+    ]
+    opens = np.concatenate([np.zeros((0, _GAP_SAMPLES), bool), *parts])
+    seconds = opens.mean(1) * (after.times[second] - before.times[first])
+    hidden = ~(opens[:, 0] | opens[:, -1])
+    return np.asarray(settings.open_gap_cost * seconds - settings.hidden_gain * hidden)
 
 
 def _open_part(before: _Ends, after: _Ends, first: Rows, second: Rows, seen: Observations) -> NDArray[np.bool_]:
