@@ -41,7 +41,7 @@ from scripts.street.folder import write_folder
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 GROCERY = "yolov3-tiny-grocery"
-_ROUNDS, _STEPS = 5, 6
+_ROUNDS, _STEPS = 5, 4
 _MANY = 50_000
 
 
