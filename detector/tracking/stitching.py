@@ -32,6 +32,8 @@ _GAP_SAMPLES = 8
 """Moments of a gap at which it is looked for what hides the object."""
 
 _PAIRS_AT_ONCE = 1_000_000
+_MOST_FOLLOWERS = 20
+"""Tracklets that may follow one: more are near only where boxes lie in heaps."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _following(
         if looks is not None:
             costs = costs + ((looks[first] - looks[second]) ** 2).sum(1) / 2 - settings.alike
         possible = (costs < settings.most_cost + settings.hidden_gain) & (distance <= settings.farthest)
-        first, second, costs = first[possible], second[possible], costs[possible]
+        first, second, costs = _likeliest(first[possible], second[possible], costs[possible])
         costs = costs + _gap_costs(before, after, first, second, seen, settings)
         possible = costs < settings.most_cost
         links.append((first[possible], second[possible], costs[possible]))
@@ -159,6 +161,14 @@ def _link_costs(before: _Ends, after: _Ends, first: Rows, second: Rows, model: M
         velocity * (apart**2).sum(1) - 2 * shared * (apart * faster).sum(1) + position * (faster**2).sum(1)
     ) / determinant
     return distance / 2 + 2 * np.log(determinant / model.speed**2), distance
+
+
+def _likeliest(first: Rows, second: Rows, costs: Floats) -> tuple[Rows, Rows, Floats]:
+    """Of the pairs of each first tracklet those of least cost."""
+    order = np.lexsort((costs, first))
+    begins = np.searchsorted(first[order], first[order])
+    order = order[np.arange(len(order)) - begins < _MOST_FOLLOWERS]
+    return first[order], second[order], costs[order]
 
 
 def _gap_costs(

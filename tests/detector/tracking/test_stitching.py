@@ -107,3 +107,14 @@ def test_order_is_that_of_the_first_detection():
 
     assert [int(rows[0]) for rows in tracks] == sorted(int(rows[0]) for rows in tracks)
     assert len(tracks) == 2
+
+
+@pytest.mark.parametrize("at_once", [10, 1_000_000])
+def test_heaps_of_boxes_are_taken_in_pieces_and_none_is_lost(at_once, monkeypatch):
+    monkeypatch.setattr("detector.tracking.stitching._PAIRS_AT_ONCE", at_once)
+    frames, _ = moving(12, *[(4 * number, 100, 0, 0) for number in range(40)], noise=2.0)
+
+    tracks = stitched(frames)
+
+    assert sorted(np.concatenate(tracks).tolist()) == list(range(480))
+    assert all((np.diff(observed(frames).frame[rows]) > 0).all() for rows in tracks)
