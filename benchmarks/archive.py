@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -85,15 +86,16 @@ def shards(model: Path, video: Path, folder: Path) -> str:
     for number in range(COPIES):
         shutil.copy(video, inputs / f"{number}.mp4")
     command = ["archive", str(inputs), "--threads", "1", "--quiet"]
-    one = _run([*command, "--out", str(folder / "one")], model, core=0)
     began = monotonic()
-    processes = [
-        _start([*command, "--out", str(folder / "two"), "--shard", f"{number}/{_SHARDS}"], model, core=number)
-        for number in range(_SHARDS)
-    ]
-    for process in processes:
-        if process.wait():
-            raise SystemExit("a shard failed")
+    (one_cpu,) = _cpu_of([_start([*command, "--out", str(folder / "one")], model, core=0)])
+    one = monotonic() - began
+    began = monotonic()
+    both_cpu = _cpu_of(
+        [
+            _start([*command, "--out", str(folder / "two"), "--shard", f"{number}/{_SHARDS}"], model, core=number)
+            for number in range(_SHARDS)
+        ]
+    )
     two = monotonic() - began
     join = _run(["archive", "--join", "--out", str(folder / "two")], model)
     logs = [
@@ -106,11 +108,24 @@ def shards(model: Path, video: Path, folder: Path) -> str:
     ]
     same = "equal" if logs[0] == logs[1] and len(logs[0]) == COPIES else "DIFFERENT"
     rows = [
-        ("one process on one core", f"{one:.1f}"),
-        ("two shards on a core each", f"{two:.1f}"),
-        ("--join", f"{join:.1f}"),
+        ("one process on one core", f"{one:.1f}", f"{one_cpu:.1f}"),
+        ("two shards on a core each", f"{two:.1f}", " and ".join(f"{cpu:.1f}" for cpu in both_cpu)),
+        ("--join", f"{join:.1f}", ""),
     ]
-    return f"{table(('', 's'), rows)}\n\ntwo / one: {two / one:.2f}; logs of all {len(logs[0])} inputs: {same}"
+    ratio = f"two / one: {two / one:.2f}; of CPU time, the longer shard / one: {max(both_cpu) / one_cpu:.2f}"
+    return f"{table(('', 's', 'CPU s'), rows)}\n\n{ratio}; logs of all {len(logs[0])} inputs: {same}"
+
+
+def _cpu_of(processes: Sequence[subprocess.Popen[bytes]]) -> list[float]:
+    """Wait for processes and return the CPU seconds of each."""
+    found = []
+    for process in processes:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit("a shard failed")
+        found.append(used.ru_utime + used.ru_stime)
+    return found
 
 
 def segments(model: Path, folder: Path, rounds: int) -> str:
