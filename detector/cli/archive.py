@@ -107,7 +107,7 @@ def archive_verb(
     else:
         found = find_inputs(inputs or [], out=out, listed=[] if listed is None else read_list(listed))
     if join:
-        from detector.archive.join import join_archive
+        from detector.archive.merging import join_archive
 
         joined = join_archive(out, found)
         say(f"Joined {joined.inputs} inputs with {joined.frames} frames and pictures")

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from detector.archive.join import join_archive
 from detector.archive.manifest import State, read_entries
+from detector.archive.merging import join_archive
 from detector.archive.parquet import write_parquet
 from detector.archive.shards import Shard
 from detector.errors import ArchiveError, OutputError, WriteError

@@ -5,8 +5,8 @@ from fractions import Fraction
 import av
 import pytest
 
-from detector.archive.join import join_archive
 from detector.archive.manifest import State, read_entries
+from detector.archive.merging import join_archive
 from detector.archive.segments import parse_segment_seconds, segments_of
 from detector.archive.shards import Shard
 from detector.errors import SettingsError
