@@ -24,12 +24,12 @@ def main() -> None:
         _escape_what_cannot_be_shown()
         Path.cwd()
         from convert.errors import Yolo3Error
-        from detector.cli.app import app
+        from detector.cli.app import build_app
         from detector.cli.console import complain
 
         try:
             try:
-                app()
+                build_app(sys.argv[1] if len(sys.argv) > 1 else "")()
             except SystemExit as leaving:
                 if leaving.code == INTERRUPTED:
                     _ignore_signals()

@@ -107,7 +107,6 @@ def main() -> None:
 def _import_everything(*, keras: bool) -> None:
     warnings.simplefilter("ignore")
     import detector.__main__
-    import detector.cli.app
     import detector.detector
     import detector.engines.litert
     import detector.pipeline.annotate_images
@@ -117,7 +116,9 @@ def _import_everything(*, keras: bool) -> None:
     import detector.pipeline.redraw
     import detector.pipeline.track_log
     import detector.pipeline.watch
+    from detector.cli.app import build_app
 
+    build_app()
     with contextlib.suppress(ImportError):
         import ai_edge_litert.interpreter  # noqa: F401
         import scipy.optimize

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from detector.training.history import Row
+if TYPE_CHECKING:
+    from detector.training.history import Row
 
 
 class Bar(Protocol):

@@ -38,10 +38,10 @@ def test_options_are_the_fields_of_settings():
 
 
 def test_the_command_has_every_setting_with_the_same_default():
-    from detector.cli.app import app
+    from detector.cli.app import build_app
 
     for verb in ("image", "video", "webcam"):
-        command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+        command = typer.main.get_command(build_app(verb)).commands[verb]  # type: ignore[attr-defined]
         options = {option.name: option for option in command.params}
         for field in fields(Settings):
             assert options[field.name].default == field.default, (verb, field.name)

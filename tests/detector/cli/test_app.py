@@ -13,8 +13,10 @@ from pathlib import Path
 
 import av
 import pytest
+import typer
 from PIL import Image
 
+from detector.cli.app import VERBS, build_app
 from detector.pipeline import annotate_video as streaming
 from detector.pipeline.outputs import Outputs
 from detector.settings import Settings
@@ -25,6 +27,15 @@ def photo(tmp_path, flag):
     path = tmp_path / "Flagge 旗.png"
     Image.fromarray(flag).save(path)
     return path
+
+
+def test_each_verb_is_registered_by_the_module_that_is_listed_with_it():
+    for verbs in VERBS.values():
+        for verb in verbs:
+            assert tuple(typer.main.get_command(build_app(verb)).commands) == verbs
+    every = [verb for verbs in VERBS.values() for verb in verbs]
+    for other in ("", "--help", "vidoe"):
+        assert list(typer.main.get_command(build_app(other)).commands) == every
 
 
 def test_help_names_the_verbs(yolo3):
