@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ MOST_TEXT_BYTES = 2 << 30
 HEAP = b"GCOL\x01\0\0\0"
 """The signature of a heap of variable-length texts; its size in bytes follows."""
 
-_WINDOW = 16 * 1024 * 1024
+_WINDOW = 4 * 1024 * 1024
 """Bytes that are searched at a time."""
 
 _OBJECT_HEAD = 16
@@ -193,28 +192,30 @@ def _attribute_sizes(item: Any, file: h5py.File, size: int) -> int:
 
 def _check_heaps(path: Path) -> None:
     """Raise `ValueError` for a damaged heap of texts of variable length: reading one, HDF5 can crash or never end."""
-    for at, end, data in _heaps(path):
-        if end > len(data) or not _is_heap(data[at + 2 * len(HEAP) : end]):
-            raise ValueError(f"the texts at byte {at} are damaged")
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        for at, end in _heaps(path):
+            file.seek(at + 2 * len(HEAP))
+            if end > size or not _is_heap(file.read(max(0, end - file.tell()))):
+                raise ValueError(f"the texts at byte {at} are damaged")
 
 
-def _heaps(path: Path) -> Iterator[tuple[int, int, mmap.mmap]]:
-    """Yield where each heap of texts begins and says that it ends, and the file; its pages are dropped once searched.
+def _heaps(path: Path) -> Iterator[tuple[int, int]]:
+    """Yield where each heap of texts begins, and where it says that it ends.
 
-    Otherwise, the whole file would count as memory of the process: 248 MB for YOLOv3.
+    The file is read in windows: mapped into memory as a whole, it would count as memory of the process.
     """
-    if not path.stat().st_size:
-        return
-    drop = getattr(mmap, "MADV_DONTNEED", None)
-    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for start in range(0, len(data), _WINDOW):
-            at = data.find(HEAP, start, start + _WINDOW + len(HEAP) - 1)
-            while at >= 0:
-                size = int.from_bytes(data[at + len(HEAP) : at + 2 * len(HEAP)], "little")
-                yield at, at + size, data
-                at = data.find(HEAP, at + 1, start + _WINDOW + len(HEAP) - 1)
-            if drop is not None:
-                data.madvise(drop, start, min(_WINDOW, len(data) - start))
+    beyond = 2 * len(HEAP) - 1
+    with path.open("rb") as file:
+        start, window = 0, file.read(_WINDOW + beyond)
+        while window:
+            at = window.find(HEAP)
+            while 0 <= at < _WINDOW:
+                size = int.from_bytes(window[at + len(HEAP) : at + 2 * len(HEAP)], "little")
+                yield start + at, start + at + size
+                at = window.find(HEAP, at + 1)
+            start += _WINDOW
+            window = window[_WINDOW:] + file.read(_WINDOW) if len(window) > _WINDOW else b""
 
 
 def _is_heap(objects: bytes) -> bool:
@@ -231,4 +232,4 @@ def _is_heap(objects: bytes) -> bool:
 
 def _largest_heap(path: Path) -> int:
     """Return the bytes of the largest heap for variable-length texts; no text can be longer."""
-    return max((end - at for at, end, _ in _heaps(path)), default=0)
+    return max((end - at for at, end in _heaps(path)), default=0)

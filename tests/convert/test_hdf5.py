@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -223,13 +222,17 @@ def test_an_attribute_whose_type_would_crash_hdf5_is_refused(colour_model, tmp_p
         check_layers(path)
 
 
-def test_heaps_are_found_once_wherever_a_window_of_the_search_ends(tmp_path, monkeypatch):
-    window = mmap.PAGESIZE
+@pytest.mark.parametrize("window", [64, 100])
+def test_heaps_are_found_once_wherever_a_window_of_the_search_ends(tmp_path, monkeypatch, window):
     monkeypatch.setattr(hdf5, "_WINDOW", window)
     places = [0, window - len(HEAP), 2 * window - 3, 3 * window, 5 * window - 1]
-    data = bytearray(5 * window + 100)
+    data = bytearray(5 * window + 30)
     for at in places:
         data[at : at + 2 * len(HEAP)] = HEAP + (16).to_bytes(8, "little")
     path = tmp_path / "heaps"
-    path.write_bytes(data)
-    assert [(at, end) for at, end, _ in hdf5._heaps(path)] == [(at, at + 16) for at in places]
+    for length in (len(data), 5 * window + 15, 5 * window - 1):
+        path.write_bytes(data[:length])
+        within = [at for at in places if at + len(HEAP) <= length]
+        assert list(hdf5._heaps(path)) == [(at, at + 16) for at in within]
+    path.write_bytes(b"")
+    assert list(hdf5._heaps(path)) == []
