@@ -16,7 +16,6 @@ from detector.settings import Settings
 
 if TYPE_CHECKING:
     from detector.pipeline.annotate_video import VideoOptions
-    from detector.pipeline.camera_file import CameraEntry
     from detector.pipeline.loop import RunResult
     from detector.pipeline.many_cameras import ManyCamerasOptions
     from detector.pipeline.outputs import Outputs
@@ -319,12 +318,11 @@ def _watch_config(
     from detector.pipeline.metrics_server import metrics_server, parse_address
 
     share = Shard.parse(shard)
-    chosen = [entry for entry in read_cameras(config).values() if share.owns(entry.name)]
+    chosen = [entry for entry in read_cameras(config, settings).values() if share.owns(entry.name)]
     on_note = note_printer(quiet)
     if not chosen:
         on_note(f"{config}: none of its cameras belongs to shard {share}")
         return
-    chosen = [replace(entry, settings=_settings_of(entry, settings)) for entry in chosen]
     models = {entry.name: find_model(Path(entry.model)) if entry.model else model for entry in chosen}
     many = ManyCameras(replace(options, cameras=chosen, models=models), on_note=on_note)
     with contextlib.ExitStack() as serving:
@@ -334,11 +332,6 @@ def _watch_config(
             on_note(f"metrics: http://{host}:{port}/metrics")
         on_note(f"watching {', '.join(entry.name for entry in chosen)}")
         many.run()
-
-
-def _settings_of(entry: CameraEntry, settings: Settings) -> Settings:
-    own = {name: getattr(entry.settings, name) for name in ("confidence", "classes")}
-    return replace(settings, **{name: value for name, value in own.items() if value != getattr(Settings, name)})
 
 
 def recover_verb(

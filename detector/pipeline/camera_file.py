@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from detector.errors import SettingsError
 from detector.settings import Settings
 
 _NAME = re.compile(r"[\w][\w -]{0,63}")
-_FIELDS = ("name", "source", "model", "confidence", "classes")
+_SETTINGS = ("confidence", "classes")
+_FIELDS = ("name", "source", "model", *_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class CameraEntry:
     settings: Settings
 
 
-def read_cameras(path: Path) -> dict[str, CameraEntry]:
-    """The cameras of a file by name, in its order. Raises `SettingsError`, naming the camera and what is wrong."""
+def read_cameras(path: Path, defaults: Settings) -> dict[str, CameraEntry]:
+    """Return the cameras of a file by name, in its order; `defaults` are the settings that it does not give.
+
+    Raise `SettingsError`, naming the camera and what is wrong.
+    """
     try:
         fields = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -49,14 +53,14 @@ def read_cameras(path: Path) -> dict[str, CameraEntry]:
         raise SettingsError(f"{path}: holds no camera; expected [[camera]] with a name and a source")
     cameras: dict[str, CameraEntry] = {}
     for number, table in enumerate(tables, 1):
-        camera = _camera(path, number, table)
+        camera = _camera(path, number, table, defaults)
         if camera.name in cameras:
             raise SettingsError(f"{path}: two cameras are named {camera.name!r}; give each a name of its own")
         cameras[camera.name] = camera
     return cameras
 
 
-def _camera(path: Path, number: int, table: dict[str, Any]) -> CameraEntry:
+def _camera(path: Path, number: int, table: dict[str, Any], defaults: Settings) -> CameraEntry:
     where = f"{path}: camera {number}"
     for field in table:
         if field not in _FIELDS:
@@ -69,7 +73,7 @@ def _camera(path: Path, number: int, table: dict[str, Any]) -> CameraEntry:
     if model is not None and not isinstance(model, str):
         raise SettingsError(f"{where}: its model is {model!r}; expected a name")
     try:
-        settings = Settings(confidence=table.get("confidence", Settings.confidence), classes=table.get("classes"))
+        settings = replace(defaults, **{name: table[name] for name in _SETTINGS if name in table})
     except SettingsError as error:
         raise SettingsError(f"{where}: {error}") from None
     return CameraEntry(name, str(source), model, settings)

@@ -18,6 +18,7 @@ from detector.service.model_queue import ModelQueue
 from detector.service.models import Models
 from detector.service.settings import ServiceSettings
 from detector.service.uploads import Memory
+from detector.settings import Settings
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Service:
     def cameras(self) -> dict[str, LiveCamera]:
         """The live cameras by name. Raises `SettingsError` for a file that lists them wrongly."""
         path = self.settings.cameras
-        entries = {} if path is None else read_cameras(path)
+        entries = {} if path is None else read_cameras(path, Settings())
         for entry in entries.values():
             if entry.model is not None and entry.model not in {model.name for model in self.models if model.detects}:
                 raise SettingsError(f"{path}: camera {entry.name!r} names model {entry.model!r}, which is not served")

@@ -6,6 +6,7 @@ import pytest
 
 from detector.errors import SettingsError
 from detector.pipeline.camera_file import read_cameras
+from detector.settings import Settings
 
 pytestmark = pytest.mark.real_time
 
@@ -62,7 +63,7 @@ def test_files_that_are_refused(tmp_path, text, words):
     path = tmp_path / "cameras.toml"
     path.write_text(text)
     with pytest.raises(SettingsError, match=words) as refused:
-        read_cameras(path)
+        read_cameras(path, Settings())
     assert str(path) in str(refused.value)
 
 
@@ -71,3 +72,11 @@ def test_a_model_that_is_not_served_is_refused(serve, tmp_path):
     path.write_text('[[camera]]\nname = "a"\nsource = 0\nmodel = "yolov9"\n')
     with pytest.raises(SettingsError, match="yolov9"):
         serve(cameras=path).service.cameras  # noqa: B018 - it is read when it is asked for
+
+
+def test_what_the_file_says_comes_before_other_settings(tmp_path):
+    path = tmp_path / "cameras.toml"
+    path.write_text('[[camera]]\nname = "a"\nsource = 0\nconfidence = 0.25\n[[camera]]\nname = "b"\nsource = 1\n')
+    cameras = read_cameras(path, Settings(confidence=0.5, classes=("person",)))
+    assert [camera.settings.confidence for camera in cameras.values()] == [0.25, 0.5]
+    assert [camera.settings.classes for camera in cameras.values()] == [("person",)] * 2
